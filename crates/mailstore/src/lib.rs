@@ -1,0 +1,1 @@
+//! A Cyrus IMAP mail store on disk.

@@ -1,0 +1,2 @@
+//! The `reconstruct` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A private Cyrus server for tests.
