@@ -1,0 +1,157 @@
+//! The command line: what clap reads, and its translation into validated values.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, ArgGroup, Parser, ValueEnum};
+use reconstruct::{Check, Options, PrunePolicy};
+
+/// Rebuild the index and cache of Cyrus IMAP mailboxes from their message files.
+///
+/// Nothing that is known is lost: UIDs, flags, keywords, dates and modseqs of every intact record
+/// stay, no message file is deleted, and what is replaced is kept under .mailstore-recovery/ at the
+/// root of the same partition. Safe beside a running server; safe to interrupt; a second run
+/// finishes what the first began.
+#[derive(Debug, Parser)]
+#[command(name = "reconstruct", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(group(ArgGroup::new("selection").required(true).args(["mailbox", "user", "all", "path"]).multiple(false)))]
+pub(crate) struct Args {
+    /// Mailbox to work on, as user.alice, user/alice or user/alice@example.com; repeatable;
+    /// * and % are wildcards
+    #[arg(long, value_name = "NAME")]
+    pub(crate) mailbox: Vec<String>,
+
+    /// Every mailbox of this user; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Vec<String>,
+
+    /// Every mailbox of the store
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// One mailbox directory, without any server configuration; writes only with --offline
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<PathBuf>,
+
+    /// With --path: no server runs on this directory, it may be written
+    #[arg(long, requires = "path")]
+    pub(crate) offline: bool,
+
+    /// Also the mailboxes below those named
+    #[arg(short, long, requires = "mailbox")]
+    pub(crate) recursive: bool,
+
+    /// The server's configuration
+    #[arg(short = 'C', long, value_name = "FILE", default_value = "/etc/imapd.conf")]
+    pub(crate) config: PathBuf,
+
+    /// Say what would be done; change nothing, create no file
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+
+    /// How closely to look: stat believes a record whose CRC, cache CRC and file size agree; full
+    /// reads every message
+    #[arg(long, value_enum, default_value_t = CheckArg::Stat, value_name = "LEVEL")]
+    pub(crate) check: CheckArg,
+
+    /// Threads that read messages [default: the number of cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Expunge records whose message is proved absent; each is first written whole to the run's
+    /// journal and comes back when its file does
+    #[arg(long)]
+    pub(crate) prune: bool,
+
+    /// Refuse to prune more than this share of a mailbox (10 messages are always allowed)
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, requires = "prune", value_parser = percent)]
+    pub(crate) max_prune: f64,
+
+    /// Prune although the store is replicated: the prune will travel to the replica
+    #[arg(long, requires = "prune")]
+    pub(crate) even_on_replica: bool,
+
+    /// Seconds to wait for the locks of a mailbox
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) lock_timeout: u64,
+
+    /// Go on with an interrupted run; mailboxes it had finished are not done again
+    #[arg(long, value_name = "RUN", conflicts_with = "dry_run")]
+    pub(crate) resume: Option<String>,
+
+    /// One JSON object a line on stdout (docs/json.md)
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Tell every finding and note; twice: every mailbox too
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Only errors and the exit status
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  reconstruct -n --user alice              what is wrong with alice's mailboxes?
+  reconstruct --mailbox user.alice -r      repair her INBOX and everything below it
+  reconstruct --all --check full --json    read every message of the store
+  reconstruct -n --path /mnt/rescued/a/user/alice
+
+Exit status:
+  0  every mailbox is now sound
+  1  damage was found and is left: a dry run, missing messages, things not repairable
+  2  could not run: usage, configuration, a lock, an I/O error";
+
+/// How closely messages are looked at.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum CheckArg {
+    Stat,
+    Full,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(share) if (0.0..=100.0).contains(&share) => Ok(share),
+        _ => Err("a share between 0 and 100".to_owned()),
+    }
+}
+
+impl Args {
+    /// The settings of the run.
+    pub(crate) fn options(&self) -> Options {
+        let defaults = Options::default();
+        Options {
+            check: match self.check {
+                CheckArg::Stat => Check::Stat,
+                CheckArg::Full => Check::Full,
+            },
+            prune: self.prune.then_some(PrunePolicy {
+                max_percent: self.max_prune,
+                even_on_replica: self.even_on_replica,
+            }),
+            lock_timeout: Duration::from_secs(self.lock_timeout),
+            jobs: self.jobs.map_or(defaults.jobs, usize::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn one_selection_is_needed_and_only_one() {
+        assert!(Args::try_parse_from(["reconstruct"]).is_err());
+        assert!(Args::try_parse_from(["reconstruct", "--all", "--user", "alice"]).is_err());
+        let args = ["reconstruct", "--mailbox", "user.a", "--mailbox", "user.b", "-n"];
+        assert_eq!(Args::try_parse_from(args).unwrap().mailbox.len(), 2);
+    }
+}

@@ -1,0 +1,229 @@
+//! Everything that is known about one mailbox, each item with where it comes from. Read-only.
+
+use mailstore::spool::OddEntry;
+use mailstore_format::annotations::Annotation;
+use mailstore_format::header_file::HeaderFile;
+use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
+use mailstore_format::message::MessageFields;
+use mailstore_format::{Guid, ModSeq, Timestamp, Uid, UidValidity};
+
+use crate::pruned::PrunedRecord;
+
+/// What is known about a mailbox, as [`crate::gather`] found it.
+#[derive(Debug)]
+pub struct Evidence {
+    /// The mailbox's directories.
+    pub directory: DirectoryEvidence,
+    /// `cyrus.index`.
+    pub index: IndexEvidence,
+    /// `cyrus.header`.
+    pub header_file: HeaderFileEvidence,
+    /// The cache of the spool directory.
+    pub spool_cache: CacheFileEvidence,
+    /// The cache of the archive directory, where the mailbox has one.
+    pub archive_cache: Option<CacheFileEvidence>,
+    /// Every UID for which there is a record, a file or both; ascending, each once.
+    pub messages: Vec<MessageEvidence>,
+    /// What other files of the server say.
+    pub witnesses: Witnesses,
+    /// The annotations of the mailbox (UID 0) and its messages.
+    pub annotations: Vec<Annotation>,
+    /// Records that earlier runs pruned from this mailbox.
+    pub pruned: Vec<PrunedRecord>,
+}
+
+/// What the mailbox's directories look like from outside.
+#[derive(Debug, Default)]
+pub struct DirectoryEvidence {
+    /// Why the mailbox must be left alone, where something speaks for a file system not mounted.
+    pub unavailable: Option<String>,
+    /// Entries that are neither messages nor the server's own files.
+    pub odd: Vec<OddEntry>,
+    /// `cyrus.expunge`, or an interrupted work's `cyrus.*.NEW`.
+    pub leftovers: Vec<String>,
+}
+
+/// The place a message file can lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// The data partition.
+    Spool,
+    /// The archive partition.
+    Archive,
+}
+
+/// Which file this is and in which state: when all are equal it was not replaced or appended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileIdentity {
+    /// Inode number.
+    pub ino: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Last modification.
+    pub mtime: Timestamp,
+}
+
+/// `cyrus.index`, record by record.
+#[derive(Debug, Default)]
+pub struct IndexEvidence {
+    /// Why nothing could be read, where nothing could.
+    pub unreadable: Option<String>,
+    /// The file, where there is one.
+    pub identity: Option<FileIdentity>,
+    /// The header's bytes as read, to notice a change.
+    pub header_bytes: Vec<u8>,
+    /// The header, where its bytes can be decoded at all.
+    pub header: Option<IndexHeader>,
+    /// Whether the header's CRC vouches for it (for versions without CRC: whether it is plausible).
+    pub header_proven: bool,
+    /// The layout of the records, where one fits.
+    pub layout: Option<&'static Layout>,
+    /// The record slots in file order.
+    pub slots: Vec<Slot>,
+    /// Slots that the header counts beyond the end of the file.
+    pub truncated_slots: usize,
+}
+
+/// One place for a record in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// A record whose CRC is right (for versions without CRC: whose UID is not 0).
+    Record(IndexRecord),
+    /// Bytes that are no record.
+    Destroyed,
+}
+
+/// `cyrus.header`.
+#[derive(Debug)]
+pub enum HeaderFileEvidence {
+    /// It decodes; the CRC is of the whole file.
+    Sound {
+        /// Its content.
+        value: HeaderFile,
+        /// CRC-32 of its bytes.
+        crc: u32,
+    },
+    /// It is there, but cannot be understood.
+    Damaged(String),
+    /// There is none.
+    Missing,
+}
+
+/// A `cyrus.cache` file as a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheFileEvidence {
+    /// The file, where there is one that can be opened.
+    pub identity: Option<FileIdentity>,
+    /// Its generation number, where it is long enough to have one.
+    pub generation: Option<u32>,
+}
+
+/// What is known about one UID.
+#[derive(Debug, Clone)]
+pub struct MessageEvidence {
+    /// The UID, of the record or of the file's name.
+    pub uid: Uid,
+    /// The slot of the record that counts for this UID.
+    pub slot: Option<usize>,
+    /// The message file.
+    pub file: FileEvidence,
+    /// What reading the file yielded, where it was read.
+    pub reading: Option<Reading>,
+    /// The record's item in the cache.
+    pub cache: CacheItem,
+}
+
+/// A message file, as far as it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileEvidence {
+    /// Proved absent: no such entry in the spool, nor in the archive.
+    Absent,
+    /// A regular file.
+    Regular {
+        /// Where it lies.
+        place: Place,
+        /// Which file it is.
+        identity: FileIdentity,
+        /// Whether the other place holds a file of this name too.
+        in_both: bool,
+    },
+    /// The name belongs to something that is no regular file.
+    Odd,
+    /// It is there, or may be; looking failed with this error number.
+    Unreadable(i32),
+}
+
+/// A message that was read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// What its bytes yield.
+    pub fields: MessageFields,
+    /// Its newly rendered cache record, where the old one cannot serve.
+    pub staged: Option<StagedCache>,
+    /// Whether a whole old cache record was there and differed from what the message yields.
+    pub cache_differs: bool,
+}
+
+/// A cache record kept aside until the plan decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StagedCache {
+    /// Byte offset in the staging file.
+    pub offset: u64,
+    /// Bytes.
+    pub len: usize,
+}
+
+/// The state of a record's item in the old cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheItem {
+    /// Whole, and its CRC is the record's; its length in bytes.
+    Sound(usize),
+    /// Cut short, out of the file, or with another CRC.
+    Damaged,
+    /// There is no record to point at one, or the record points nowhere.
+    None,
+}
+
+/// What the server keeps elsewhere about the mailbox.
+#[derive(Debug, Clone, Default)]
+pub struct Witnesses {
+    /// From mailboxes.db: UIDVALIDITY.
+    pub uidvalidity: Option<UidValidity>,
+    /// From mailboxes.db: the modseq at which the mailbox itself last changed.
+    pub foldermodseq: Option<ModSeq>,
+    /// From mailboxes.db: the modseq at which the mailbox was made.
+    pub createdmodseq: Option<ModSeq>,
+    /// From the user's counters: the highest modseq handed out.
+    pub counters_highest: Option<ModSeq>,
+    /// From mailboxes.db, to make `cyrus.header` anew.
+    pub header: Option<HeaderFile>,
+    /// The index version that other mailboxes of the store have.
+    pub store_version: Option<u32>,
+    /// Whether the store is one side of a replication.
+    pub replicated: bool,
+}
+
+impl IndexEvidence {
+    /// The record in `slot`.
+    #[must_use]
+    pub fn record(&self, slot: usize) -> Option<&IndexRecord> {
+        match self.slots.get(slot) {
+            Some(Slot::Record(record)) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Whether there is an index of which anything could be read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.unreadable.is_none() && self.layout.is_some()
+    }
+}
+
+impl MessageEvidence {
+    /// The GUID of the file's bytes, where they were read.
+    #[must_use]
+    pub fn guid_read(&self) -> Option<Guid> {
+        self.reading.as_ref().map(|reading| reading.fields.guid)
+    }
+}

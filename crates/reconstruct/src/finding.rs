@@ -1,0 +1,181 @@
+//! Damage as data: what was found, where, and what becomes of it.
+
+use std::fmt;
+
+use mailstore_format::Uid;
+use serde::Serialize;
+
+/// What becomes of what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// Worth knowing, and no damage: the mailbox is sound with it.
+    Note,
+    /// The plan repairs it.
+    Repair,
+    /// It stays as it is; the detail says what the operator can do.
+    Left,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
+        /// The kinds of findings. Their names are stable and explained in `docs/findings.md`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$doc])* $name),*
+        }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The stable name, as it stands in reports.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The mailbox's place on disk is missing, empty or not what it should be: a mount is likely missing.
+    PartitionUnavailable = "partition-unavailable",
+    /// mailboxes.db could not be read whole.
+    MailboxListDamaged = "mailbox-list-damaged",
+    /// There is no `cyrus.index`.
+    IndexMissing = "index-missing",
+    /// The index could not be read, or no known layout fits it.
+    IndexUnreadable = "index-unreadable",
+    /// The index's header fails its CRC or makes no sense.
+    IndexHeaderDamaged = "index-header-damaged",
+    /// The index ends before all the records its header counts.
+    IndexTruncated = "index-truncated",
+    /// A record's bytes fail their CRC or cannot be read.
+    RecordDamaged = "record-damaged",
+    /// Records stand out of UID order.
+    RecordOutOfOrder = "record-out-of-order",
+    /// Two records have one UID.
+    RecordDuplicate = "record-duplicate",
+    /// Header counts, sizes or sync CRCs are not those of the records.
+    HeaderCounts = "header-counts",
+    /// The header's last UID lies below one in use.
+    LastUidLow = "last-uid-low",
+    /// The header's highest modseq lies below one in use.
+    HighestModseqLow = "highestmodseq-low",
+    /// The header carries option bits that order the server to delete things.
+    HeaderOptions = "header-options",
+    /// No witness proves the last UID; it was set well above every known one.
+    LastUidUnproven = "last-uid-unproven",
+    /// No witness proves the highest modseq; it was set well above every known one.
+    ModseqUnproven = "modseq-unproven",
+    /// No witness knows the UIDVALIDITY; a new one was given.
+    UidvalidityUnproven = "uidvalidity-unproven",
+    /// There is no `cyrus.header`.
+    HeaderFileMissing = "header-file-missing",
+    /// `cyrus.header` cannot be understood.
+    HeaderFileDamaged = "header-file-damaged",
+    /// The index holds another CRC of `cyrus.header` than its bytes have.
+    HeaderFileCrc = "header-file-crc",
+    /// A keyword's bit is set on messages, but its slot has no name.
+    KeywordUnnamed = "keyword-unnamed",
+    /// There is no `cyrus.cache`, or it does not begin as one.
+    CacheMissing = "cache-missing",
+    /// A cache record fails its CRC, is cut short or lies outside of the file.
+    CacheRecordDamaged = "cache-record-damaged",
+    /// A cache record is whole, but not what the message yields.
+    CacheRecordWrong = "cache-record-wrong",
+    /// Size, header size or dates in a record are not what the message yields.
+    DerivedFields = "derived-fields",
+    /// A record's message file lies in the other of spool and archive than the record says.
+    ArchivedFlag = "archived-flag",
+    /// A message file's SHA-1 is not the one its record has: the file was damaged or exchanged.
+    GuidMismatch = "guid-mismatch",
+    /// A message file has another size than its record says, and no SHA-1 to judge by.
+    SizeMismatch = "size-mismatch",
+    /// A message file is empty.
+    MessageEmpty = "message-empty",
+    /// A record's message file is proved absent.
+    MessageMissing = "message-missing",
+    /// A message file is there but cannot be read.
+    MessageUnreadable = "message-unreadable",
+    /// A message's name belongs to something that is no regular file.
+    NotARegularFile = "not-a-regular-file",
+    /// A directory entry that is neither a message nor one of the server's files.
+    OddEntry = "odd-entry",
+    /// A message file without a record keeps the UID of its name.
+    MessageWithoutRecord = "message-without-record",
+    /// A message file without a record gets a new UID.
+    MessageRenumbered = "message-renumbered",
+    /// A message that an earlier run pruned is back, under its old record.
+    PrunedRestored = "pruned-restored",
+    /// A record was expunged because its message is gone (`--prune`).
+    Pruned = "pruned",
+    /// Pruning was asked for and refused.
+    PruneRefused = "prune-refused",
+    /// Received dates were taken for internal dates, because the files' times contradict them.
+    InternaldateFromReceived = "internaldate-from-received",
+    /// `cyrus.expunge` of an old release lists messages to delete; it is set aside.
+    StaleExpunge = "stale-expunge",
+    /// A file that an interrupted work of the server left behind.
+    Leftover = "leftover",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One thing found in a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What kind of thing.
+    pub code: Code,
+    /// What becomes of it.
+    pub remedy: Remedy,
+    /// The message concerned, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "uid_number")]
+    pub uid: Option<Uid>,
+    /// The evidence, and what an operator can do where it is left.
+    pub detail: String,
+}
+
+#[expect(clippy::ref_option, reason = "serde hands the field by reference")]
+fn uid_number<S: serde::Serializer>(uid: &Option<Uid>, serializer: S) -> Result<S::Ok, S::Error> {
+    match uid {
+        Some(Uid(number)) => serializer.serialize_u32(*number),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Finding {
+    /// A finding about the mailbox as a whole.
+    pub fn new(code: Code, remedy: Remedy, detail: impl Into<String>) -> Self {
+        Self { code, remedy, uid: None, detail: detail.into() }
+    }
+
+    /// The same finding, about one message.
+    #[must_use]
+    pub fn about(mut self, uid: Uid) -> Self {
+        self.uid = Some(uid);
+        self
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        if let Some(uid) = self.uid {
+            write!(f, " uid {uid}")?;
+        }
+        write!(f, ": {}", self.detail)
+    }
+}

@@ -1,0 +1,99 @@
+//! What an operator decides before a run.
+
+use std::time::Duration;
+
+/// How closely a message is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Check {
+    /// A record is believed where its CRC, its cache record's CRC and its file's size agree.
+    #[default]
+    Stat,
+    /// Every message is read; its GUID, derived fields and cache record are computed anew.
+    Full,
+}
+
+/// How much `--prune` may take out of sight before it is refused.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PrunePolicy {
+    /// Share of a mailbox's messages, in percent; ten messages are always allowed.
+    pub max_percent: f64,
+    /// Prune although a replica might still hold the only intact copy.
+    pub even_on_replica: bool,
+}
+
+impl Default for PrunePolicy {
+    fn default() -> Self {
+        Self { max_percent: 1.0, even_on_replica: false }
+    }
+}
+
+impl PrunePolicy {
+    /// Messages of one mailbox that may always be pruned, whatever their share.
+    pub const MAILBOX_FLOOR: u64 = 10;
+    /// Messages of one run that may always be pruned, whatever their share.
+    pub const RUN_FLOOR: u64 = 100;
+    /// Share of all messages of a run, as a divisor: 0.1 %.
+    pub const RUN_DIVISOR: u64 = 1000;
+
+    /// How many of a mailbox's `messages` may be pruned.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a share of a message count; f64 is exact far beyond any mailbox's size"
+    )]
+    pub fn mailbox_limit(&self, messages: u64) -> u64 {
+        let share = (messages as f64 * self.max_percent.clamp(0.0, 100.0) / 100.0) as u64;
+        share.max(Self::MAILBOX_FLOOR)
+    }
+
+    /// How many messages a run over `messages` in all may prune.
+    #[must_use]
+    pub fn run_limit(messages: u64) -> u64 {
+        (messages / Self::RUN_DIVISOR).max(Self::RUN_FLOOR)
+    }
+}
+
+/// The settings of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// How closely messages are looked at.
+    pub check: Check,
+    /// Expunge records whose message is proved absent; `None` leaves them.
+    pub prune: Option<PrunePolicy>,
+    /// How long to wait for the locks of one mailbox.
+    pub lock_timeout: Duration,
+    /// Threads that read and parse messages; at least 1.
+    pub jobs: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            check: Check::default(),
+            prune: None,
+            lock_timeout: Duration::from_secs(30),
+            jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_mailbox_may_lose_ten_records_and_a_large_one_its_share() {
+        let policy = PrunePolicy::default();
+        assert_eq!(policy.mailbox_limit(20), 10);
+        assert_eq!(policy.mailbox_limit(5000), 50);
+        assert_eq!(PrunePolicy { max_percent: 100.0, ..policy }.mailbox_limit(5000), 5000);
+    }
+
+    #[test]
+    fn a_run_may_prune_a_hundred_or_a_thousandth() {
+        assert_eq!(PrunePolicy::run_limit(5), 100);
+        assert_eq!(PrunePolicy::run_limit(10_000_000), 10_000);
+    }
+}

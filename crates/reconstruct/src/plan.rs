@@ -1,0 +1,311 @@
+//! From evidence to the mailbox as it should be: a pure function, printed by a dry run.
+
+mod dates;
+mod header;
+mod known;
+mod orphans;
+
+use mailstore_format::header_file::HeaderFile;
+use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
+use mailstore_format::{ModSeq, Timestamp, Uid};
+
+use crate::evidence::{CacheItem, Evidence, FileIdentity, HeaderFileEvidence, Place, StagedCache};
+use crate::finding::{Code, Finding, Remedy};
+use crate::options::PrunePolicy;
+use crate::pruned::PrunedRecord;
+
+/// What is wrong with a mailbox, and what it will be after the repair.
+#[derive(Debug)]
+pub struct Plan {
+    /// All that was found.
+    pub findings: Vec<Finding>,
+    /// The files to write; `None` where nothing has to change.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// The files of a mailbox as they will be.
+#[derive(Debug)]
+pub struct Rewrite {
+    /// The version in which the index is written: the one it had.
+    pub layout: &'static Layout,
+    /// The index header.
+    pub header: IndexHeader,
+    /// The records by UID, ascending.
+    pub records: Vec<PlannedRecord>,
+    /// Whether the spool's cache is written anew.
+    pub replace_spool_cache: bool,
+    /// Whether the archive's cache is written anew.
+    pub replace_archive_cache: bool,
+    /// `cyrus.header`, where it has to change.
+    pub header_file: Option<HeaderFile>,
+    /// Message files that get another name.
+    pub renames: Vec<Rename>,
+    /// Records expunged because their message is gone, whole, for the journal.
+    pub pruned: Vec<PrunedRecord>,
+    /// Files of the server to move to the quarantine.
+    pub set_aside: Vec<String>,
+}
+
+/// A record and where its cache item comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedRecord {
+    /// The record, its cache offset already that of the file it will stand beside.
+    pub record: IndexRecord,
+    /// The bytes of its cache item.
+    pub cache: CacheSource,
+}
+
+/// Where the bytes of a cache item are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheSource {
+    /// In the old cache of the record's place.
+    Old {
+        /// Byte offset.
+        offset: u64,
+        /// Bytes.
+        len: usize,
+    },
+    /// In the staging file.
+    Staged(StagedCache),
+    /// There are none; the message cannot be read, or its file is gone.
+    None,
+}
+
+/// A message file that gets the name of its new UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rename {
+    /// Where it lies.
+    pub place: Place,
+    /// The UID of its name.
+    pub from: Uid,
+    /// Its new UID.
+    pub to: Uid,
+    /// Which file it was when it was looked at.
+    pub identity: FileIdentity,
+}
+
+/// What the plan is made for, besides the evidence.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Expunge records of messages that are proved absent.
+    pub prune: Option<PrunePolicy>,
+    /// How many messages this run may still prune.
+    pub prune_budget: u64,
+    /// The time that new records and tombstones get.
+    pub now: Timestamp,
+}
+
+/// By how much the last UID jumps where nothing proves it.
+pub const UID_JUMP: u32 = 1_000;
+/// By how much the highest modseq jumps where nothing proves it.
+pub const MODSEQ_JUMP: u64 = 1_000_000;
+/// The generation of an index where none is known: unlike any that a session may remember.
+pub const FRESH_GENERATION: u32 = 1_000;
+/// The index version of a mailbox that lost its index in a store without any other (Cyrus 3.6).
+pub const DEFAULT_VERSION: u32 = 17;
+
+/// A record on its way into the plan.
+#[derive(Debug, Clone)]
+struct Draft {
+    record: IndexRecord,
+    cache: CacheSource,
+    /// Whether a client could notice the difference: it then gets a new modseq.
+    changed: bool,
+}
+
+/// The plan in the making: what each rule adds to.
+struct Draughtsman<'a> {
+    evidence: &'a Evidence,
+    policy: Policy,
+    findings: Vec<Finding>,
+    drafts: Vec<Draft>,
+    renames: Vec<Rename>,
+    pruned: Vec<PrunedRecord>,
+    header_file: Option<HeaderFile>,
+    last_uid: Uid,
+    highestmodseq: ModSeq,
+    stale_spool_cache: bool,
+    stale_archive_cache: bool,
+}
+
+/// Decides what has to be done about `evidence`.
+#[must_use]
+pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
+    let mut draughtsman = Draughtsman {
+        evidence,
+        policy,
+        findings: Vec::new(),
+        drafts: Vec::with_capacity(evidence.messages.len()),
+        renames: Vec::new(),
+        pruned: Vec::new(),
+        header_file: None,
+        last_uid: Uid(0),
+        highestmodseq: ModSeq(0),
+        stale_spool_cache: false,
+        stale_archive_cache: false,
+    };
+    let rewrite = draughtsman.draw();
+    Plan { findings: draughtsman.findings, rewrite }
+}
+
+impl Draughtsman<'_> {
+    fn draw(&mut self) -> Option<Rewrite> {
+        if let Some(why) = &self.evidence.directory.unavailable {
+            self.find(Code::PartitionUnavailable, Remedy::Left, why.clone());
+            return None;
+        }
+        if self.evidence.index.unreadable.is_some() && self.evidence.index.identity.is_none() {
+            return self.leave_unreadable_index();
+        }
+        self.report_directory();
+        self.report_index();
+        if !self.settle_header_file() {
+            return None;
+        }
+        self.settle_numbers();
+        self.keep_known_records();
+        self.refuse_or_keep_pruning();
+        self.adopt_orphans();
+        self.name_every_keyword();
+        self.drafts.sort_by_key(|draft| draft.record.uid);
+        self.finish()
+    }
+
+    fn find(&mut self, code: Code, remedy: Remedy, detail: impl Into<String>) {
+        self.findings.push(Finding::new(code, remedy, detail));
+    }
+
+    fn find_about(&mut self, uid: Uid, code: Code, remedy: Remedy, detail: impl Into<String>) {
+        self.findings.push(Finding::new(code, remedy, detail).about(uid));
+    }
+
+    /// An index that cannot even be opened says nothing; to replace it could destroy all it holds.
+    fn leave_unreadable_index(&mut self) -> Option<Rewrite> {
+        let why = self.evidence.index.unreadable.clone().unwrap_or_default();
+        self.find(
+            Code::IndexUnreadable,
+            Remedy::Left,
+            format!("{why}; left alone: check the volume and its permissions, then run again"),
+        );
+        None
+    }
+
+    fn report_directory(&mut self) {
+        for entry in &self.evidence.directory.odd {
+            let detail = format!("{entry}; left in place");
+            self.findings.push(Finding::new(Code::OddEntry, Remedy::Left, detail));
+        }
+        for name in &self.evidence.directory.leftovers {
+            let (code, remedy) = if name == "cyrus.expunge" {
+                (Code::StaleExpunge, Remedy::Repair)
+            } else {
+                (Code::Leftover, Remedy::Note)
+            };
+            self.findings.push(Finding::new(code, remedy, format!("{name} is present")));
+        }
+    }
+
+    fn report_index(&mut self) {
+        let index = &self.evidence.index;
+        match (&index.unreadable, index.identity) {
+            (None, None) => {
+                self.find(
+                    Code::IndexMissing,
+                    Remedy::Repair,
+                    "there is no cyrus.index; it is made anew from the message files",
+                );
+                return;
+            }
+            (Some(why), _) => {
+                self.find(Code::IndexUnreadable, Remedy::Repair, why.clone());
+                return;
+            }
+            (None, Some(_)) => {}
+        }
+        if !index.header_proven {
+            self.find(
+                Code::IndexHeaderDamaged,
+                Remedy::Repair,
+                "the header fails its CRC or makes no sense; the records stand on their own CRCs",
+            );
+        }
+        if index.truncated_slots > 0 {
+            self.find(
+                Code::IndexTruncated,
+                Remedy::Repair,
+                format!(
+                    "the file ends {} records before the count in its header",
+                    index.truncated_slots
+                ),
+            );
+        }
+        let destroyed = index
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot, crate::evidence::Slot::Destroyed))
+            .count();
+        if destroyed > 0 {
+            self.find(
+                Code::RecordDamaged,
+                Remedy::Repair,
+                format!("{destroyed} of {} records fail their CRC", index.slots.len()),
+            );
+        }
+    }
+
+    /// Makes sure there is a `cyrus.header` to work with; `false` where there can be none.
+    fn settle_header_file(&mut self) -> bool {
+        let (code, why) = match &self.evidence.header_file {
+            HeaderFileEvidence::Sound { .. } => return true,
+            HeaderFileEvidence::Damaged(why) => (Code::HeaderFileDamaged, why.clone()),
+            HeaderFileEvidence::Missing => {
+                (Code::HeaderFileMissing, "there is no cyrus.header".to_owned())
+            }
+        };
+        if let Some(header) = self.evidence.witnesses.header.clone() {
+            self.find(code, Remedy::Repair, format!("{why}; made anew from mailboxes.db"));
+            self.header_file = Some(header);
+            return true;
+        }
+        self.find(
+            code,
+            Remedy::Left,
+            format!("{why}, and no mailboxes.db tells its content: run with -C imapd.conf"),
+        );
+        false
+    }
+
+    /// Enforces the fuse: too many missing messages look more like a missing mount than like loss.
+    fn refuse_or_keep_pruning(&mut self) {
+        let Some(prune) = self.policy.prune else { return };
+        let messages = u64::try_from(self.drafts.len()).unwrap_or(u64::MAX);
+        let wanted = u64::try_from(self.pruned.len()).unwrap_or(u64::MAX);
+        if wanted == 0 {
+            return;
+        }
+        let limit = prune.mailbox_limit(messages);
+        let refusal = if self.evidence.witnesses.replicated && !prune.even_on_replica {
+            Some("the store is replicated, and a prune would travel to the copy that may still have the messages (--even-on-replica)".to_owned())
+        } else if wanted > limit {
+            Some(format!(
+                "{wanted} of {messages} messages are missing, more than the {limit} allowed (--max-prune)"
+            ))
+        } else if wanted > self.policy.prune_budget {
+            Some("the run as a whole has pruned as much as it may".to_owned())
+        } else {
+            None
+        };
+        if let Some(why) = refusal {
+            self.take_pruning_back();
+            self.find(Code::PruneRefused, Remedy::Left, why);
+        }
+    }
+}
+
+/// Where the draft's cache item lives before the rewrite.
+fn old_cache(record: &IndexRecord, item: CacheItem) -> CacheSource {
+    match item {
+        CacheItem::Sound(len) => CacheSource::Old { offset: record.cache_offset, len },
+        CacheItem::Damaged | CacheItem::None => CacheSource::None,
+    }
+}

@@ -1,0 +1,329 @@
+//! Messages that have a record: what it says stays, what it derives from the message is checked.
+
+use mailstore_format::index::IndexRecord;
+use mailstore_format::message::{CACHE_VERSION, MessageFields};
+use mailstore_format::{InternalFlags, SystemFlags, Timestamp};
+
+use super::{CacheSource, Draft, Draughtsman, old_cache};
+use crate::evidence::{CacheItem, FileEvidence, MessageEvidence, Place, Reading};
+use crate::finding::{Code, Remedy};
+use crate::pruned::PrunedRecord;
+
+impl Draughtsman<'_> {
+    /// Drafts every record of the index.
+    pub(super) fn keep_known_records(&mut self) {
+        self.report_record_order();
+        let evidence = self.evidence;
+        for message in &evidence.messages {
+            let Some(record) = message.slot.and_then(|slot| evidence.index.record(slot)) else {
+                continue;
+            };
+            let draft = self.keep_record(message, *record);
+            self.drafts.push(draft);
+        }
+    }
+
+    /// Duplicates were resolved when the evidence was gathered; here they and disorder are told.
+    fn report_record_order(&mut self) {
+        let mut highest = None;
+        let (mut disordered, mut records) = (0_usize, 0_usize);
+        let index = &self.evidence.index;
+        for record in (0..index.slots.len()).filter_map(|slot| index.record(slot)) {
+            records += 1;
+            disordered += usize::from(highest.is_some_and(|uid| record.uid < uid));
+            highest = highest.max(Some(record.uid));
+        }
+        let kept = self.evidence.messages.iter().filter(|message| message.slot.is_some()).count();
+        if disordered > 0 {
+            let detail = format!("{disordered} records stand behind one with a higher UID");
+            self.find(Code::RecordOutOfOrder, Remedy::Repair, detail);
+        }
+        if kept < records {
+            let detail = format!("{} records repeat a UID; the newest is kept", records - kept);
+            self.find(Code::RecordDuplicate, Remedy::Repair, detail);
+        }
+    }
+
+    fn keep_record(&mut self, message: &MessageEvidence, record: IndexRecord) -> Draft {
+        let cache = old_cache(&record, message.cache);
+        let mut draft = Draft { record, cache, changed: false };
+        if record.internal_flags.contains(InternalFlags::UNLINKED) {
+            // A delete order: its file, if there still is one, is the server's to remove.
+            return draft;
+        }
+        match message.file {
+            FileEvidence::Absent => self.keep_missing(message, draft),
+            FileEvidence::Odd => {
+                let detail = "the name of its file belongs to something that is no regular file; \
+                              the record stays";
+                self.find_about(record.uid, Code::NotARegularFile, Remedy::Left, detail);
+                draft
+            }
+            FileEvidence::Unreadable(errno) => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                let detail = format!("its file cannot be read: {error}; the record stays");
+                self.find_about(record.uid, Code::MessageUnreadable, Remedy::Left, detail);
+                draft
+            }
+            FileEvidence::Regular { place, identity, in_both } => {
+                if identity.size == 0 {
+                    let detail = "its file is empty; the record stays";
+                    self.find_about(record.uid, Code::MessageEmpty, Remedy::Left, detail);
+                    return draft;
+                }
+                if !in_both {
+                    self.settle_place(&mut draft, place);
+                }
+                match &message.reading {
+                    Some(reading) => self.compare_with_reading(&mut draft, message, reading),
+                    None => self.compare_size(&mut draft, identity.size),
+                }
+                self.bring_back_if_pruned(&mut draft, message);
+                draft
+            }
+        }
+    }
+
+    /// A record whose message is proved absent.
+    fn keep_missing(&mut self, message: &MessageEvidence, draft: Draft) -> Draft {
+        let uid = draft.record.uid;
+        let mut draft = draft;
+        if draft.record.internal_flags.contains(InternalFlags::EXPUNGED) {
+            return draft;
+        }
+        if self.policy.prune.is_none() {
+            let detail = "its file is in neither spool nor archive; the record stays \
+                          (find the file, or expunge the record with --prune)";
+            self.find_about(uid, Code::MessageMissing, Remedy::Left, detail);
+            return draft;
+        }
+        self.find_about(uid, Code::Pruned, Remedy::Repair, "its file is gone; expunged as told");
+        let names = self.flag_names_of(&draft.record);
+        let annotations =
+            self.evidence.annotations.iter().filter(|note| note.uid == uid).cloned().collect();
+        self.pruned.push(PrunedRecord { record: draft.record, keywords: names, annotations });
+        draft.record.internal_flags = draft.record.internal_flags.with(InternalFlags::EXPUNGED);
+        draft.record.last_updated = self.policy.now;
+        draft.changed = true;
+        debug_assert_eq!(message.uid, uid, "evidence is by UID");
+        draft
+    }
+
+    /// Undoes what [`Self::keep_missing`] planned, when the fuse blows.
+    pub(super) fn take_pruning_back(&mut self) {
+        for pruned in std::mem::take(&mut self.pruned) {
+            let uid = pruned.record.uid;
+            if let Some(draft) = self.drafts.iter_mut().find(|draft| draft.record.uid == uid) {
+                draft.record.internal_flags =
+                    draft.record.internal_flags.without(InternalFlags::EXPUNGED);
+                draft.record.last_updated = pruned.record.last_updated;
+                draft.changed = false;
+            }
+        }
+        for finding in &mut self.findings {
+            if finding.code == Code::Pruned {
+                finding.code = Code::MessageMissing;
+                finding.remedy = Remedy::Left;
+                "its file is in neither spool nor archive; the record stays"
+                    .clone_into(&mut finding.detail);
+            }
+        }
+    }
+
+    /// A message that `--prune` once expunged and whose file is there again.
+    fn bring_back_if_pruned(&mut self, draft: &mut Draft, message: &MessageEvidence) {
+        if !draft.record.internal_flags.contains(InternalFlags::EXPUNGED) {
+            return;
+        }
+        let Some(guid) = message.guid_read() else { return };
+        let uid = draft.record.uid;
+        let Some(pruned) = self.pruned_record(uid, guid) else { return };
+        let before = pruned.record;
+        draft.record.system_flags = before.system_flags;
+        draft.record.internal_flags =
+            draft.record.internal_flags.without(InternalFlags::EXPUNGED);
+        draft.record.user_flags = before.user_flags;
+        draft.record.last_updated = self.policy.now;
+        draft.changed = true;
+        let detail = "its file is back; it has its old record again, UID and flags included";
+        self.find_about(uid, Code::PrunedRestored, Remedy::Repair, detail);
+    }
+
+    /// The bit that says in which place the file lies follows the file.
+    fn settle_place(&mut self, draft: &mut Draft, place: Place) {
+        let archived = draft.record.internal_flags.contains(InternalFlags::ARCHIVED);
+        if archived == (place == Place::Archive) {
+            return;
+        }
+        let flags = draft.record.internal_flags;
+        draft.record.internal_flags = match place {
+            Place::Archive => flags.with(InternalFlags::ARCHIVED),
+            Place::Spool => flags.without(InternalFlags::ARCHIVED),
+        };
+        draft.changed = true;
+        // Its cache item stands in the other place's cache, which the old offset does not mean.
+        self.stale_cache_of(place);
+        let detail = match place {
+            Place::Archive => "its file lies in the archive; the record said spool",
+            Place::Spool => "its file lies in the spool; the record said archive",
+        };
+        self.find_about(draft.record.uid, Code::ArchivedFlag, Remedy::Repair, detail);
+    }
+
+    fn compare_size(&mut self, draft: &mut Draft, size: u64) {
+        if draft.record.size != size {
+            let detail = format!("its file has {size} bytes, its record says {}", draft.record.size);
+            self.find_about(draft.record.uid, Code::SizeMismatch, Remedy::Left, detail);
+        }
+    }
+
+    fn compare_with_reading(
+        &mut self,
+        draft: &mut Draft,
+        message: &MessageEvidence,
+        reading: &Reading,
+    ) {
+        let uid = draft.record.uid;
+        let fields = &reading.fields;
+        if !draft.record.guid.is_null() && draft.record.guid != fields.guid {
+            let detail = format!(
+                "its file has SHA-1 {} and {} bytes, its record says {} and {}; the record stays",
+                fields.guid, fields.size, draft.record.guid, draft.record.size
+            );
+            self.find_about(uid, Code::GuidMismatch, Remedy::Left, detail);
+            // The damaged bytes are what the server serves; its cache item must not be missing.
+            self.take_staged_cache(draft, message, reading);
+            return;
+        }
+        if draft.record.guid.is_null() && draft.record.size != fields.size {
+            self.compare_size(draft, fields.size);
+            self.take_staged_cache(draft, message, reading);
+            return;
+        }
+        let derived = with_derived_fields(draft.record, fields);
+        if derived != draft.record {
+            let detail = derived_difference(&draft.record, &derived);
+            self.find_about(uid, Code::DerivedFields, Remedy::Repair, detail);
+            draft.record = derived;
+            draft.changed = true;
+        }
+        self.take_staged_cache(draft, message, reading);
+    }
+
+    /// Uses the newly rendered cache item where the old one cannot serve.
+    fn take_staged_cache(
+        &mut self,
+        draft: &mut Draft,
+        message: &MessageEvidence,
+        reading: &Reading,
+    ) {
+        let Some(staged) = reading.staged else { return };
+        let uid = draft.record.uid;
+        if reading.cache_differs {
+            let detail = "its cache record is whole but not what the message yields";
+            self.find_about(uid, Code::CacheRecordWrong, Remedy::Repair, detail);
+        } else if message.cache == CacheItem::Damaged && self.cache_is_there(&draft.record) {
+            let detail = "its cache record fails its CRC or is cut short";
+            self.find_about(uid, Code::CacheRecordDamaged, Remedy::Repair, detail);
+        }
+        draft.cache = CacheSource::Staged(staged);
+        draft.record.cache_crc = reading.fields.cache_crc;
+        draft.record.cache_version = CACHE_VERSION;
+        self.stale_cache_of(place_of(&draft.record));
+    }
+
+    fn cache_is_there(&self, record: &IndexRecord) -> bool {
+        let file = match place_of(record) {
+            Place::Spool => Some(self.evidence.spool_cache),
+            Place::Archive => self.evidence.archive_cache,
+        };
+        file.is_some_and(|file| file.generation.is_some())
+    }
+
+    pub(super) fn stale_cache_of(&mut self, place: Place) {
+        match place {
+            Place::Spool => self.stale_spool_cache = true,
+            Place::Archive => self.stale_archive_cache = true,
+        }
+    }
+
+    fn pruned_record(
+        &self,
+        uid: mailstore_format::Uid,
+        guid: mailstore_format::Guid,
+    ) -> Option<PrunedRecord> {
+        self.evidence
+            .pruned
+            .iter()
+            .rev()
+            .find(|pruned| pruned.record.uid == uid && pruned.record.guid == guid)
+            .cloned()
+    }
+
+    /// The pruned record of a message that came back after its tombstone was purged.
+    pub(super) fn pruned_orphan(&self, message: &MessageEvidence) -> Option<PrunedRecord> {
+        self.pruned_record(message.uid, message.guid_read()?)
+    }
+}
+
+/// The place in which a record says its file lies.
+pub(super) fn place_of(record: &IndexRecord) -> Place {
+    if record.internal_flags.contains(InternalFlags::ARCHIVED) {
+        Place::Archive
+    } else {
+        Place::Spool
+    }
+}
+
+/// `record` with what a message's bytes decide taken from `fields`.
+///
+/// A message without a usable Date header decides no date: the record's own stay, and where it has
+/// none the internal date serves, as in `mailbox_reconstruct_compare_update` (`imap/mailbox.c`).
+pub(super) fn with_derived_fields(mut record: IndexRecord, fields: &MessageFields) -> IndexRecord {
+    record.size = fields.size;
+    record.header_size = fields.header_size;
+    record.guid = fields.guid;
+    let unless_unknown = |found: Timestamp, recorded: Timestamp, default: Timestamp| {
+        if found != Timestamp::default() {
+            found
+        } else if recorded != Timestamp::default() {
+            recorded
+        } else {
+            default
+        }
+    };
+    let day = super::dates::start_of_local_day(record.internaldate);
+    record.gmtime = unless_unknown(fields.gmtime, record.gmtime, record.internaldate);
+    record.sentdate = unless_unknown(fields.sentdate, record.sentdate, day);
+    record
+}
+
+fn derived_difference(before: &IndexRecord, after: &IndexRecord) -> String {
+    let mut parts = Vec::new();
+    if before.size != after.size {
+        parts.push(format!("size {} is {}", before.size, after.size));
+    }
+    if before.header_size != after.header_size {
+        parts.push(format!("header size {} is {}", before.header_size, after.header_size));
+    }
+    if before.sentdate != after.sentdate {
+        let (old, new) = (before.sentdate.seconds(), after.sentdate.seconds());
+        parts.push(format!("sent date {old} is {new}"));
+    }
+    if before.gmtime != after.gmtime {
+        let (old, new) = (before.gmtime.seconds(), after.gmtime.seconds());
+        parts.push(format!("GMT date {old} is {new}"));
+    }
+    if before.guid != after.guid {
+        parts.push(format!("GUID {} is {}", before.guid, after.guid));
+    }
+    parts.join(", ")
+}
+
+/// Whether the owner sees the message at all.
+pub(super) fn is_live(record: &IndexRecord) -> bool {
+    !record.internal_flags.contains(InternalFlags::EXPUNGED)
+}
+
+/// The flags a message without any evidence of flags gets: none.
+pub(super) const NO_FLAGS: SystemFlags = SystemFlags(0);

@@ -1,0 +1,148 @@
+//! What a run found and did, for people and programs.
+
+use serde::Serialize;
+
+use crate::finding::{Finding, Remedy};
+
+/// What became of a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing had to be done.
+    Sound,
+    /// It was repaired and read back.
+    Repaired,
+    /// A repair is planned; this was a dry run.
+    Planned,
+    /// The run that is resumed had already done it.
+    Resumed,
+    /// It could not be worked on; see `error`.
+    Failed,
+}
+
+/// The outcome of one mailbox.
+#[derive(Debug, Clone, Serialize)]
+pub struct MailboxReport {
+    /// Its name, as operators write it.
+    pub mailbox: String,
+    /// What became of it.
+    pub state: State,
+    /// Messages with a record or a file.
+    pub messages: u64,
+    /// Messages that were read.
+    pub messages_read: u64,
+    /// Bytes that were read of them.
+    pub bytes_read: u64,
+    /// How long its locks were held, in milliseconds; 0 where none were taken.
+    pub locked_ms: u64,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// What went wrong, where something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl MailboxReport {
+    /// Whether damage is left in the mailbox.
+    #[must_use]
+    pub fn damage_left(&self) -> bool {
+        let left = self.findings.iter().any(|finding| finding.remedy == Remedy::Left);
+        left || self.state == State::Planned
+    }
+}
+
+/// The outcome of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Mailboxes looked at.
+    pub mailboxes: u64,
+    /// Of these, how many were sound.
+    pub sound: u64,
+    /// How many were repaired.
+    pub repaired: u64,
+    /// How many would be, were this no dry run.
+    pub planned: u64,
+    /// How many had been done by the resumed run.
+    pub resumed: u64,
+    /// How many could not be worked on.
+    pub failed: u64,
+    /// In how many some damage is left.
+    pub damage_left: u64,
+    /// Messages with a record or a file.
+    pub messages: u64,
+    /// Messages that were read.
+    pub messages_read: u64,
+    /// Bytes that were read of them.
+    pub bytes_read: u64,
+    /// The run's name, for `--resume`, where it wrote anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+impl Summary {
+    /// Counts one mailbox in.
+    pub fn add(&mut self, report: &MailboxReport) {
+        self.mailboxes += 1;
+        let counter = match report.state {
+            State::Sound => &mut self.sound,
+            State::Repaired => &mut self.repaired,
+            State::Planned => &mut self.planned,
+            State::Resumed => &mut self.resumed,
+            State::Failed => &mut self.failed,
+        };
+        *counter += 1;
+        self.damage_left += u64::from(report.damage_left());
+        self.messages += report.messages;
+        self.messages_read += report.messages_read;
+        self.bytes_read += report.bytes_read;
+    }
+
+    /// The exit status of the command: 0 sound, 1 damage left, 2 could not run.
+    #[must_use]
+    pub const fn exit_status(&self) -> u8 {
+        if self.failed > 0 {
+            2
+        } else if self.damage_left > 0 {
+            1
+        } else {
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Code;
+
+    fn report(state: State, remedy: Option<Remedy>) -> MailboxReport {
+        MailboxReport {
+            mailbox: "user.alice".to_owned(),
+            state,
+            messages: 1,
+            messages_read: 0,
+            bytes_read: 0,
+            locked_ms: 0,
+            findings: remedy
+                .map(|remedy| Finding::new(Code::MessageMissing, remedy, ""))
+                .into_iter()
+                .collect(),
+            error: None,
+        }
+    }
+
+    fn status_of(reports: &[MailboxReport]) -> u8 {
+        let mut summary = Summary::default();
+        reports.iter().for_each(|report| summary.add(report));
+        summary.exit_status()
+    }
+
+    #[test]
+    fn the_exit_status_tells_sound_from_damage_from_failure() {
+        assert_eq!(status_of(&[report(State::Repaired, Some(Remedy::Repair))]), 0);
+        assert_eq!(status_of(&[report(State::Sound, Some(Remedy::Note))]), 0);
+        assert_eq!(status_of(&[report(State::Sound, Some(Remedy::Left))]), 1);
+        assert_eq!(status_of(&[report(State::Planned, Some(Remedy::Repair))]), 1);
+        assert_eq!(status_of(&[report(State::Sound, None), report(State::Failed, None)]), 2);
+    }
+}
