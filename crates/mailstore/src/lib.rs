@@ -1,1 +1,9 @@
 //! A Cyrus IMAP mail store on disk.
+
+pub mod config;
+pub mod location;
+pub mod lock;
+pub mod mutf7;
+pub mod name;
+pub mod namespace;
+pub mod pattern;
