@@ -5,7 +5,7 @@ use mailstore_format::annotations::Annotation;
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::message::MessageFields;
-use mailstore_format::{Guid, ModSeq, Timestamp, Uid, UidValidity};
+use mailstore_format::{Guid, InternalFlags, ModSeq, Timestamp, Uid, UidValidity};
 
 use crate::pruned::PrunedRecord;
 
@@ -26,8 +26,8 @@ pub struct Evidence {
     pub messages: Vec<MessageEvidence>,
     /// What other files of the server say.
     pub witnesses: Witnesses,
-    /// The annotations of the mailbox (UID 0) and its messages.
-    pub annotations: Vec<Annotation>,
+    /// The annotations of the mailbox (UID 0) and its messages, where they could be read whole.
+    pub annotations: Option<Vec<Annotation>>,
     /// Records that earlier runs pruned from this mailbox.
     pub pruned: Vec<PrunedRecord>,
 }
@@ -105,6 +105,8 @@ pub enum HeaderFileEvidence {
     },
     /// It is there, but cannot be understood.
     Damaged(String),
+    /// It may well be sound, but cannot be read.
+    Unreadable(String),
     /// There is none.
     Missing,
 }
@@ -201,6 +203,18 @@ pub struct Witnesses {
     pub store_version: Option<u32>,
     /// Whether the store is one side of a replication.
     pub replicated: bool,
+}
+
+impl Place {
+    /// Where a record says that its file lies.
+    #[must_use]
+    pub fn of(record: &IndexRecord) -> Self {
+        if record.internal_flags.contains(InternalFlags::ARCHIVED) {
+            Self::Archive
+        } else {
+            Self::Spool
+        }
+    }
 }
 
 impl IndexEvidence {

@@ -4,7 +4,6 @@ use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout, options};
 use mailstore_format::{ModSeq, Timestamp, Uid, UidValidity, UserFlags};
 
-use super::known::place_of;
 use super::totals::Totals;
 use super::{
     CacheSource, DEFAULT_VERSION, Draft, Draughtsman, FRESH_GENERATION, MODSEQ_JUMP, PlannedRecord,
@@ -198,7 +197,7 @@ impl Draughtsman<'_> {
         let (mut spool_end, mut archive_end) = (CACHE_HEADER, CACHE_HEADER);
         let (replace_spool, replace_archive) = (self.stale_spool_cache, self.stale_archive_cache);
         let place = |Draft { mut record, cache, .. }: Draft| {
-            let (replaced, end) = match place_of(&record) {
+            let (replaced, end) = match Place::of(&record) {
                 Place::Spool => (replace_spool, &mut spool_end),
                 Place::Archive => (replace_archive, &mut archive_end),
             };

@@ -229,11 +229,11 @@ impl Draughtsman<'_> {
         draft.cache = CacheSource::Staged(staged);
         draft.record.cache_crc = reading.fields.cache_crc;
         draft.record.cache_version = CACHE_VERSION;
-        self.stale_cache_of(place_of(&draft.record));
+        self.stale_cache_of(Place::of(&draft.record));
     }
 
     fn cache_is_there(&self, record: &IndexRecord) -> bool {
-        let file = match place_of(record) {
+        let file = match Place::of(record) {
             Place::Spool => Some(self.evidence.spool_cache),
             Place::Archive => self.evidence.archive_cache,
         };
@@ -263,15 +263,6 @@ impl Draughtsman<'_> {
     /// The pruned record of a message that came back after its tombstone was purged.
     pub(super) fn pruned_orphan(&self, message: &MessageEvidence) -> Option<PrunedRecord> {
         self.pruned_record(message.uid, message.guid_read()?)
-    }
-}
-
-/// The place in which a record says its file lies.
-pub(super) fn place_of(record: &IndexRecord) -> Place {
-    if record.internal_flags.contains(InternalFlags::ARCHIVED) {
-        Place::Archive
-    } else {
-        Place::Spool
     }
 }
 

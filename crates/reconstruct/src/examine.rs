@@ -1,0 +1,264 @@
+//! Looking at messages: in parallel within a mailbox, each read at most once, memory bounded.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io;
+
+use mailstore::spool::SpoolScan;
+use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
+use mailstore_format::Uid;
+use mailstore_format::index::IndexRecord;
+use mailstore_format::message::{CACHE_VERSION, MessageReader};
+use rayon::prelude::*;
+
+use crate::cache_file::CacheFile;
+use crate::evidence::{
+    CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place, Reading,
+};
+use crate::observer::Observer;
+use crate::options::Check;
+use crate::staging::CacheSink;
+
+/// Messages that are looked at together; their new cache records wait in memory meanwhile.
+const BATCH: usize = 512;
+/// A larger file is no message that any server accepted.
+const LARGEST_MESSAGE: u64 = 1 << 30;
+/// A reading buffer that one large message blew up beyond this is given back.
+const BUFFER_KEPT: usize = 8 << 20;
+
+/// One of the mailbox's two places, scanned.
+pub(crate) struct ScannedPlace {
+    pub(crate) directory: GuardedDir,
+    pub(crate) scan: SpoolScan,
+    pub(crate) cache: CacheFile,
+}
+
+/// What is needed to look at the messages of one mailbox.
+pub(crate) struct Examiner<'a> {
+    pub(crate) spool: &'a ScannedPlace,
+    pub(crate) archive: Option<&'a ScannedPlace>,
+    pub(crate) check: Check,
+    pub(crate) pool: &'a rayon::ThreadPool,
+    pub(crate) observer: &'a dyn Observer,
+    /// What was found earlier in the same mailbox; it counts where file and record are the same.
+    pub(crate) previous: Option<&'a Evidence>,
+    /// Expunged messages whose file, if there is one again, must be identified.
+    pub(crate) wanted_back: &'a HashSet<Uid>,
+}
+
+/// A UID to look at, with the record that counts for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) uid: Uid,
+    pub(crate) slot: Option<usize>,
+    pub(crate) record: Option<&'a IndexRecord>,
+}
+
+/// Buffers that a thread keeps from message to message.
+#[derive(Default)]
+struct Scratch {
+    reader: MessageReader,
+    message: Vec<u8>,
+    old_item: Vec<u8>,
+}
+
+/// A message's evidence, and its new cache record where the old one cannot serve.
+struct Looked {
+    evidence: MessageEvidence,
+    new_item: Option<Vec<u8>>,
+    bytes_read: u64,
+}
+
+impl Examiner<'_> {
+    /// Looks at every candidate. New cache records go to `sink` in the candidates' order.
+    pub(crate) fn examine(
+        &self,
+        candidates: &[Candidate<'_>],
+        sink: &mut dyn CacheSink,
+    ) -> io::Result<Vec<MessageEvidence>> {
+        let mut messages = Vec::with_capacity(candidates.len());
+        for batch in candidates.chunks(BATCH) {
+            let looked: Vec<Looked> = self.pool.install(|| {
+                let look = |scratch: &mut Scratch, candidate: &Candidate<'_>| {
+                    self.look(*candidate, scratch)
+                };
+                batch.par_iter().with_min_len(8).map_init(Scratch::default, look).collect()
+            });
+            let bytes = looked.iter().map(|looked| looked.bytes_read).sum();
+            self.observer.progressed(u64::try_from(batch.len()).unwrap_or(u64::MAX), bytes);
+            for Looked { mut evidence, new_item, .. } in looked {
+                if let (Some(reading), Some(item)) = (&mut evidence.reading, new_item) {
+                    reading.staged = Some(sink.keep(&item)?);
+                }
+                messages.push(evidence);
+            }
+        }
+        Ok(messages)
+    }
+
+    fn look(&self, candidate: Candidate<'_>, scratch: &mut Scratch) -> Looked {
+        let Candidate { uid, slot, record } = candidate;
+        let unlinked = record.is_some_and(IndexRecord::is_unlinked);
+        let file = if unlinked { FileEvidence::Absent } else { self.file(uid, record) };
+        if let Some(known) = self.known_from_before(candidate, file) {
+            return known;
+        }
+        let cache = record.map_or(CacheItem::None, |record| {
+            self.place_of_record(record).cache.check(record, &mut scratch.old_item)
+        });
+        let mut evidence = MessageEvidence { uid, slot, file, reading: None, cache };
+        let FileEvidence::Regular { place, identity, .. } = file else {
+            return Looked { evidence, new_item: None, bytes_read: 0 };
+        };
+        if identity.size == 0 || !self.has_to_be_read(record, cache, place, identity) {
+            return Looked { evidence, new_item: None, bytes_read: 0 };
+        }
+        self.read(&mut evidence, record, place, scratch)
+    }
+
+    /// Whether record, cache and file do not vouch for one another.
+    fn has_to_be_read(
+        &self,
+        record: Option<&IndexRecord>,
+        cache: CacheItem,
+        place: Place,
+        identity: FileIdentity,
+    ) -> bool {
+        let Some(record) = record else { return true };
+        self.check == Check::Full
+            || !matches!(cache, CacheItem::Sound(_))
+            || record.size != identity.size
+            || Place::of(record) != place
+            || self.wanted_back.contains(&record.uid)
+    }
+
+    fn read(
+        &self,
+        evidence: &mut MessageEvidence,
+        record: Option<&IndexRecord>,
+        place: Place,
+        scratch: &mut Scratch,
+    ) -> Looked {
+        let Scratch { reader, message, old_item } = scratch;
+        let directory = &self.at(place).directory;
+        let mut new_item = None;
+        match directory.read_message(evidence.uid, LARGEST_MESSAGE, message) {
+            Ok(meta) => {
+                let mut item = Vec::new();
+                let fields = reader.read(message, &mut item);
+                let comparable = record.is_some_and(|record| record.cache_version == CACHE_VERSION);
+                let sound = matches!(evidence.cache, CacheItem::Sound(_))
+                    && record.is_some_and(|record| Place::of(record) == place);
+                let same_message =
+                    record.is_none_or(|record| record.guid.is_null() || record.guid == fields.guid);
+                let cache_differs = sound && comparable && same_message && *old_item != item;
+                if !sound || cache_differs {
+                    new_item = Some(item);
+                }
+                evidence.file = with_identity(evidence.file, identity_of(&meta));
+                evidence.reading = Some(Reading { fields, staged: None, cache_differs });
+            }
+            Err(ReadError::NotFound) => evidence.file = FileEvidence::Absent,
+            Err(ReadError::NotRegular(_)) => evidence.file = FileEvidence::Odd,
+            Err(ReadError::Io { errno, .. }) => evidence.file = FileEvidence::Unreadable(errno),
+            Err(error) => {
+                let errno = if matches!(error, ReadError::TooLarge { .. }) { EFBIG } else { EIO };
+                evidence.file = FileEvidence::Unreadable(errno);
+            }
+        }
+        let bytes_read = u64::try_from(message.len()).unwrap_or(u64::MAX);
+        if message.capacity() > BUFFER_KEPT {
+            *message = Vec::new();
+        }
+        Looked { evidence: evidence.clone(), new_item, bytes_read }
+    }
+
+    /// What an earlier look yielded, where neither file nor record changed since.
+    fn known_from_before(&self, candidate: Candidate<'_>, file: FileEvidence) -> Option<Looked> {
+        let previous = self.previous?;
+        let at = previous.messages.binary_search_by_key(&candidate.uid, |known| known.uid).ok()?;
+        let known = previous.messages.get(at)?;
+        let before = known.slot.and_then(|slot| previous.index.record(slot));
+        let cached = |record: Option<&IndexRecord>| {
+            record.map(|record| {
+                let archived = Place::of(record);
+                (record.cache_offset, record.cache_crc, record.size, record.guid, archived)
+            })
+        };
+        let expunged = |record: Option<&IndexRecord>| record.is_some_and(IndexRecord::is_expunged);
+        let same = known.file == file
+            && cached(before) == cached(candidate.record)
+            && expunged(before) == expunged(candidate.record);
+        same.then(|| Looked {
+            evidence: MessageEvidence { slot: candidate.slot, ..known.clone() },
+            new_item: None,
+            bytes_read: 0,
+        })
+    }
+
+    /// Where the file of `uid` lies, and what it is.
+    fn file(&self, uid: Uid, record: Option<&IndexRecord>) -> FileEvidence {
+        let listed = |place: &ScannedPlace| place.scan.message(uid).is_some();
+        let in_spool = listed(self.spool);
+        let in_archive = self.archive.is_some_and(listed);
+        let expected = record.map_or(Place::Spool, Place::of);
+        let first = match (in_spool, in_archive) {
+            (true, false) => Place::Spool,
+            (false, true) => Place::Archive,
+            _ => expected,
+        };
+        let other = match first {
+            Place::Spool => Place::Archive,
+            Place::Archive => Place::Spool,
+        };
+        let in_both = in_spool && in_archive;
+        // A file that no listing has is asked for by name: it may have come since.
+        match self.stat(uid, first, in_both) {
+            FileEvidence::Absent => self.stat(uid, other, false),
+            found => found,
+        }
+    }
+
+    fn stat(&self, uid: Uid, place: Place, in_both: bool) -> FileEvidence {
+        if place == Place::Archive && self.archive.is_none() {
+            return FileEvidence::Absent;
+        }
+        let directory = &self.at(place).directory;
+        match directory.stat(OsStr::new(&message_file_name(uid))) {
+            Ok(meta) if meta.kind == Kind::Regular => {
+                FileEvidence::Regular { place, identity: identity_of(&meta), in_both }
+            }
+            Ok(_) => FileEvidence::Odd,
+            Err(ReadError::NotFound) => FileEvidence::Absent,
+            Err(ReadError::Io { errno, .. }) => FileEvidence::Unreadable(errno),
+            Err(_) => FileEvidence::Unreadable(EIO),
+        }
+    }
+
+    fn at(&self, place: Place) -> &ScannedPlace {
+        match (place, self.archive) {
+            (Place::Archive, Some(archive)) => archive,
+            _ => self.spool,
+        }
+    }
+
+    fn place_of_record(&self, record: &IndexRecord) -> &ScannedPlace {
+        self.at(Place::of(record))
+    }
+}
+
+const EIO: i32 = 5;
+const EFBIG: i32 = 27;
+
+pub(crate) fn identity_of(meta: &FileMeta) -> FileIdentity {
+    FileIdentity { ino: meta.ino, size: meta.size, mtime: meta.mtime }
+}
+
+fn with_identity(file: FileEvidence, identity: FileIdentity) -> FileEvidence {
+    match file {
+        FileEvidence::Regular { place, in_both, .. } => {
+            FileEvidence::Regular { place, identity, in_both }
+        }
+        other => other,
+    }
+}
