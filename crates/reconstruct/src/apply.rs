@@ -1,0 +1,131 @@
+//! The only code that changes a mailbox: stage beside it, lock, look again, commit by one rename.
+//!
+//! The order of steps, and what a crash after each leaves:
+//!
+//! 1. New files are written and fsynced in the run's folder: the mailbox is untouched.
+//! 2. Under all locks the mailbox is compared with the evidence; what changed is taken over.
+//! 3. The originals get second names in the run's folder; message files that change their UID get
+//!    the new name beside the old one: only names were added, the old index serves.
+//! 4. `cyrus.header` is renamed into place: keyword slots were only added, the old index serves.
+//! 5. `cyrus.index` is renamed into place: **the commit**. Beside the old cache it serves, because
+//!    the server checks each cache record against the index's CRC and parses the message anew.
+//! 6. `cyrus.cache` is renamed into place, and old names of message files go to the quarantine.
+
+mod changes;
+mod commit;
+mod stage;
+
+use std::time::Duration;
+
+use mailstore::lock::{LockMode, MailboxLocks};
+
+use crate::error::Error;
+use crate::evidence::Evidence;
+use crate::gather::gather;
+use crate::plan::{Plan, Policy, plan};
+use crate::run::Context;
+use crate::staging::LazyStaging;
+use crate::target::Target;
+use crate::workshop::Workshop;
+
+use changes::Since;
+use stage::Staged;
+
+/// How often a mailbox that changes meanwhile is looked at again without its locks.
+const ATTEMPTS: usize = 4;
+/// So many messages that came or changed meanwhile are looked at under the locks.
+const FEW: usize = 256;
+
+/// A mailbox that was looked at and, where needed, repaired.
+pub(crate) struct Applied {
+    pub(crate) evidence: Evidence,
+    pub(crate) plan: Plan,
+    pub(crate) wrote: bool,
+    /// How long the mailbox's locks were held.
+    pub(crate) locked: Duration,
+}
+
+/// Looks at `target` and does what the plan says.
+pub(crate) fn repair(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+) -> Result<Applied, Error> {
+    let mut staging = LazyStaging::new(workshop, &target.recovery.data);
+    let mut evidence = gather(context, target, None, None, &mut staging)?;
+    let mut earlier = None;
+    for attempt in 1..=ATTEMPTS {
+        let plan = plan(&evidence, policy);
+        let Some(rewrite) = &plan.rewrite else {
+            return Ok(Applied { evidence, plan, wrote: false, locked: Duration::ZERO });
+        };
+        staging.finish()?;
+        let staged = Staged::write(target, workshop, rewrite, &staging, earlier.take())?;
+        staged.verify(rewrite)?;
+        let locks = lock(context, target)?;
+        match Since::look(target, &evidence)? {
+            Since::Unchanged => {
+                commit::commit(target, workshop, rewrite, &staged)?;
+                let locked = held_for(locks.as_ref());
+                return Ok(Applied { evidence, plan, wrote: true, locked });
+            }
+            Since::Changed { messages } if messages <= FEW || attempt == ATTEMPTS => {
+                return take_over(context, target, workshop, policy, TakeOver {
+                    evidence: &evidence,
+                    staging,
+                    staged,
+                    locks,
+                });
+            }
+            Since::Changed { .. } => {}
+        }
+        drop(locks);
+        evidence = gather(context, target, None, Some(&evidence), &mut staging)?;
+        earlier = Some(staged);
+    }
+    Err(Error::KeepsChanging)
+}
+
+/// What there is when the mailbox turns out to have changed since it was looked at.
+struct TakeOver<'a> {
+    evidence: &'a Evidence,
+    staging: LazyStaging<'a>,
+    staged: Staged,
+    locks: Option<MailboxLocks>,
+}
+
+/// Plans anew under the locks, from the evidence as it is now; only what changed is read.
+fn take_over(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+    found: TakeOver<'_>,
+) -> Result<Applied, Error> {
+    let TakeOver { evidence: before, mut staging, staged, locks } = found;
+    let evidence = gather(context, target, locks.as_ref(), Some(before), &mut staging)?;
+    let plan = plan(&evidence, policy);
+    let mut wrote = false;
+    if let Some(rewrite) = &plan.rewrite {
+        staging.finish()?;
+        let staged = Staged::write(target, workshop, rewrite, &staging, Some(staged))?;
+        commit::commit(target, workshop, rewrite, &staged)?;
+        wrote = true;
+    }
+    let locked = held_for(locks.as_ref());
+    Ok(Applied { evidence, plan, wrote, locked })
+}
+
+fn lock(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, Error> {
+    let (Some(space), Some(plan)) = (context.lock_space, &target.locks) else { return Ok(None) };
+    let (name, observer) = (&target.name, context.observer);
+    let mut on_wait = |wait: &mailstore::lock::LockWait| observer.waiting(name, &wait.to_string());
+    let timeout = context.options.lock_timeout;
+    let locks = MailboxLocks::acquire(space, plan, LockMode::Exclusive, timeout, &mut on_wait)?;
+    Ok(Some(locks))
+}
+
+fn held_for(locks: Option<&MailboxLocks>) -> Duration {
+    locks.map_or(Duration::ZERO, MailboxLocks::held_for)
+}

@@ -1,0 +1,291 @@
+//! Writing the new files beside the mailbox, and reading them back.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mailstore::replace::{FreeSpace, NewFile, Ownership, WriteError};
+use mailstore::volume::GuardedDir;
+use mailstore_format::cache;
+
+use crate::error::Error;
+use crate::evidence::{CacheItem, Place};
+use crate::examine::identity_of;
+use crate::gather::{open_cache, read_file};
+use crate::index_reader::read_index;
+use crate::plan::{CacheSource, PlannedRecord, Rewrite};
+use crate::staging::LazyStaging;
+use crate::target::Target;
+use crate::workshop::Workshop;
+
+/// So much is gathered before it is written.
+const CHUNK: usize = 1 << 20;
+
+/// The new files of a mailbox, durable, under names of the run's folder.
+pub(super) struct Staged {
+    pub(super) index: PathBuf,
+    pub(super) header_file: Option<PathBuf>,
+    pub(super) spool_cache: Option<StagedCacheFile>,
+    pub(super) archive_cache: Option<StagedCacheFile>,
+}
+
+/// A new cache file and what was put into it, to be continued where more messages came.
+pub(super) struct StagedCacheFile {
+    pub(super) path: PathBuf,
+    generation: u32,
+    items: Vec<CacheSource>,
+}
+
+impl Staged {
+    /// Writes the files of `rewrite`; a cache of an `earlier` staging is continued where it fits.
+    pub(super) fn write(
+        target: &Target,
+        workshop: &Workshop,
+        rewrite: &Rewrite,
+        staging: &LazyStaging<'_>,
+        earlier: Option<Self>,
+    ) -> Result<Self, Error> {
+        require_space(target, rewrite)?;
+        let (spool_before, archive_before) =
+            earlier.map_or((None, None), |earlier| (earlier.spool_cache, earlier.archive_cache));
+        let cache = |place, replace: bool, before| {
+            replace
+                .then(|| StagedCacheFile::write(target, workshop, rewrite, staging, place, before))
+                .transpose()
+        };
+        let spool_cache = cache(Place::Spool, rewrite.replace_spool_cache, spool_before)?;
+        let archive_cache = cache(Place::Archive, rewrite.replace_archive_cache, archive_before)?;
+        let header_file = match &rewrite.header_file {
+            Some(header) => {
+                Some(write_small(target, workshop, &target.location.header, &header.encode())?)
+            }
+            None => None,
+        };
+        let index = write_index(target, workshop, rewrite)?;
+        Ok(Self { index, header_file, spool_cache, archive_cache })
+    }
+
+    /// Reads the staged files back as the server would.
+    pub(super) fn verify(&self, rewrite: &Rewrite) -> Result<(), Error> {
+        self.verify_index(rewrite)?;
+        for (place, staged) in
+            [(Place::Spool, &self.spool_cache), (Place::Archive, &self.archive_cache)]
+        {
+            let Some(staged) = staged else { continue };
+            let cache = open_cache(&staged.path);
+            let mut item = Vec::new();
+            for planned in in_place(rewrite, place) {
+                let sound = matches!(cache.check(&planned.record, &mut item), CacheItem::Sound(_));
+                if planned.cache != CacheSource::None && !sound {
+                    let what = "a cache record fails its CRC";
+                    return Err(Error::NotAsWritten { path: staged.path.clone(), what });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_index(&self, rewrite: &Rewrite) -> Result<(), Error> {
+        let not_as_written = |what| Error::NotAsWritten { path: self.index.clone(), what };
+        let mut bytes = Vec::new();
+        let meta = read_file(&self.index, u64::MAX, &mut bytes)
+            .map_err(|_| not_as_written("it cannot be read"))?;
+        let mut rest = bytes.as_slice();
+        let mut next = |expected: &[u8], what| match rest.strip_prefix(expected) {
+            Some(after) => {
+                rest = after;
+                Ok(())
+            }
+            None => Err(not_as_written(what)),
+        };
+        next(&rewrite.header.encode(rewrite.layout), "its header differs")?;
+        let mut record = Vec::new();
+        for planned in &rewrite.records {
+            record.clear();
+            planned.record.encode_into(rewrite.layout, &mut record);
+            next(&record, "a record differs")?;
+        }
+        let read = read_index(&bytes, identity_of(&meta));
+        if !read.header_proven || read.slots.len() != rewrite.records.len() {
+            return Err(not_as_written("it is not sound"));
+        }
+        Ok(())
+    }
+}
+
+impl StagedCacheFile {
+    fn write(
+        target: &Target,
+        workshop: &Workshop,
+        rewrite: &Rewrite,
+        staging: &LazyStaging<'_>,
+        place: Place,
+        before: Option<Self>,
+    ) -> Result<Self, Error> {
+        let items: Vec<_> = in_place(rewrite, place).map(|planned| planned.cache).collect();
+        let generation = rewrite.header.generation_no;
+        let continued = before
+            .filter(|before| before.generation == generation && items.starts_with(&before.items));
+        let original = cache_path(target, place);
+        let done = continued.as_ref().map_or(0, |before| before.items.len());
+        let (path, mut writer) = match continued {
+            Some(before) => {
+                let file = workshop.ops().append(&before.path)?;
+                (before.path, Chunked::new(file))
+            }
+            None => {
+                let folder = target.folder(workshop, original);
+                let path = workshop.new_path(&folder, "cyrus.cache")?;
+                let mut writer = Chunked::new(workshop.ops().create(&path)?);
+                writer.write(&cache::encode_generation(generation))?;
+                (path, writer)
+            }
+        };
+        let old = open_cache(original);
+        let mut item = Vec::new();
+        for planned in in_place(rewrite, place).skip(done) {
+            match planned.cache {
+                CacheSource::Old { offset, len } => old.read(offset, len, &mut item),
+                CacheSource::Staged(staged) => staging.read(staged, &mut item),
+                CacheSource::None => continue,
+            }
+            .map_err(|source| Error::io("read cache records from", original, source))?;
+            if crc32fast::hash(&item) != planned.record.cache_crc {
+                // The server exchanged the file since it was looked at.
+                return Err(Error::KeepsChanging);
+            }
+            writer.write(&item)?;
+        }
+        writer.finish(ownership(workshop, original)?)?;
+        Ok(Self { path, generation, items })
+    }
+}
+
+/// The planned records whose cache items lie in the cache of `place`.
+fn in_place(rewrite: &Rewrite, place: Place) -> impl Iterator<Item = &PlannedRecord> {
+    rewrite.records.iter().filter(move |planned| Place::of(&planned.record) == place)
+}
+
+pub(super) fn cache_path(target: &Target, place: Place) -> &Path {
+    match (place, &target.location.archive_cache) {
+        (Place::Archive, Some(cache)) => cache,
+        _ => &target.location.cache,
+    }
+}
+
+fn write_index(
+    target: &Target,
+    workshop: &Workshop,
+    rewrite: &Rewrite,
+) -> Result<PathBuf, Error> {
+    let original = &target.location.index;
+    let path = workshop.new_path(&target.folder(workshop, original), "cyrus.index")?;
+    let mut writer = Chunked::new(workshop.ops().create(&path)?);
+    writer.write(&rewrite.header.encode(rewrite.layout))?;
+    for planned in &rewrite.records {
+        planned.record.encode_into(rewrite.layout, writer.buffer());
+        writer.flush_if_full()?;
+    }
+    writer.finish(ownership(workshop, original)?)?;
+    Ok(path)
+}
+
+fn write_small(
+    target: &Target,
+    workshop: &Workshop,
+    original: &Path,
+    bytes: &[u8],
+) -> Result<PathBuf, Error> {
+    let name = original.file_name().unwrap_or_default().to_string_lossy();
+    let path = workshop.new_path(&target.folder(workshop, original), &name)?;
+    let mut file = workshop.ops().create(&path)?;
+    file.write(bytes)?;
+    file.finish(ownership(workshop, original)?)?;
+    Ok(path)
+}
+
+/// Owner and mode of the file that is replaced; where there is none, those the server would give.
+fn ownership(workshop: &Workshop, original: &Path) -> Result<Ownership, Error> {
+    let read = || -> Result<Ownership, mailstore::volume::ReadError> {
+        let parent = GuardedDir::open_trusted(original.parent().unwrap_or(Path::new(".")))?;
+        let meta = parent.stat(original.file_name().unwrap_or_default());
+        Ok(meta.as_ref().map_or_else(
+            |_| Ownership::within(parent.meta(), workshop.umask()),
+            Ownership::from,
+        ))
+    };
+    read().map_err(|error| {
+        Error::io("learn the owner of", original, io::Error::other(error.to_string()))
+    })
+}
+
+/// Checks that the new files fit beside the old ones, before anything is written.
+fn require_space(target: &Target, rewrite: &Rewrite) -> Result<(), Error> {
+    let sum = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let index = sum(rewrite.layout.header_size)
+        .saturating_add(sum(rewrite.layout.record_size).saturating_mul(sum(rewrite.records.len())));
+    let cache = |place| {
+        in_place(rewrite, place)
+            .map(|planned| match planned.cache {
+                CacheSource::Old { len, .. } => sum(len),
+                CacheSource::Staged(staged) => sum(staged.len),
+                CacheSource::None => 0,
+            })
+            .fold(0, u64::saturating_add)
+    };
+    let mut needs = vec![(&target.recovery.meta, index)];
+    if rewrite.replace_spool_cache {
+        needs.push((&target.recovery.meta, cache(Place::Spool)));
+    }
+    if rewrite.replace_archive_cache {
+        needs.push((&target.recovery.archive, cache(Place::Archive)));
+    }
+    let renames = sum(rewrite.renames.len());
+    let (room, links) = (64 * 1024, renames.saturating_add(16));
+    for (root, bytes) in needs {
+        let free = FreeSpace::at(root).map_err(|e| Error::io("measure free space at", root, e))?;
+        free.require(root, bytes.saturating_add(room), links)?;
+    }
+    Ok(())
+}
+
+/// A file being written in large steps.
+struct Chunked<'a> {
+    file: NewFile<'a>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Chunked<'a> {
+    fn new(file: NewFile<'a>) -> Self {
+        Self { file, buffer: Vec::with_capacity(CHUNK) }
+    }
+
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.buffer.extend_from_slice(bytes);
+        self.flush_if_full()
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), WriteError> {
+        if self.buffer.len() < CHUNK {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), WriteError> {
+        self.file.write(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self, ownership: Ownership) -> Result<(), WriteError> {
+        if !self.buffer.is_empty() {
+            self.flush()?;
+        }
+        self.file.finish(ownership)
+    }
+}
+

@@ -1,0 +1,133 @@
+//! The right to change mailboxes, and the places where new files are made and old ones are kept.
+//!
+//! Everything lies under `.mailstore-recovery/<run>/<mailbox>/` at the root of the partition of the
+//! files concerned, so that nothing is ever copied between file systems and nothing of ours lies in
+//! a mailbox directory:
+//!
+//! | path | content |
+//! |---|---|
+//! | `manifest.jsonl` | what was to be done, written before anything was |
+//! | `new/` | files on their way to their places |
+//! | `before/` | the files that were replaced, as they were |
+//! | `quarantine/` | what was moved out of the mailbox |
+//! | `pruned.jsonl` | the records that were pruned, whole |
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mailstore::replace::{FileOps, WriteError};
+
+/// The directory at a partition's root under which every run keeps what it sets aside.
+pub const RECOVERY_DIRECTORY: &str = ".mailstore-recovery";
+
+/// What a dry run is never handed: the means to write.
+#[derive(Debug)]
+pub struct Workshop {
+    ops: FileOps,
+    run: String,
+    umask: u32,
+    attempts: AtomicU32,
+}
+
+/// A mailbox's folder of one run at one partition's root. Nothing of it exists until it is used.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Workshop {
+    /// The workshop of the run named `run`; new files of the server get 0666 less `umask`.
+    #[must_use]
+    pub fn new(ops: FileOps, run: impl Into<String>, umask: u32) -> Self {
+        Self { ops, run: run.into(), umask, attempts: AtomicU32::new(0) }
+    }
+
+    /// The run's name.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    pub(crate) fn ops(&self) -> &FileOps {
+        &self.ops
+    }
+
+    pub(crate) fn umask(&self) -> u32 {
+        self.umask
+    }
+
+    /// The folder at `root` for the mailbox with this key.
+    pub(crate) fn folder(&self, root: &Path, key: &str) -> Folder {
+        Folder { path: root.join(RECOVERY_DIRECTORY).join(&self.run).join(key) }
+    }
+
+    /// A path for a new file in `folder` that no other has.
+    pub(crate) fn new_path(&self, folder: &Folder, name: &str) -> Result<PathBuf, WriteError> {
+        let directory = folder.path.join("new");
+        self.ops.create_dirs(&directory, 0o700)?;
+        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
+        Ok(directory.join(format!("{name}.{attempt}")))
+    }
+
+    /// A path in the folder's part `part` under which nothing lies yet.
+    pub(crate) fn keep_path(
+        &self,
+        folder: &Folder,
+        part: &str,
+        name: &str,
+    ) -> Result<PathBuf, WriteError> {
+        let directory = folder.path.join(part);
+        self.ops.create_dirs(&directory, 0o700)?;
+        let mut path = directory.join(name);
+        let mut copy = 1_u32;
+        while path.symlink_metadata().is_ok() {
+            copy = copy.saturating_add(1);
+            path = directory.join(format!("{name}~{copy}"));
+        }
+        Ok(path)
+    }
+
+    /// Appends a line to the file `name` of the folder and makes it durable.
+    pub(crate) fn append_line(
+        &self,
+        folder: &Folder,
+        name: &str,
+        line: &str,
+    ) -> Result<(), WriteError> {
+        self.ops.create_dirs(&folder.path, 0o700)?;
+        let path = folder.path.join(name);
+        let mut file = if path.exists() { self.ops.append(&path)? } else { self.ops.create(&path)? };
+        file.write(format!("{line}\n").as_bytes())?;
+        file.sync()?;
+        self.ops.sync_dir(&folder.path)
+    }
+
+    /// A file without a name on the file system of `root`.
+    pub(crate) fn scratch(&self, root: &Path) -> Result<File, WriteError> {
+        self.ops.scratch(root)
+    }
+}
+
+impl Folder {
+    pub(crate) fn part(&self, part: &str) -> PathBuf {
+        self.path.join(part)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The runs that kept something under `root`, oldest first.
+pub(crate) fn earlier_runs(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(root.join(RECOVERY_DIRECTORY)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut runs = entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?;
+    runs.sort();
+    Ok(runs)
+}
