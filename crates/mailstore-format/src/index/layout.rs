@@ -1,0 +1,419 @@
+//! Which field lies where in each minor version: tables, and what reads and writes through them.
+//!
+//! Source: `imap/index_file.c` and `imap/mailbox.h` of the development branch, checked against
+//! `mailbox_buf_to_index_header` and `mailbox_buf_to_index_record` of 3.6.1.
+
+use super::header_tables as header;
+use super::record_tables as record;
+use crate::Timestamp;
+
+/// A field of the index header, in Cyrus's spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is documented where its value lives, in `IndexHeader`")]
+pub enum HeaderField {
+    GenerationNo,
+    Format,
+    MinorVersion,
+    StartOffset,
+    RecordSize,
+    NumRecords,
+    LastAppenddate,
+    LastUid,
+    QuotaMailboxUsed,
+    Pop3LastLogin,
+    UidValidity,
+    Deleted,
+    Answered,
+    Flagged,
+    Exists,
+    Unseen,
+    Options,
+    LeakedCacheRecords,
+    HighestModseq,
+    DeletedModseq,
+    FirstExpunged,
+    LastRepackTime,
+    HeaderFileCrc,
+    SyncCrcBasic,
+    SyncCrcAnnot,
+    RecentUid,
+    RecentTime,
+    Pop3ShowAfter,
+    QuotaAnnotUsed,
+    QuotaDeletedUsed,
+    QuotaExpungedUsed,
+    CreatedModseq,
+    ChangesEpoch,
+    Reserved,
+    Crc,
+}
+
+/// A field of an index record, in Cyrus's spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is documented where its value lives, in `IndexRecord`")]
+pub enum RecordField {
+    Uid,
+    Internaldate,
+    Sentdate,
+    Size,
+    HeaderSize,
+    Gmtime,
+    ContentOffset,
+    CacheOffset,
+    LastUpdated,
+    SystemFlags,
+    UserFlags,
+    ContentLines,
+    Savedate,
+    CacheVersion,
+    Guid,
+    Modseq,
+    Cid,
+    CreatedModseq,
+    BaseCid,
+    CacheCrc,
+    Crc,
+    Reserved,
+}
+
+/// How a field is stored. All numbers are big-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An unsigned number of 32 bits.
+    U32,
+    /// An unsigned number of 64 bits.
+    U64,
+    /// Seconds since 1970, 32 bits unsigned.
+    Seconds,
+    /// Nanoseconds since 1970, 64 bits.
+    Nanos,
+    /// That many bytes as they are.
+    Bytes(usize),
+}
+
+impl Kind {
+    /// Bytes on disk.
+    #[must_use]
+    pub const fn width(self) -> usize {
+        match self {
+            Self::U32 | Self::Seconds => 4,
+            Self::U64 | Self::Nanos => 8,
+            Self::Bytes(width) => width,
+        }
+    }
+}
+
+/// Where a field lies and how it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed<F> {
+    /// Which field.
+    pub field: F,
+    /// Bytes from the start of the header or record.
+    pub offset: usize,
+    /// How it is stored.
+    pub kind: Kind,
+}
+
+/// One line of a table.
+pub(super) const fn at<F>(offset: usize, field: F, kind: Kind) -> Placed<F> {
+    Placed { field, offset, kind }
+}
+
+impl<F> Placed<F> {
+    /// The field's own bytes within a header or record; empty where those end too early.
+    pub(super) fn of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.offset..).and_then(|rest| rest.get(..self.kind.width())).unwrap_or(&[])
+    }
+
+    /// Writes `value` to its place, the low bytes of it where the field is narrower.
+    pub(super) fn put(&self, bytes: &mut [u8], value: Stored<'_>) {
+        let saturated;
+        let source = match value {
+            Stored::Number(number) => {
+                saturated = self.saturate(number).to_be_bytes();
+                saturated.get(8usize.saturating_sub(self.kind.width())..).unwrap_or(&saturated)
+            }
+            Stored::Time(time) => {
+                saturated = match self.kind {
+                    Kind::Seconds => self.saturate(u64::try_from(time.seconds()).unwrap_or(0)),
+                    _ => time.0.cast_unsigned(),
+                }
+                .to_be_bytes();
+                saturated.get(8usize.saturating_sub(self.kind.width())..).unwrap_or(&saturated)
+            }
+            Stored::Bytes(bytes) => bytes,
+        };
+        let target = bytes.get_mut(self.offset..).unwrap_or(&mut []);
+        target.iter_mut().zip(source).take(self.kind.width()).for_each(|(to, from)| *to = *from);
+    }
+
+    /// The nearest number this field can hold.
+    fn saturate(&self, number: u64) -> u64 {
+        if self.kind.width() == 4 { number.min(u64::from(u32::MAX)) } else { number }
+    }
+
+    /// Whether this field holds `value` without loss.
+    pub(super) fn holds(&self, value: Stored<'_>) -> bool {
+        match (value, self.kind) {
+            (Stored::Number(number), _) => self.saturate(number) == number,
+            (Stored::Time(time), Kind::Seconds) => {
+                time.subsecond_nanos() == 0 && u32::try_from(time.seconds()).is_ok()
+            }
+            (Stored::Time(_) | Stored::Bytes(_), _) => true,
+        }
+    }
+}
+
+/// A field's value on its way to the disk.
+#[derive(Clone, Copy)]
+pub(super) enum Stored<'a> {
+    Number(u64),
+    Time(Timestamp),
+    Bytes(&'a [u8]),
+}
+
+impl From<u32> for Stored<'_> {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<u64> for Stored<'_> {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<Timestamp> for Stored<'_> {
+    fn from(time: Timestamp) -> Self {
+        Self::Time(time)
+    }
+}
+
+/// A field's bytes on their way from the disk.
+#[derive(Clone, Copy)]
+pub(super) struct Raw<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) kind: Kind,
+}
+
+impl Raw<'_> {
+    /// The number in the field, which must have 32 bits.
+    pub(super) fn u32(self) -> u32 {
+        self.bytes.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+    }
+
+    /// The number in the field, of 32 or 64 bits.
+    pub(super) fn u64(self) -> u64 {
+        match self.bytes.first_chunk() {
+            Some(bytes) => u64::from_be_bytes(*bytes),
+            None => self.u32().into(),
+        }
+    }
+
+    /// The time in the field.
+    pub(super) fn time(self) -> Timestamp {
+        match self.kind {
+            Kind::Nanos => Timestamp(self.u64().cast_signed()),
+            _ => Timestamp::from_seconds(self.u32().into()),
+        }
+    }
+
+    /// The bytes of the field, followed by zeros.
+    pub(super) fn array<const N: usize>(self) -> [u8; N] {
+        let mut array = [0; N];
+        array.iter_mut().zip(self.bytes).for_each(|(to, from)| *to = *from);
+        array
+    }
+}
+
+/// One minor version's header and record: sizes, and the place of every field.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The minor version.
+    pub version: u32,
+    /// Bytes of the header; the records begin there (`start_offset`).
+    pub header_size: usize,
+    /// Bytes from one record to the next (`record_size`).
+    pub record_size: usize,
+    /// The header's fields, in order and without gaps.
+    pub header: &'static [Placed<HeaderField>],
+    /// A record's fields, in order and without gaps.
+    pub record: &'static [Placed<RecordField>],
+    header_crc: Option<usize>,
+    record_crc: Option<usize>,
+}
+
+impl Layout {
+    /// Every layout, by ascending version; [`Layout::V19_WIDE`] last.
+    pub const ALL: [&'static Self; 15] = [
+        &Self::V6,
+        &Self::V7,
+        &Self::V8,
+        &Self::V9,
+        &Self::V10,
+        &Self::V12,
+        &Self::V13,
+        &Self::V14,
+        &Self::V15,
+        &Self::V16,
+        &Self::V17,
+        &Self::V18,
+        &Self::V19,
+        &Self::V20,
+        &Self::V19_WIDE,
+    ];
+
+    const V6: Self = Self::new(6, 76, 60, &header::V6, &record::V6);
+    const V7: Self = Self::new(7, 76, 72, &header::V6, &record::V7);
+    const V8: Self = Self::new(8, 92, 80, &header::V8, &record::V8);
+    const V9: Self = Self::new(9, 96, 80, &header::V9, &record::V8);
+    const V10: Self = Self::new(10, 96, 88, &header::V9, &record::V10);
+    const V12: Self = Self::new(12, 128, 96, &header::V12, &record::V12);
+    const V13: Self = Self::new(13, 128, 104, &header::V13, &record::V13);
+    const V14: Self = Self::new(14, 160, 104, &header::V14, &record::V13);
+    const V15: Self = Self::new(15, 160, 104, &header::V14, &record::V15);
+    const V16: Self = Self::new(16, 160, 112, &header::V16, &record::V16);
+    const V17: Self = Self::new(17, 160, 112, &header::V17, &record::V16);
+    const V18: Self = Self::new(18, 160, 112, &header::V18, &record::V16);
+    const V19: Self = Self::new(19, 160, 112, &header::V19, &record::V16);
+    const V20: Self = Self::new(20, 192, 144, &header::V20, &record::V20);
+
+    /// Version 19 with the stride of version 20: each record is one of version 19 and 32 unused
+    /// bytes. A development build wrote such files; Cyrus still reads them
+    /// (`mailbox_buf_to_index_header`).
+    pub const V19_WIDE: Self = Self::new(19, 160, 144, &header::V19, &record::V19_WIDE);
+
+    const fn new(
+        version: u32,
+        header_size: usize,
+        record_size: usize,
+        header: &'static [Placed<HeaderField>],
+        record: &'static [Placed<RecordField>],
+    ) -> Self {
+        assert!(tiles(header, header_size), "the header's fields fill it without gap or overlap");
+        assert!(tiles(record, record_size), "the record's fields fill it without gap or overlap");
+        let header_crc = header_crc_offset(header);
+        let record_crc = record_crc_offset(record);
+        assert!(header_crc.is_some() == record_crc.is_some(), "both have a CRC or none has");
+        Self { version, header_size, record_size, header, record, header_crc, record_crc }
+    }
+
+    /// The layout of a minor version; none for 11, which was never released, and for those below 6.
+    #[must_use]
+    pub fn of_version(version: u32) -> Option<&'static Self> {
+        Self::ALL.into_iter().find(|layout| layout.version == version)
+    }
+
+    /// The layout of a file whose header holds this minor version, start offset and record size;
+    /// none where Cyrus would refuse the file as `IMAP_MAILBOX_BADFORMAT`.
+    #[must_use]
+    pub fn for_header(version: u32, start_offset: u32, record_size: u32) -> Option<&'static Self> {
+        Self::ALL.into_iter().find(|layout| {
+            layout.version == version
+                && Ok(layout.header_size) == start_offset.try_into()
+                && Ok(layout.record_size) == record_size.try_into()
+        })
+    }
+
+    /// Whether header and records carry a CRC-32 (version 12 and later).
+    #[must_use]
+    pub const fn has_crc(&self) -> bool {
+        self.header_crc.is_some()
+    }
+
+    /// Whether this version's header stores `field`.
+    #[must_use]
+    pub fn header_has(&self, field: HeaderField) -> bool {
+        self.header.iter().any(|placed| placed.field == field)
+    }
+
+    /// Whether this version's records store `field`.
+    #[must_use]
+    pub fn record_has(&self, field: RecordField) -> bool {
+        self.record.iter().any(|placed| placed.field == field)
+    }
+
+    /// Where the header's CRC lies; it covers all before it.
+    #[must_use]
+    pub const fn header_crc_offset(&self) -> Option<usize> {
+        self.header_crc
+    }
+
+    /// Where a record's CRC lies within the record; it covers all before it.
+    #[must_use]
+    pub const fn record_crc_offset(&self) -> Option<usize> {
+        self.record_crc
+    }
+}
+
+/// Whether each field begins where the one before it ends, and the last ends at `end`.
+const fn tiles<F: Copy>(mut fields: &[Placed<F>], end: usize) -> bool {
+    let mut offset: usize = 0;
+    while let [first, rest @ ..] = fields {
+        if first.offset != offset {
+            return false;
+        }
+        offset = offset.saturating_add(first.kind.width());
+        fields = rest;
+    }
+    offset == end
+}
+
+const fn header_crc_offset(mut fields: &[Placed<HeaderField>]) -> Option<usize> {
+    while let [first, rest @ ..] = fields {
+        if matches!(first.field, HeaderField::Crc) {
+            return Some(first.offset);
+        }
+        fields = rest;
+    }
+    None
+}
+
+const fn record_crc_offset(mut fields: &[Placed<RecordField>]) -> Option<usize> {
+    while let [first, rest @ ..] = fields {
+        if matches!(first.field, RecordField::Crc) {
+            return Some(first.offset);
+        }
+        fields = rest;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_but_eleven_from_six_to_twenty_has_a_layout() {
+        let known: Vec<u32> =
+            (0..=u8::MAX.into()).filter(|&version| Layout::of_version(version).is_some()).collect();
+        assert_eq!(known, [6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
+    }
+
+    #[test]
+    fn a_header_of_version_19_with_records_of_144_bytes_is_the_wide_form() {
+        assert_eq!(Layout::for_header(19, 160, 144), Some(&Layout::V19_WIDE));
+        assert_eq!(Layout::for_header(19, 160, 112).map(|layout| layout.record_size), Some(112));
+        assert_eq!(Layout::for_header(18, 160, 144), None);
+    }
+
+    #[test]
+    fn times_and_sizes_fill_eight_aligned_bytes_in_version_20() {
+        let wide = Layout::V20.record.iter().filter(|placed| placed.kind.width() == 8);
+        assert!(wide.clone().count() > 8);
+        assert!(wide.into_iter().all(|placed| placed.offset % 8 == 0));
+    }
+
+    #[test]
+    fn a_number_too_large_for_its_field_saturates_and_is_not_held() {
+        let size = at(0, RecordField::Size, Kind::U32);
+        let mut bytes = [0; 4];
+        size.put(&mut bytes, Stored::Number(1 << 32));
+        assert_eq!(bytes, [0xff; 4]);
+        assert!(!size.holds(Stored::Number(1 << 32)));
+        assert!(size.holds(Stored::Number(u32::MAX.into())));
+        let date = at(0, RecordField::Internaldate, Kind::Seconds);
+        assert!(!date.holds(Stored::Time(Timestamp(1))));
+    }
+}
