@@ -1,4 +1,31 @@
-//! A Cyrus IMAP mail store on disk.
+//! A Cyrus IMAP mail store on disk: its configuration, names, places, locks, and the careful
+//! reading and replacing of its files. What the files hold is decoded by [`mailstore_format`].
+//!
+//! [`Store`](store::Store) opens a configuration and lists its mailboxes;
+//! [`Selection`](store::Selection) picks those an operator means. For each,
+//! [`MailboxLocation`](location::MailboxLocation) says where its files lie and
+//! [`MailboxLocks`](lock::MailboxLocks) keeps others away. Files of a volume that nobody vouches
+//! for are read through [`GuardedDir`](volume::GuardedDir) and listed by
+//! [`SpoolScan`](spool::SpoolScan). [`FileOps`](replace::FileOps) is the only way to change
+//! anything, and [`StoreAccount`](identity::StoreAccount) is who to be before that.
+//!
+//! ```
+//! use std::path::Path;
+//! use mailstore::config::ImapdConf;
+//! use mailstore::location::{Layout, MailboxLocation};
+//! use mailstore::namespace::Namespace;
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("imapd.conf");
+//! # std::fs::write(&path, "configdirectory: /var/imap\npartition-default: /var/spool/imap\n")?;
+//! let conf = ImapdConf::load(&path)?;
+//! let name = Namespace::from(&conf).parse_operator("user/alice/Entwürfe")?;
+//! assert_eq!(name.to_string(), "user.alice.Entw&APw-rfe");
+//! let location = MailboxLocation::of(&conf, &name, b"", Layout::ByName, "default")?;
+//! assert_eq!(location.index, Path::new("/var/spool/imap/user/alice/Entw&APw-rfe/cyrus.index"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
 
 pub mod config;
 pub mod identity;
@@ -10,4 +37,5 @@ pub mod namespace;
 pub mod pattern;
 pub mod replace;
 pub mod spool;
+pub mod store;
 pub mod volume;

@@ -16,21 +16,6 @@ impl InternalName {
         Self(bytes.into())
     }
 
-    /// The name that a key of mailboxes.db spells since 3.6: levels separated by 0x1f, dots as they
-    /// are (`imap/mboxlist.c`, `mboxname_from_dbname`).
-    #[must_use]
-    pub fn from_database(key: &[u8]) -> Self {
-        let start = key.iter().position(|&byte| byte == b'!').map_or(0, |mark| mark + 1);
-        let (domain, levels) = key.split_at_checked(start).unwrap_or((b"", key));
-        let mut name = domain.to_vec();
-        name.extend(levels.iter().map(|&byte| match byte {
-            0x1f => b'.',
-            b'.' => b'^',
-            other => other,
-        }));
-        Self(name)
-    }
-
     /// Its bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -175,12 +160,6 @@ mod tests {
     #[test]
     fn the_default_domain_is_left_out() {
         assert_eq!(parts("internal!user.alice").userid().unwrap(), b"alice");
-    }
-
-    #[test]
-    fn a_database_key_gives_the_internal_name() {
-        let name = InternalName::from_database(b"example.com!user\x1fgina.dot\x1fSent");
-        assert_eq!(name.as_bytes(), b"example.com!user.gina^dot.Sent");
     }
 
     #[test]

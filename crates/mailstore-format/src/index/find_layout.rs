@@ -1,12 +1,12 @@
-//! Which version an index file is of when its header does not say: the records' own CRCs tell.
+//! Which version an index file is of when its header does not say: CRCs tell.
 
 use super::counts::recount;
 use super::file::Slots;
-use super::header::IndexHeader;
+use super::header::{IndexHeader, crc_before};
 use super::layout::Layout;
 use super::record::IndexRecord;
 
-/// What the records of a file with an unreadable header say of its version.
+/// What an index file with an unreadable header says of its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundLayout {
     /// The layout that fits best.
@@ -17,47 +17,46 @@ pub struct FoundLayout {
     pub records_valid: usize,
     /// Whole records that the file has room for.
     pub records: usize,
-    /// Whether another version has records of the same form, and the header's remains had to
-    /// decide. Records read alike either way, except that 14 has content lines where 15 has
-    /// the save date.
-    pub by_header: bool,
+    /// Whether no other version is possible. Else it is one of [`FoundLayout::alternatives`]:
+    /// their records read alike, except that 14 has content lines where 15 has the save date.
+    pub certain: bool,
 }
 
-/// Finds the layout under which most record CRCs fit; none where not one fits under any.
+/// Finds the layout under which the header's CRC fits once version, start offset and record size
+/// are put right, or else the one under which most records' CRCs fit; none where nothing fits.
 ///
 /// Only versions with CRCs (12 and later) can be found, and only files whose records begin where
-/// their version puts them. Reads the file once for each distinct size of header and record.
+/// their version puts them. Reads the file once for each distinct form of records.
 #[must_use]
 pub fn find_layout(bytes: &[u8]) -> Option<FoundLayout> {
     let mut best: Vec<FoundLayout> = Vec::new();
     for layout in Layout::ALL.into_iter().filter(|layout| layout.has_crc()) {
         let slots = Slots::new(bytes, layout);
         let records = slots.len();
-        let same_form = best.iter().find(|found| has_same_records(found.layout, layout));
-        let records_valid = match same_form {
+        let counted = best.iter().find(|found| has_same_records(found.layout, layout));
+        let records_valid = match counted {
             Some(found) => found.records_valid,
             None => slots.filter(|slot| slot.crc.is_good()).count(),
         };
+        let certain = header_fits_once_named(bytes, layout);
+        let start_offset = layout.header_size;
+        let found = FoundLayout { layout, start_offset, records_valid, records, certain };
+        if certain {
+            return Some(found);
+        }
         let most = best.first().map_or(1, |found| found.records_valid);
         if records_valid > most {
             best.clear();
         }
         if records_valid >= most {
-            let start_offset = layout.header_size;
-            best.push(FoundLayout {
-                layout,
-                start_offset,
-                records_valid,
-                records,
-                by_header: false,
-            });
+            best.push(found);
         }
     }
-    let by_header = best.len() > 1;
+    let certain = best.len() == 1;
     // Of layouts that agree equally well the lowest version is taken: every release that can read
     // the others can read it.
     let chosen = best.into_iter().min_by_key(|found| contradictions(bytes, found.layout))?;
-    Some(FoundLayout { by_header, ..chosen })
+    Some(FoundLayout { certain, ..chosen })
 }
 
 impl FoundLayout {
@@ -67,6 +66,21 @@ impl FoundLayout {
         let chosen = self.layout;
         Layout::ALL.into_iter().filter(move |layout| has_same_records(chosen, layout))
     }
+}
+
+/// Whether damage to the header, if any, is only in the fields by which its layout is known.
+fn header_fits_once_named(bytes: &[u8], layout: &'static Layout) -> bool {
+    const NAMED: std::ops::Range<usize> = 8..20;
+    let (Some(header), Some(crc)) = (bytes.get(..layout.header_size), layout.header_crc_offset())
+    else {
+        return false;
+    };
+    let mut repaired = header.to_vec();
+    let named = IndexHeader::default().encode(layout);
+    if let (Some(to), Some(from)) = (repaired.get_mut(NAMED), named.get(NAMED)) {
+        to.copy_from_slice(from);
+    }
+    header.get(crc..) == Some(&crc_before(&repaired, crc).to_be_bytes())
 }
 
 /// Whether the same CRCs fit under both layouts.
@@ -79,10 +93,6 @@ fn has_same_records(one: &Layout, other: &Layout) -> bool {
 /// How much of what is left of the header contradicts the records or itself under `layout`.
 fn contradictions(bytes: &[u8], layout: &'static Layout) -> usize {
     let Ok(header) = IndexHeader::decode_with(bytes, layout) else { return usize::MAX };
-    let names_itself = header.minor_version == layout.version;
-    if names_itself && IndexHeader::crc_state(bytes, layout).is_good() {
-        return 0;
-    }
     let records: Vec<IndexRecord> = Slots::new(bytes, layout)
         .filter(|slot| slot.crc.is_good())
         .map(|slot| slot.record)
@@ -90,7 +100,7 @@ fn contradictions(bytes: &[u8], layout: &'static Layout) -> usize {
     let last_uid = records.iter().map(|record| record.uid).max().unwrap_or_default();
     let highest = records.iter().map(|record| record.modseq).max().unwrap_or_default();
     let signs = [
-        !names_itself,
+        header.minor_version != layout.version,
         header.last_uid < last_uid,
         header.highestmodseq < highest,
         header.deletedmodseq > header.highestmodseq,
@@ -133,9 +143,22 @@ mod tests {
     }
 
     #[test]
-    fn every_version_with_crcs_is_found_behind_a_damaged_version_field() {
+    fn every_version_with_crcs_is_certain_behind_a_damaged_version_field() {
         for layout in Layout::ALL.into_iter().filter(|layout| layout.has_crc()) {
             let mut bytes = index_of(layout);
+            bytes[8..12].fill(0xff);
+            let found = find_layout(&bytes).unwrap();
+            assert_eq!((found.layout, found.certain, found.records_valid), (layout, true, 5));
+            let found = find_layout(&bytes[..layout.header_size]).unwrap();
+            assert_eq!((found.layout, found.certain, found.records), (layout, true, 0));
+        }
+    }
+
+    #[test]
+    fn every_version_is_found_behind_a_header_that_is_damaged_twice() {
+        for layout in Layout::ALL.into_iter().filter(|layout| layout.has_crc()) {
+            let mut bytes = index_of(layout);
+            bytes[0] = 0xff;
             bytes[8..12].fill(0xff);
             let found = find_layout(&bytes).unwrap();
             assert_eq!(

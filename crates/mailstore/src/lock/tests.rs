@@ -138,6 +138,30 @@ fn paths_and_order_are_the_servers() {
     assert_eq!(deleted.relative_paths()[1], "conf/lock/*U*erin.lock");
 }
 
+/// The lock files that Cyrus 3.6.1's `reconstruct -p` made for these mailboxes.
+#[test]
+fn paths_with_the_full_hash_are_those_that_a_server_made() {
+    let options = "hashimapspool: yes\nfulldirhash: yes\nvirtdomains: userid\nglobal_lock: no\n";
+    for (name, user, mailbox) in [
+        ("user.alice", "U/*U*alice", "L/user/alice"),
+        ("user.7up", "C/*U*7up", "D/user/7up"),
+        ("shared", "D/*U*", "T/shared"),
+        ("shared.notices", "D/*U*", "W/shared/notices"),
+        ("shared.no^dots", "D/*U*", "O/shared/no^dots"),
+        ("example.com!user.carol", "Q/*U*carol@example^com", "domain/O/example.com/B/user/carol"),
+        (
+            "sub.example.org!user.d^e",
+            "O/*U*d^e@sub^example^org",
+            "domain/O/sub.example.org/I/user/d^e",
+        ),
+    ] {
+        let place = place_with(options, name, Layout::ByName);
+        let paths = place.relative_paths();
+        assert_eq!(paths[0], format!("conf/lock/{user}.lock"));
+        assert_eq!(paths[paths.len() - 2], format!("conf/lock/{mailbox}.lock"));
+    }
+}
+
 #[test]
 fn a_lock_that_another_process_holds_is_named_and_not_got_before_it_lets_go() {
     let place = place();
