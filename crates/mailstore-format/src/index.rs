@@ -26,6 +26,7 @@
 
 pub mod counts;
 mod crc;
+mod field;
 mod file;
 mod find_layout;
 mod header;
@@ -34,6 +35,8 @@ pub mod layout;
 pub mod options;
 mod record;
 mod record_tables;
+#[cfg(test)]
+mod samples;
 pub mod sync_crc;
 
 pub use counts::{Counts, recount};

@@ -1,7 +1,8 @@
 //! The index header as a value.
 
 use super::crc::CrcState;
-use super::layout::{HeaderField, Layout, Raw, Stored};
+use super::field::{Raw, Stored};
+use super::layout::{HeaderField, Layout};
 use crate::{DecodeError, ModSeq, Timestamp, Uid, UidValidity};
 
 /// Checksums over what replication compares: XORs over all records that are not expunged.

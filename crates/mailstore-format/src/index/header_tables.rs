@@ -1,6 +1,8 @@
 //! The index header's fields by minor version. `docs/format/index.md` shows the same tables side by
 //! side. [`super::Layout`] asserts at compile time that each fills its header exactly.
 
+use super::field::Kind::{Bytes, Nanos, Seconds, U32, U64};
+use super::field::{Placed, at};
 use super::layout::HeaderField::{
     self, Answered, ChangesEpoch, Crc, CreatedModseq, Deleted, DeletedModseq, Exists,
     FirstExpunged, Flagged, Format, GenerationNo, HeaderFileCrc, HighestModseq, LastAppenddate,
@@ -9,8 +11,6 @@ use super::layout::HeaderField::{
     RecentTime, RecentUid, RecordSize, Reserved, StartOffset, SyncCrcAnnot, SyncCrcBasic,
     UidValidity, Unseen,
 };
-use super::layout::Kind::{Bytes, Nanos, Seconds, U32, U64};
-use super::layout::{Placed, at};
 
 /// Versions 6 and 7: 76 bytes.
 pub(super) const V6: [Placed<HeaderField>; 17] = [

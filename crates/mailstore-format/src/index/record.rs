@@ -1,8 +1,9 @@
 //! An index record as a value.
 
 use super::crc::CrcState;
+use super::field::{Raw, Stored};
 use super::header::crc_before;
-use super::layout::{Layout, Raw, RecordField, Stored};
+use super::layout::{Layout, RecordField};
 use crate::{
     DecodeError, Guid, InternalFlags, ModSeq, SystemFlags, ThreadId, Timestamp, Uid, UserFlags,
 };

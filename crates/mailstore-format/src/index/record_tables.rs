@@ -1,13 +1,13 @@
 //! An index record's fields by minor version. `docs/format/index.md` shows the same tables side by
 //! side. [`super::Layout`] asserts at compile time that each fills its record exactly.
 
-use super::layout::Kind::{Bytes, Nanos, Seconds, U32, U64};
+use super::field::Kind::{Bytes, Nanos, Seconds, U32, U64};
+use super::field::{Placed, at};
 use super::layout::RecordField::{
     self, BaseCid, CacheCrc, CacheOffset, CacheVersion, Cid, ContentLines, ContentOffset, Crc,
     CreatedModseq, Gmtime, Guid, HeaderSize, Internaldate, LastUpdated, Modseq, Reserved, Savedate,
     Sentdate, Size, SystemFlags, Uid, UserFlags,
 };
-use super::layout::{Placed, at};
 
 /// Version 6: 60 bytes.
 pub(super) const V6: [Placed<RecordField>; 12] = [
