@@ -1,0 +1,125 @@
+//! The RFC 5322/MIME reader: from the bytes of a message file to what its index record derives from
+//! them, and to its record in `cyrus.cache`, byte for byte as Cyrus 3.6.1 writes it.
+//!
+//! [`MessageReader::read`] does all of it in one go; [`MessageFields`] is what it returns. A reader
+//! keeps its buffers, so use one for many messages.
+//!
+//! Cyrus's parser is forgiving in ways of its own, and clients have cached what it made of their
+//! mail; so this is not a reader of what the standards say, but of what Cyrus does. Each module says
+//! where the two part. The configuration is Cyrus's default: `boundary_limit` and `maxheaderlines`
+//! 1000, `rfc2046_strict` and `rfc2047_utf8` off.
+//!
+//! ```
+//! use mailstore_format::message::MessageReader;
+//!
+//! let message = b"From: a@example.org\r\nDate: Thu, 2 Nov 2006 10:01:00 +1100\r\n\r\nHello\r\n";
+//! let mut cache = Vec::new();
+//! let fields = MessageReader::default().read(message, &mut cache);
+//! assert_eq!(fields.header_size, 66);
+//! assert_eq!(fields.gmtime.map(|time| time.seconds()), Some(1_162_422_060));
+//! assert_eq!(fields.cache_len, cache.len());
+//! ```
+
+mod address;
+mod arena;
+mod boundaries;
+mod cache_record;
+mod cached_headers;
+mod charsets;
+mod content_fields;
+mod content_hash;
+mod cursor;
+mod date;
+mod encoded_words;
+mod header_encoding;
+mod header_fields;
+mod parameters;
+mod part;
+mod structure;
+mod transfer_encoding;
+
+use crate::{Guid, Timestamp};
+use structure::Structure;
+
+/// The version of the cache records that [`MessageReader`] makes (`MAILBOX_CACHE_MINOR_VERSION`).
+pub const CACHE_VERSION: u16 = 11;
+
+/// What an index record derives from its message's bytes (`imap/message.c`:
+/// `message_create_record`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageFields {
+    /// SHA-1 of the whole message.
+    pub guid: Guid,
+    /// Length of the message in bytes.
+    pub size: u64,
+    /// Length of the header in bytes, the empty line that ends it included.
+    pub header_size: u32,
+    /// Midnight of the day that the Date field names, in the server's time zone; None where it
+    /// names none, or the first second of 1970. The record then holds midnight of the day of its
+    /// internaldate (`mailbox_append_index_record`; in the server's time zone too).
+    pub sentdate: Option<Timestamp>,
+    /// The moment that the Date field names; None where it names none, or the first second of 1970.
+    /// The record then holds its internaldate.
+    pub gmtime: Option<Timestamp>,
+    /// CRC-32 of the cache record.
+    pub cache_crc: u32,
+    /// Length of the cache record in bytes.
+    pub cache_len: usize,
+    /// The date of the newest Received field that has one: the topmost.
+    pub received: Option<Timestamp>,
+    /// Whether it begins as a message does: with a header field, or with a `From ` line and one.
+    pub has_header: bool,
+}
+
+/// Reads messages. Holds buffers that grow to the largest message's needs.
+#[derive(Debug)]
+pub struct MessageReader {
+    structure: Structure,
+    day_start: fn(i64) -> i64,
+}
+
+impl Default for MessageReader {
+    fn default() -> Self {
+        Self::with_day_start(|day| day.saturating_mul(86_400))
+    }
+}
+
+impl MessageReader {
+    /// A reader for a server whose time zone is not UTC: `day_start` gives the time, in seconds since
+    /// 1970 UTC, at which a day begins there, the day being given in days since 1970-01-01.
+    /// `sentdate` depends on it, and nothing else.
+    #[must_use]
+    pub fn with_day_start(day_start: fn(i64) -> i64) -> Self {
+        Self { structure: Structure::default(), day_start }
+    }
+
+    /// Reads one message. Appends its cache record to `cache`, as it stands in `cyrus.cache`: ten
+    /// items with their lengths and padding.
+    ///
+    /// Any bytes are a message. (Cyrus refuses to read an empty file; here it is a message without
+    /// header and content.)
+    pub fn read(&mut self, message: &[u8], cache: &mut Vec<u8>) -> MessageFields {
+        self.structure.read(message);
+        let start = cache.len();
+        cache_record::encode(&self.structure, cache);
+        let record = cache.get(start..).unwrap_or_default();
+
+        let header = self.structure.parts.first().map(|part| part.header).unwrap_or_default();
+        let date = self.structure.parts.first().and_then(|part| part.envelope.date);
+        let sent = date.map(|date| date::decode_date(self.structure.arena.text(date)));
+        let sent = sent.unwrap_or_default();
+        let not_zero = |seconds: &i64| *seconds != 0;
+        let sentdate = sent.day.map(self.day_start).filter(|&seconds| seconds > 0);
+        MessageFields {
+            guid: Guid::of(message),
+            size: u64::try_from(message.len()).unwrap_or(u64::MAX),
+            header_size: header.size,
+            sentdate: sentdate.map(Timestamp::from_seconds),
+            gmtime: sent.moment.filter(not_zero).map(Timestamp::from_seconds),
+            cache_crc: crc32fast::hash(record),
+            cache_len: record.len(),
+            received: None,
+            has_header: false,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Base64 and quoted-printable as Cyrus undoes them (`lib/charset.c`: `b64_2byte`, `qp2byte`,
+//! `qp_flushline`), in a body and inside an encoded word.
+//!
+//! Where Cyrus departs from RFC 2045: characters outside of the base64 alphabet are passed over; `=`
+//! drops what is left of a group and decoding goes on after it; quoted-printable drops every carriage
+//! return, and takes trailing blanks off a line (or off each 999 bytes of a longer one).
+
+use memchr::memchr;
+
+/// What stands in [`BASE64_VALUES`] for bytes that carry no bits.
+const PASSED_OVER: u8 = 0x80;
+const PADDING: u8 = 0x40;
+
+const BASE64_VALUES: [u8; 256] = base64_values();
+
+const fn base64_values() -> [u8; 256] {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut values = [PASSED_OVER; 256];
+    let mut value = 0_u8;
+    while value < 64 {
+        #[allow(clippy::indexing_slicing, reason = "constant evaluation: a bad index cannot compile")]
+        {
+            values[alphabet[value as usize] as usize] = value;
+        }
+        value = value.wrapping_add(1);
+    }
+    #[allow(clippy::indexing_slicing, reason = "constant evaluation: a bad index cannot compile")]
+    {
+        values[b'=' as usize] = PADDING;
+    }
+    values
+}
+
+fn base64_value(byte: u8) -> u8 {
+    BASE64_VALUES.get(usize::from(byte)).copied().unwrap_or(PASSED_OVER)
+}
+
+/// A base64 decoder that can be fed in pieces.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Base64 {
+    bits: u32,
+    /// Characters of the current group of four seen so far.
+    seen: u8,
+}
+
+impl Base64 {
+    /// Decodes `encoded`, appending to `decoded`.
+    pub(super) fn decode(&mut self, mut encoded: &[u8], decoded: &mut Vec<u8>) {
+        decoded.reserve(encoded.len().div_ceil(4).saturating_mul(3));
+        while !encoded.is_empty() {
+            if self.seen == 0 {
+                encoded = decode_whole_groups(encoded, decoded);
+            }
+            let Some((&byte, rest)) = encoded.split_first() else { break };
+            encoded = rest;
+            self.take(byte, decoded);
+        }
+    }
+
+    fn take(&mut self, byte: u8, decoded: &mut Vec<u8>) {
+        match base64_value(byte) {
+            PADDING => *self = Self::default(),
+            value @ 0..64 => {
+                self.bits = (self.bits << 6) | u32::from(value);
+                let [_, high, middle, low] = self.bits.to_be_bytes();
+                match self.seen {
+                    0 => {}
+                    1 => decoded.push((self.bits >> 4).to_le_bytes()[0]),
+                    2 => decoded.push((self.bits >> 2).to_le_bytes()[0]),
+                    _ => decoded.push(low),
+                }
+                let _ = (high, middle);
+                self.seen = self.seen.wrapping_add(1) & 3;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Decodes groups of four characters of the alphabet, as many as come in a row.
+fn decode_whole_groups<'a>(encoded: &'a [u8], decoded: &mut Vec<u8>) -> &'a [u8] {
+    let mut rest = encoded;
+    while let Some((group, after)) = rest.split_first_chunk::<4>() {
+        let [a, b, c, d] = group.map(base64_value);
+        if (a | b | c | d) & (PASSED_OVER | PADDING) != 0 {
+            break;
+        }
+        let bits =
+            u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+        let [_, first, second, third] = bits.to_be_bytes();
+        decoded.extend_from_slice(&[first, second, third]);
+        rest = after;
+    }
+    rest
+}
+
+/// Longest stretch of a quoted-printable line that is looked at as one.
+const LONGEST_LINE: usize = 999;
+
+/// Where quoted-printable text stands; in a header `_` is a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum QuotedPrintable {
+    Body,
+    Header,
+}
+
+impl QuotedPrintable {
+    /// Decodes `encoded` whole, appending to `decoded`.
+    pub(super) fn decode(self, mut encoded: &[u8], decoded: &mut Vec<u8>) {
+        let mut without_returns = Vec::new();
+        while !encoded.is_empty() {
+            let (line, rest, ended) = match memchr(b'\n', encoded) {
+                Some(end) => (
+                    encoded.get(..end).unwrap_or_default(),
+                    encoded.get(end.saturating_add(1)..).unwrap_or_default(),
+                    true,
+                ),
+                None => (encoded, &[][..], false),
+            };
+            encoded = rest;
+            let mut line = line.strip_suffix(b"\r").unwrap_or(line);
+            if memchr(b'\r', line).is_some() {
+                without_returns.clear();
+                without_returns.extend(line.iter().filter(|&&byte| byte != b'\r'));
+                line = &without_returns;
+            }
+            while let Some((stretch, more)) = line.split_at_checked(LONGEST_LINE) {
+                self.decode_line(stretch, decoded);
+                line = more;
+            }
+            let soft = self.decode_line(line, decoded);
+            if ended && !soft {
+                decoded.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// Decodes one line without its line end; whether a `=` at its end joins it to the next.
+    fn decode_line(self, mut line: &[u8], decoded: &mut Vec<u8>) -> bool {
+        while let [rest @ .., b' ' | b'\t'] = line {
+            line = rest;
+        }
+        loop {
+            let special = match self {
+                Self::Body => memchr(b'=', line),
+                Self::Header => memchr::memchr2(b'=', b'_', line),
+            };
+            let Some((plain, rest)) = special.and_then(|at| line.split_at_checked(at)) else {
+                decoded.extend_from_slice(line);
+                return false;
+            };
+            decoded.extend_from_slice(plain);
+            line = match *rest {
+                [b'_', ref rest @ ..] => {
+                    decoded.push(b' ');
+                    rest
+                }
+                [b'='] => return true,
+                [b'=', high, low, ref rest @ ..]
+                    if let (Some(high), Some(low)) = (hex_digit(high), hex_digit(low)) =>
+                {
+                    decoded.push(high << 4 | low);
+                    rest
+                }
+                [byte, ref rest @ ..] => {
+                    decoded.push(byte);
+                    rest
+                }
+                [] => return false,
+            };
+        }
+    }
+}
+
+pub(super) fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn base64(encoded: &[u8]) -> Vec<u8> {
+        let mut decoded = Vec::new();
+        Base64::default().decode(encoded, &mut decoded);
+        decoded
+    }
+
+    fn quoted_printable(encoded: &[u8]) -> Vec<u8> {
+        let mut decoded = Vec::new();
+        QuotedPrintable::Body.decode(encoded, &mut decoded);
+        decoded
+    }
+
+    #[test]
+    fn base64_passes_over_line_ends_and_junk() {
+        assert_eq!(base64(b"aGVs\r\nbG8="), b"hello");
+        assert_eq!(base64(b"a!G*V-s bG8"), b"hello");
+    }
+
+    #[test]
+    fn base64_goes_on_after_padding() {
+        assert_eq!(base64(b"aGVsbG8=d29ybGQ="), b"helloworld");
+        assert_eq!(base64(b"aG=Vs"), b"hU");
+    }
+
+    #[test]
+    fn quoted_printable_drops_returns_and_trailing_blanks() {
+        assert_eq!(quoted_printable(b"a \t\r\nb=\r\nc\rd\n"), b"a\r\nbcd\r\n");
+        assert_eq!(quoted_printable(b"=41=4g= =\n"), b"A=4g= ");
+        assert_eq!(quoted_printable(b"a_b"), b"a_b");
+    }
+
+    #[test]
+    fn a_very_long_line_is_taken_in_stretches() {
+        let line = [b"x".repeat(998), b" y".to_vec()].concat();
+        assert_eq!(quoted_printable(&line), [b"x".repeat(998), b"y".to_vec()].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn base64_in_pieces_is_base64_in_one(text in "[A-Za-z0-9+/=\r\n!]{0,80}", cut in 0_usize..80) {
+            let text = text.as_bytes();
+            let (first, second) = text.split_at(cut.min(text.len()));
+            let mut decoder = Base64::default();
+            let mut decoded = Vec::new();
+            decoder.decode(first, &mut decoded);
+            decoder.decode(second, &mut decoded);
+            prop_assert_eq!(decoded, base64(text));
+        }
+    }
+}
