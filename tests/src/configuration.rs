@@ -28,6 +28,9 @@ pub struct ServerOptions {
     /// Which files go to a metadata partition, in Cyrus's words (`header index cache`); none, and
     /// no such partition, by default.
     pub metapartition_files: Vec<String>,
+    /// The time zone (`TZ`) of the server and of Cyrus's tools: sent dates are stored as midnight
+    /// in it. UTC by default.
+    pub timezone: String,
     /// Further lines of `imapd.conf`; each replaces the harness's own line for its option.
     pub extra_lines: Vec<String>,
 }
@@ -41,6 +44,7 @@ impl ServerOptions {
             conversations: false,
             archive: false,
             metapartition_files: Vec::new(),
+            timezone: "UTC".into(),
             extra_lines: Vec::new(),
         }
     }
@@ -63,6 +67,13 @@ impl ServerOptions {
     #[must_use]
     pub fn with_metapartition_files(mut self, files: &[&str]) -> Self {
         self.metapartition_files = files.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// In this time zone.
+    #[must_use]
+    pub fn with_timezone(mut self, timezone: &str) -> Self {
+        self.timezone = timezone.to_string();
         self
     }
 

@@ -1,5 +1,6 @@
 //! An installation of Cyrus: where its programs are and what they need to run.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ const SYSLOG_TO_FILE: &str = include_str!("syslog_to_file.c");
 pub struct Cyrus {
     programs: PathBuf,
     master: PathBuf,
-    library_path: Vec<PathBuf>,
+    library_path: Option<OsString>,
     sasl_modules: Option<PathBuf>,
     /// A library to preload that sends syslog to a file; absent where no C compiler is.
     log_preload: Option<PathBuf>,
@@ -69,6 +70,12 @@ impl Cyrus {
         self.sasl_modules.as_deref()
     }
 
+    /// Whether its programs' syslog entries can be had.
+    #[must_use]
+    pub fn can_log(&self) -> bool {
+        self.log_preload.is_some()
+    }
+
     /// The path of one of Cyrus's programs, by the name it has in Cyrus's own tree (`reconstruct`,
     /// `ctl_mboxlist`, `imapd`, `master`).
     #[must_use]
@@ -81,9 +88,8 @@ impl Cyrus {
     #[must_use]
     pub fn command(&self, program: &str, log: &Path) -> Command {
         let mut command = Command::new(self.program(program));
-        if !self.library_path.is_empty() {
-            let path = std::env::join_paths(&self.library_path);
-            command.env("LD_LIBRARY_PATH", path.expect("no library directory has a colon"));
+        if let Some(path) = &self.library_path {
+            command.env("LD_LIBRARY_PATH", path);
         }
         if let Some(modules) = &self.sasl_modules {
             command.env("SASL_PATH", modules);
@@ -124,7 +130,7 @@ impl Cyrus {
         Self {
             programs,
             master,
-            library_path: Vec::new(),
+            library_path: None,
             sasl_modules: None,
             log_preload: None,
             account,
@@ -147,7 +153,7 @@ impl Cyrus {
         ensure!(sasl_modules.is_some(), "the unpacked packages have no SASL modules");
         let mut cyrus = Self::installed(root.join("usr/lib/cyrus/bin"), account);
         cyrus.master = cyrus.programs.join("master");
-        cyrus.library_path = library_path;
+        cyrus.library_path = Some(std::env::join_paths(library_path)?);
         cyrus.sasl_modules = sasl_modules;
         Ok(cyrus)
     }
@@ -156,8 +162,8 @@ impl Cyrus {
     fn check_libraries(&self, program: &str) -> Result<()> {
         let mut ldd = Command::new("ldd");
         ldd.arg(self.program(program));
-        if !self.library_path.is_empty() {
-            ldd.env("LD_LIBRARY_PATH", std::env::join_paths(&self.library_path)?);
+        if let Some(path) = &self.library_path {
+            ldd.env("LD_LIBRARY_PATH", path);
         }
         let output = ldd.output().context("can't run ldd")?;
         let listing = String::from_utf8_lossy(&output.stdout);

@@ -75,7 +75,7 @@ impl LineConnection {
             return Ok(false);
         }
         self.stream.set_read_timeout(Some(left))?;
-        let mut chunk = [0; 65536];
+        let mut chunk = [0; 16384];
         match self.stream.read(&mut chunk) {
             Ok(0) => bail!("the server closed the connection"),
             Ok(count) => {

@@ -40,6 +40,12 @@ impl Store {
             cyrus.account().name,
             directory.path().display()
         );
+        // Only the directory itself: what a test puts below it keeps the owner the test gave it.
+        std::os::unix::fs::chown(
+            directory.path(),
+            Some(cyrus.account().uid),
+            Some(cyrus.account().gid),
+        )?;
         let store = Self { cyrus: cyrus.clone(), options, directory };
         fs::write(store.imapd_conf(), store.options.imapd_conf(cyrus, store.path()))?;
         Ok(store)
@@ -111,6 +117,12 @@ impl Store {
         self.path().join("syslog")
     }
 
+    /// Whether servers and tools log at all: it takes a C compiler.
+    #[must_use]
+    pub fn has_log(&self) -> bool {
+        self.cyrus.can_log()
+    }
+
     /// Everything in [`Store::log_file`]; empty where no C compiler was there to make logs possible.
     #[must_use]
     pub fn log(&self) -> String {
@@ -123,6 +135,7 @@ impl Store {
     pub fn command(&self, program: &str) -> Command {
         let mut command = self.cyrus.command(program, &self.log_file());
         command.arg("-C").arg(self.imapd_conf()).current_dir(self.path());
+        command.env("TZ", &self.options.timezone);
         command
     }
 
@@ -157,8 +170,10 @@ impl Store {
     /// Internal names of all mailboxes, deleted ones that still have their files included.
     pub fn mailboxes(&self) -> Result<Vec<String>> {
         let listing = self.tool_output("ctl_mboxlist", &["-d"])?;
-        let entries: BTreeMap<String, serde_json::Value> =
+        let mut entries: BTreeMap<String, serde_json::Value> =
             serde_json::from_str(&listing).context("ctl_mboxlist -d did not print JSON")?;
+        // Type d: the name's tombstone, after a deletion or renaming.
+        entries.retain(|_, entry| !entry["mbtype"].as_str().unwrap_or_default().contains('d'));
         Ok(entries.into_keys().collect())
     }
 
