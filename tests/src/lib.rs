@@ -1,1 +1,57 @@
-//! A private Cyrus server for tests.
+//! A private, real Cyrus IMAP server for tests, and the clients, populations, snapshots and judges
+//! that tests use on it.
+//!
+//! [`Cyrus`] is an installation: the one that `CYRUS_BIN` names, or Debian's packages unpacked under
+//! `target/servers/`. [`Store`] is a configuration with its spool and databases in a temporary
+//! directory; [`Server`] is a store being served. Where no Cyrus can be had, a test says so and
+//! returns:
+//!
+//! ```no_run
+//! use mailstore_tests::{Cyrus, Layout, Server, ServerOptions};
+//!
+//! fn a_rebuilt_mailbox_is_served() -> anyhow::Result<()> {
+//!     let Some(cyrus) = Cyrus::available_or_skip("a_rebuilt_mailbox_is_served") else {
+//!         return Ok(());
+//!     };
+//!     let server = Server::start(&cyrus, ServerOptions::new(Layout::ById))?;
+//!     let mut admin = server.admin()?;
+//!     admin.create("user.alice")?;
+//!     let mut alice = server.login("alice")?;
+//!     alice.append("INBOX", &["\\Seen"], None, b"Subject: hello\r\n\r\nworld\r\n")?;
+//!     Ok(())
+//! }
+//! ```
+
+mod account;
+mod configuration;
+mod cyrus;
+pub mod generate;
+mod imap;
+mod imap_value;
+mod index_fields;
+mod judge;
+mod line_connection;
+mod lmtp;
+mod packages;
+mod pop3;
+mod populate;
+mod server;
+mod skipped;
+mod snapshot;
+mod store;
+mod tree;
+
+pub use account::Account;
+pub use configuration::{Layout, Ports, ServerOptions};
+pub use cyrus::Cyrus;
+pub use imap::{ImapClient, NewMessage, Reply, Selected, Status, quoted};
+pub use imap_value::{Fetched, Value};
+pub use judge::{Verdict, judge};
+pub use lmtp::LmtpClient;
+pub use pop3::Pop3Client;
+pub use populate::{MANY_KEYWORDS, USERS, populate};
+pub use server::Server;
+pub use skipped::skipped_tests_dir;
+pub use snapshot::{Differences, Expect, MailboxSnapshot, MessageSnapshot, Snapshot};
+pub use store::Store;
+pub use tree::{Entry, Tree};

@@ -1,0 +1,303 @@
+//! A store being served.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Deref;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::configuration::{Ports, ServerOptions, cyrus_conf};
+use crate::cyrus::Cyrus;
+use crate::imap::ImapClient;
+use crate::lmtp::LmtpClient;
+use crate::pop3::Pop3Client;
+use crate::store::Store;
+
+/// How long a server may take to greet, or to end when asked.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A store and the server on it, if it runs. Everything of [`Store`] can be asked of it.
+/// When it is dropped, its processes are ended and its store is removed.
+#[derive(Debug)]
+pub struct Server {
+    // Before the store: its processes must have ended when the directories go.
+    processes: Option<Processes>,
+    ports: Ports,
+    store: Store,
+}
+
+impl Deref for Server {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Server {
+    /// A running server on a new, empty store.
+    pub fn start(cyrus: &Cyrus, options: ServerOptions) -> Result<Self> {
+        Self::serve(Store::create(cyrus, options)?)
+    }
+
+    /// A running server on `store`.
+    pub fn serve(store: Store) -> Result<Self> {
+        let mut server = Self { processes: None, ports: free_ports()?, store };
+        server.start_again()?;
+        Ok(server)
+    }
+
+    /// Starts it after [`Server::stop`] or [`Server::kill`]. Its ports may be others than before.
+    pub fn start_again(&mut self) -> Result<()> {
+        ensure!(self.processes.is_none(), "the server is already running");
+        // Another process may take a port between its being picked and being listened on.
+        for _ in 0..5 {
+            self.ports = free_ports()?;
+            let processes = Processes::spawn(&self.store, self.ports)?;
+            match self.await_greeting(processes) {
+                Ok(processes) => {
+                    self.processes = Some(processes);
+                    return Ok(());
+                }
+                Err(StartFailure::PortTaken) => {}
+                Err(StartFailure::Other(error)) => return Err(error),
+            }
+        }
+        bail!("no free ports in five attempts")
+    }
+
+    /// Ends it in an orderly way (SIGTERM to the master process) and waits until no process is left.
+    pub fn stop(&mut self) -> Result<()> {
+        self.processes.take().map_or(Ok(()), Processes::stop)
+    }
+
+    /// Ends all its processes with SIGKILL, wherever they are, and waits until none is left.
+    pub fn kill(&mut self) -> Result<()> {
+        self.processes.take().map_or(Ok(()), Processes::kill)
+    }
+
+    /// [`Server::stop`] and [`Server::start_again`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop()?;
+        self.start_again()
+    }
+
+    /// Whether the master process is alive.
+    pub fn is_running(&mut self) -> Result<bool> {
+        let Some(processes) = &mut self.processes else { return Ok(false) };
+        Ok(processes.master.try_wait()?.is_none())
+    }
+
+    /// Stops the server and keeps the store.
+    pub fn into_store(mut self) -> Result<Store> {
+        self.stop()?;
+        Ok(self.store)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// An IMAP session of `user`.
+    pub fn login(&self, user: &str) -> Result<ImapClient> {
+        let mut client = ImapClient::connect(address(self.ports.imap))?;
+        client.login(user, "any")?;
+        Ok(client)
+    }
+
+    /// An IMAP session of the administrator, who names mailboxes as `user.alice.Sent`.
+    pub fn admin(&self) -> Result<ImapClient> {
+        self.login("cyrus")
+    }
+
+    /// An LMTP session, trusted.
+    pub fn lmtp(&self) -> Result<LmtpClient> {
+        LmtpClient::connect(address(self.ports.lmtp))
+    }
+
+    /// A POP3 session of `user`.
+    pub fn pop3(&self, user: &str) -> Result<Pop3Client> {
+        Pop3Client::login(address(self.ports.pop3), user, "any")
+    }
+
+    /// Log entries that say that a process of the server died of a signal or gave up with a fatal
+    /// error: for asserting that none did.
+    #[must_use]
+    pub fn deaths(&self) -> Vec<String> {
+        let tells_of_death = |line: &&str| {
+            line.contains("signaled to death")
+                || line.contains("Fatal error")
+                || line.contains("ssertion")
+        };
+        self.log().lines().filter(tells_of_death).map(String::from).collect()
+    }
+
+    fn await_greeting(&self, mut processes: Processes) -> Result<Processes, StartFailure> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if greets(self.ports.imap) {
+                return Ok(processes);
+            }
+            let status = processes.master.try_wait().map_err(anyhow::Error::from)?;
+            if status.is_some() || Instant::now() > deadline {
+                let log = self.log();
+                if log.contains("unable to bind") || log.contains("Address already in use") {
+                    let _ = fs::remove_file(self.log_file());
+                    return Err(StartFailure::PortTaken);
+                }
+                let tail: Vec<&str> = log.lines().rev().take(12).collect();
+                let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+                let what = status.map_or("does not answer".into(), |s| format!("ended: {s}"));
+                return Err(anyhow::anyhow!("the server {what}; its log ends with:\n{tail}").into());
+            }
+            std::thread::sleep(Duration::from_millis(15));
+        }
+    }
+}
+
+enum StartFailure {
+    PortTaken,
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for StartFailure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+fn address(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn free_ports() -> Result<Ports> {
+    // All three are held at once, so that they differ.
+    let listeners = [(); 3].map(|()| TcpListener::bind(address(0)));
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        let listener =
+            listener.as_ref().map_err(|error| anyhow::anyhow!("no free port: {error}"))?;
+        *port = listener.local_addr()?.port();
+    }
+    let [imap, lmtp, pop3] = ports;
+    Ok(Ports { imap, lmtp, pop3 })
+}
+
+fn greets(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address(port)) else { return false };
+    let mut greeting = [0; 4];
+    stream.set_read_timeout(Some(PATIENCE)).is_ok()
+        && stream.read_exact(&mut greeting).is_ok()
+        && &greeting == b"* OK"
+}
+
+/// The processes of one server: a process group of their own, led by the master process.
+#[derive(Debug)]
+struct Processes {
+    master: Child,
+    group: Pid,
+    /// Ends the group if the test process dies without doing so: it waits for the end of a pipe
+    /// that only we hold open.
+    watchdog: Child,
+}
+
+impl Processes {
+    fn spawn(store: &Store, ports: Ports) -> Result<Self> {
+        let cyrus_conf_path = store.path().join("cyrus.conf");
+        fs::write(&cyrus_conf_path, cyrus_conf(store.cyrus(), &store.imapd_conf(), ports))?;
+        let output = File::create(store.path().join("master.output"))?;
+        let mut command = store.command("master");
+        command.arg("-M").arg(cyrus_conf_path);
+        command.arg("-p").arg(store.conf().join("master.pid"));
+        // Without -D it closes stdout and stderr, and with them what a dying daemon says.
+        command.arg("-D");
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
+        let mut master = command.spawn().context("can't run Cyrus's master process")?;
+        let group = i32::try_from(master.id()).ok().and_then(Pid::from_raw);
+        let group = group.context("the master process has no usable pid")?;
+        match spawn_watchdog(group) {
+            Ok(watchdog) => Ok(Self { master, group, watchdog }),
+            Err(error) => {
+                master.kill()?;
+                master.wait()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn stop(mut self) -> Result<()> {
+        if self.master.try_wait()?.is_none() {
+            kill_process(self.group, Signal::TERM)?;
+        }
+        ensure!(self.wait_for_end()?, "the server did not end within {PATIENCE:?} of SIGTERM");
+        Ok(())
+    }
+
+    fn kill(mut self) -> Result<()> {
+        self.kill_group();
+        ensure!(self.wait_for_end()?, "the server did not end within {PATIENCE:?} of SIGKILL");
+        Ok(())
+    }
+
+    fn kill_group(&self) {
+        // The group is gone already: all the better.
+        let _ = kill_process_group(self.group, Signal::KILL);
+    }
+
+    /// Whether a process of the group still runs. Those that have ended and that nobody has waited
+    /// for do not count: in a container without an init they stay.
+    fn group_is_alive(&self) -> bool {
+        let group = self.group.as_raw_nonzero().to_string();
+        let Ok(processes) = fs::read_dir("/proc") else { return false };
+        processes.flatten().any(|process| {
+            let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            // pid (name) state parent group …; the name may hold anything.
+            let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+            fields.next().is_some_and(|state| state != "Z") && fields.nth(1) == Some(&group)
+        })
+    }
+
+    /// Whether the whole group has ended in time. The master process does not wait for all of its
+    /// children, so its own end is not enough.
+    fn wait_for_end(&mut self) -> Result<bool> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.master.try_wait()?.is_some() && !self.group_is_alive() {
+                return Ok(true);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(false)
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        // The watchdog first: once the group is gone, its number may be given to others.
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
+        if !matches!(self.master.try_wait(), Ok(Some(_))) || self.group_is_alive() {
+            self.kill_group();
+            let _ = self.wait_for_end();
+        }
+    }
+}
+
+fn spawn_watchdog(group: Pid) -> Result<Child> {
+    Command::new("sh")
+        .args(["-c", "read -r line; kill -KILL -- \"-$1\"", "watchdog"])
+        .arg(group.as_raw_nonzero().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("can't run sh")
+}
