@@ -166,6 +166,30 @@ impl<'a> CacheRecord<'a> {
     }
 }
 
+/// How long the record is whose first bytes are `front`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordLength {
+    /// So many bytes, all of them in `front`.
+    Whole(usize),
+    /// `front` ends before it does: it has at least so many.
+    AtLeast(usize),
+}
+
+/// Measures the record that begins with `front`, so that it can be read without its file in memory.
+#[must_use]
+pub fn record_length(front: &[u8]) -> RecordLength {
+    let mut end = 0_usize;
+    for _ in CacheItem::ALL {
+        let Some(length) = front.get(end..).and_then(<[u8]>::first_chunk) else {
+            return RecordLength::AtLeast(end.saturating_add(4));
+        };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let padded = length.checked_next_multiple_of(4).unwrap_or(usize::MAX);
+        end = end.saturating_add(4).saturating_add(padded);
+    }
+    if end <= front.len() { RecordLength::Whole(end) } else { RecordLength::AtLeast(end) }
+}
+
 /// Appends a record of these items to `out` (`message_write_xdrstring` in `imap/message.c`).
 /// An item of 4 GiB or more, which no record can hold, is cut there.
 pub fn encode_record(items: &[&[u8]; CacheItem::COUNT], out: &mut Vec<u8>) {
@@ -192,6 +216,17 @@ mod tests {
         let mut file = encode_generation(1).to_vec();
         encode_record(items, &mut file);
         file
+    }
+
+    #[test]
+    fn a_record_is_measured_from_its_front() {
+        let mut bytes = Vec::new();
+        encode_record(&[b"abcde"; CacheItem::COUNT], &mut bytes);
+        assert_eq!(record_length(&bytes), RecordLength::Whole(120));
+        bytes.extend_from_slice(b"next record");
+        assert_eq!(record_length(&bytes), RecordLength::Whole(120));
+        assert_eq!(record_length(&bytes[..119]), RecordLength::AtLeast(120));
+        assert_eq!(record_length(&bytes[..20]), RecordLength::AtLeast(28));
     }
 
     #[test]

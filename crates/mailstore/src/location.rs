@@ -113,6 +113,39 @@ impl PathRules {
         }
     }
 
+    /// The file with this suffix that the server keeps below `configdirectory` about the user of a
+    /// mailbox, or about all shared ones, where it is not kept by unique id
+    /// (`mboxname_conf_getpath_legacy`). It is hashed whatever the spool is.
+    pub fn by_owner(
+        &self,
+        config_directory: &Path,
+        parts: &NameParts,
+        suffix: &str,
+    ) -> Result<PathBuf, LocationError> {
+        let safe = |name: &[u8]| {
+            let odd = matches!(name, b"" | b"." | b"..") || name.iter().any(|b| b"/\0".contains(b));
+            if odd { Err(LocationError::UnsafeName(InternalName::new(name))) } else { Ok(()) }
+        };
+        let mut path = config_directory.to_path_buf();
+        if let Some(domain) = &parts.domain {
+            safe(domain)?;
+            path.push("domain");
+            path.push(OsStr::from_bytes(&[self.letter(domain)]));
+            path.push(OsStr::from_bytes(domain));
+        }
+        let stem = match &parts.localpart {
+            Some(local) => {
+                safe(local)?;
+                path.push("user");
+                path.push(OsStr::from_bytes(&[self.letter(local)]));
+                local.as_slice()
+            }
+            None => b"shared",
+        };
+        path.push(OsStr::from_bytes(&[stem, b".", suffix.as_bytes()].concat()));
+        Ok(path)
+    }
+
     /// The directory letter (`lib/util.c`, `dir_hash_c`): a hash of what stands before the first
     /// dot, as one of A-W; or the first letter, `q` where it is none.
     fn letter(&self, name: &[u8]) -> u8 {

@@ -97,6 +97,20 @@ impl NameParts {
         Some(userid)
     }
 
+    /// The owner's INBOX, also of a deleted mailbox; none for a shared mailbox.
+    #[must_use]
+    pub fn inbox(&self) -> Option<InternalName> {
+        let localpart = self.localpart.as_deref()?;
+        let mut name = Vec::new();
+        if let Some(domain) = &self.domain {
+            name.extend_from_slice(domain);
+            name.push(b'!');
+        }
+        name.extend_from_slice(b"user.");
+        name.extend(replaced(localpart, b'.', b'^'));
+        Some(InternalName::new(name))
+    }
+
     /// Every level from the top, `user` and the deleted prefix among them: what a path by name and
     /// the names operators see are made of.
     #[must_use]

@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, OFlags, RenameFlags};
 use thiserror::Error;
 
 use crate::volume::FileMeta;
@@ -27,6 +27,8 @@ pub enum Step {
     CreateDir(PathBuf),
     /// A new, empty file is made. An existing one is never opened.
     Create(PathBuf),
+    /// A file without a name is made on the file system of a directory.
+    Scratch(PathBuf),
     /// A file is opened to be appended to.
     OpenToAppend(PathBuf),
     /// Bytes are written.
@@ -74,6 +76,7 @@ impl fmt::Display for Step {
         match self {
             Self::CreateDir(path) => write!(f, "make directory {}", path.display()),
             Self::Create(path) => write!(f, "make {}", path.display()),
+            Self::Scratch(path) => write!(f, "make a file without a name in {}", path.display()),
             Self::OpenToAppend(path) => write!(f, "open {} to append", path.display()),
             Self::Write { path, offset, len } => {
                 write!(f, "write {len} bytes at {offset} of {}", path.display())
@@ -171,6 +174,16 @@ impl FileOps {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
         })?;
         Ok(NewFile { ops: self, file, path: path.into(), offset: 0 })
+    }
+
+    /// Makes a file without a name on the file system of `directory`, for reading and writing. It
+    /// vanishes when it is closed.
+    pub fn scratch(&self, directory: &Path) -> Result<File, WriteError> {
+        self.run(Step::Scratch(directory.into()), || {
+            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+            let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+            Ok(File::from(rustix::fs::openat(CWD, directory, flags, mode)?))
+        })
     }
 
     /// Opens an existing file to write behind its end.

@@ -3,7 +3,7 @@
 mod selection;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mailstore_format::db::{self, DbDamage, Standing};
@@ -12,7 +12,7 @@ use mailstore_format::{DecodeError, UidValidity};
 use thiserror::Error;
 
 use crate::config::{ConfigError, ImapdConf};
-use crate::location::{Layout, LocationError, MailboxLocation};
+use crate::location::{Layout, LocationError, MailboxLocation, PathRules};
 use crate::lock::{self, LockError, LockPlan, LockSpace, LockWait};
 use crate::name::InternalName;
 use crate::namespace::Namespace;
@@ -35,7 +35,7 @@ pub enum StoreError {
     #[error("cannot read the list of mailboxes {}: {source}", path.display())]
     Read {
         /// The database.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
@@ -43,7 +43,7 @@ pub enum StoreError {
     #[error("the list of mailboxes {} is unreadable: {source}", path.display())]
     Decode {
         /// The database.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// Where it stops making sense.
         source: DecodeError,
     },
@@ -160,6 +160,21 @@ impl Store {
     pub fn location(&self, mailbox: &MailboxEntry) -> Result<MailboxLocation, LocationError> {
         let MailboxEntry { name, uniqueid, layout, partition, .. } = mailbox;
         MailboxLocation::of(&self.conf, name, uniqueid, *layout, partition)
+    }
+
+    /// The counters of the owner of `mailbox` (`imap/mboxname.c`, `mboxname_conf_getpath`): by the
+    /// unique id of their INBOX, or by their name. There need be none.
+    pub fn counters_file(&self, mailbox: &MailboxEntry) -> Result<PathBuf, LocationError> {
+        let parts = self.namespace.parts(&mailbox.name);
+        let directory = self.conf.config_directory();
+        let inbox = parts.inbox().and_then(|inbox| self.mailbox(&inbox));
+        match inbox {
+            Some(inbox) if inbox.layout == Layout::ById => {
+                let of_user = PathRules::by_id(&directory.join("user"), &inbox.uniqueid)?;
+                Ok(of_user.join("counters.db"))
+            }
+            _ => PathRules::from(&self.conf).by_owner(directory, &parts, "counters"),
+        }
     }
 
     /// The locks a mailbox takes.

@@ -1,17 +1,18 @@
 //! Checking the items of an old `cyrus.cache`, one record at a time, in bounded memory.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 
-use mailstore_format::cache::{self, CacheRecord};
+use mailstore_format::cache::{self, RecordLength};
 use mailstore_format::index::IndexRecord;
 
 use crate::evidence::{CacheFileEvidence, CacheItem, FileIdentity};
 
 /// Enough for nearly every record, in one read.
 const FIRST_READ: usize = 4 * 1024;
-/// No header is longer than its message; a record that claims more is garbage.
-const LONGEST: usize = 256 * 1024 * 1024;
+/// A record that claims to be longer is garbage: its headers alone would be that long.
+const LONGEST: usize = 64 << 20;
 
 /// An open cache file; none where there is no regular file of that name.
 #[derive(Debug, Default)]
@@ -23,10 +24,8 @@ pub(crate) struct CacheFile {
 impl CacheFile {
     pub(crate) fn new(file: File, identity: FileIdentity) -> Self {
         let mut head = [0; cache::HEADER_SIZE];
-        let generation = file
-            .read_exact_at(&mut head, 0)
-            .ok()
-            .and_then(|()| cache::generation(&head).ok());
+        let generation =
+            file.read_exact_at(&mut head, 0).ok().and_then(|()| cache::generation(&head).ok());
         let evidence = CacheFileEvidence { identity: Some(identity), generation };
         Self { file: Some(file), evidence }
     }
@@ -41,46 +40,54 @@ impl CacheFile {
         if record.cache_offset == 0 {
             return CacheItem::None;
         }
-        let Some(file) = &self.file else { return CacheItem::Damaged };
+        let Some(len) = self.read_item(record.cache_offset, item) else {
+            return CacheItem::Damaged;
+        };
+        item.truncate(len);
+        if crc32fast::hash(item) == record.cache_crc {
+            CacheItem::Sound(len)
+        } else {
+            CacheItem::Damaged
+        }
+    }
+
+    /// Reads at least the whole item at `offset`, and tells its length.
+    fn read_item(&self, offset: u64, item: &mut Vec<u8>) -> Option<usize> {
+        let file = self.file.as_ref().filter(|_| offset >= cache::HEADER_SIZE as u64)?;
         let mut wanted = FIRST_READ;
         loop {
-            let available = read_at_most(file, record.cache_offset, wanted, item);
-            match CacheRecord::decode(item, 0) {
-                Ok(found) => {
-                    let (len, sound) = (found.bytes().len(), found.crc() == record.cache_crc);
-                    item.truncate(len);
-                    return if sound { CacheItem::Sound(len) } else { CacheItem::Damaged };
-                }
-                // Either it is longer than what was read, or the file ends, or it is garbage.
-                Err(_) if available < wanted || wanted >= LONGEST => return CacheItem::Damaged,
-                Err(_) => wanted = wanted.saturating_mul(8),
+            read_at_most(file, offset, wanted, item);
+            match cache::record_length(item) {
+                RecordLength::Whole(len) => return Some(len),
+                // The file ended, or what stands there is no record.
+                RecordLength::AtLeast(len) if item.len() < wanted || len > LONGEST => return None,
+                RecordLength::AtLeast(len) => wanted = len.max(wanted.saturating_mul(2)),
             }
         }
     }
 
     /// Reads `len` bytes at `offset`, checked before by [`Self::check`].
-    pub(crate) fn read(&self, offset: u64, len: usize, item: &mut Vec<u8>) -> std::io::Result<()> {
+    pub(crate) fn read(&self, offset: u64, len: usize, item: &mut Vec<u8>) -> io::Result<()> {
         item.resize(len, 0);
         match &self.file {
             Some(file) => file.read_exact_at(item, offset),
-            None => Err(std::io::ErrorKind::NotFound.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 }
 
 /// Reads up to `wanted` bytes at `offset`; an error reads as the end of the file.
-fn read_at_most(file: &File, offset: u64, wanted: usize, bytes: &mut Vec<u8>) -> usize {
+fn read_at_most(file: &File, offset: u64, wanted: usize, bytes: &mut Vec<u8>) {
     bytes.resize(wanted, 0);
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let at = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        let at = offset.saturating_add(filled as u64);
         match file.read_at(rest, at) {
             Ok(0) => break,
             Ok(read) => filled += read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => break,
         }
     }
     bytes.truncate(filled);
-    filled
 }

@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
+use crate::error::Error;
 use crate::evidence::StagedCache;
+use crate::workshop::Workshop;
 
 /// Takes cache records as messages are read.
 ///
@@ -26,35 +29,47 @@ impl CacheSink for Discard {
     }
 }
 
-/// A file without a name that holds cache records one after the other.
+/// Cache records one after the other in a file without a name, which is made for the first one.
 #[derive(Debug)]
-pub struct StagingFile {
-    file: BufWriter<File>,
+pub(crate) struct LazyStaging<'a> {
+    workshop: &'a Workshop,
+    root: &'a Path,
+    file: Option<BufWriter<File>>,
     end: u64,
 }
 
-impl StagingFile {
-    /// Stages in `file`, which is empty, open for reading and writing, and best has no name.
-    #[must_use]
-    pub fn new(file: File) -> Self {
-        Self { file: BufWriter::with_capacity(256 * 1024, file), end: 0 }
+impl<'a> LazyStaging<'a> {
+    /// Stages on the file system of `root`.
+    pub(crate) fn new(workshop: &'a Workshop, root: &'a Path) -> Self {
+        Self { workshop, root, file: None, end: 0 }
     }
 
-    /// Ends the staging; what was kept can now be read.
-    pub fn finish(&mut self) -> io::Result<()> {
-        self.file.flush()
+    /// Makes what was kept readable.
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+        let flushed = self.file.as_mut().map_or(Ok(()), Write::flush);
+        flushed.map_err(|source| Error::io("stage cache records on", self.root, source))
     }
 
     /// Reads back what [`CacheSink::keep`] told of, into `record`, which is overwritten.
-    pub fn read(&self, staged: StagedCache, record: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn read(&self, staged: StagedCache, record: &mut Vec<u8>) -> io::Result<()> {
         record.resize(staged.len, 0);
-        self.file.get_ref().read_exact_at(record, staged.offset)
+        match &self.file {
+            Some(file) => file.get_ref().read_exact_at(record, staged.offset),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 }
 
-impl CacheSink for StagingFile {
+impl CacheSink for LazyStaging<'_> {
     fn keep(&mut self, record: &[u8]) -> io::Result<StagedCache> {
-        self.file.write_all(record)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                let scratch = self.workshop.scratch(self.root).map_err(io::Error::other)?;
+                none.insert(BufWriter::with_capacity(256 * 1024, scratch))
+            }
+        };
+        file.write_all(record)?;
         Ok(advance(&mut self.end, record.len()))
     }
 }
@@ -67,11 +82,15 @@ fn advance(end: &mut u64, len: usize) -> StagedCache {
 
 #[cfg(test)]
 mod tests {
+    use mailstore::replace::FileOps;
+
     use super::*;
 
     #[test]
     fn staged_records_are_read_back_as_they_were_kept() {
-        let mut staging = StagingFile::new(tempfile::tempfile().unwrap());
+        let root = tempfile::tempdir().unwrap();
+        let workshop = Workshop::new(FileOps::new(), "run", 0o077);
+        let mut staging = LazyStaging::new(&workshop, root.path());
         let first = staging.keep(b"first").unwrap();
         let second = staging.keep(b"the second").unwrap();
         staging.finish().unwrap();
