@@ -66,11 +66,11 @@ pub struct StoreAccount {
     pub gid: u32,
 }
 
-/// What to be: names in the order of the server's own (`lib/util.c`, `cyrus_user` and
-/// `cyrus_group`), and the directories whose owner counts where no name does.
+/// What the environment says of the account; the server lets it come first (`lib/util.c`,
+/// `cyrus_user` and `cyrus_group`). The caller reads it: libraries do not.
 #[derive(Debug, Clone, Default)]
 pub struct AccountHints {
-    /// The value of the environment variable `CYRUS_USER`, which the caller has read.
+    /// The value of `CYRUS_USER`.
     pub environment_user: Option<String>,
     /// The value of `CYRUS_GROUP`.
     pub environment_group: Option<String>,
