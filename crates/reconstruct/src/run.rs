@@ -1,0 +1,194 @@
+//! Many mailboxes: one bad one never stops the others.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use mailstore::lock::LockSpace;
+use mailstore_format::Timestamp;
+use mailstore_format::counters::Counters;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::apply::{self, Applied};
+use crate::error::Error;
+use crate::evidence::{Evidence, StoredAnnotation, Witnesses};
+use crate::gather::gather;
+use crate::observer::Observer;
+use crate::options::{Options, PrunePolicy};
+use crate::plan::{Plan, Policy, plan};
+use crate::pruned::{self, PrunedRecord};
+use crate::report::{MailboxReport, State, Summary};
+use crate::resume::Progress;
+use crate::site::Site;
+use crate::staging::Discard;
+use crate::target::Target;
+use crate::workshop::Workshop;
+
+/// A run over mailboxes: its settings, and what it tells of itself to whom.
+pub struct Run<'a> {
+    options: &'a Options,
+    site: &'a Site,
+    observer: &'a dyn Observer,
+    pool: ThreadPool,
+}
+
+/// What every step of a run needs.
+pub(crate) struct Context<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) pool: &'a ThreadPool,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) lock_space: Option<&'a LockSpace>,
+    pub(crate) site: &'a Site,
+}
+
+impl<'a> Run<'a> {
+    /// A run with these settings.
+    ///
+    /// # Panics
+    /// Where the system gives no threads at all.
+    #[must_use]
+    pub fn new(options: &'a Options, site: &'a Site, observer: &'a dyn Observer) -> Self {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(options.jobs.max(1))
+            .thread_name(|n| format!("reader-{n}"))
+            .build()
+            .expect("a process can start threads");
+        Self { options, site, observer, pool }
+    }
+
+    /// Says what is wrong with each mailbox and what a repair would do. Changes nothing: it has
+    /// nothing to write with.
+    #[must_use]
+    pub fn survey(&self, targets: &[Target]) -> Summary {
+        self.over(targets, &|context, target, policy| {
+            let evidence = gather(context, target, None, None, &mut Discard::default())?;
+            let plan = plan(&evidence, policy);
+            let state = if plan.rewrite.is_some() { State::Planned } else { State::Sound };
+            Ok(report(target, state, &evidence, plan))
+        })
+    }
+
+    /// Repairs each mailbox. `progress` remembers which are done, for a run that resumes this one.
+    pub fn repair(&self, targets: &[Target], workshop: &Workshop, progress: &Progress) -> Summary {
+        let mut summary = self.over(targets, &|context, target, policy| {
+            if progress.is_done(&target.key) {
+                return Ok(MailboxReport::new(&target.name, State::Resumed));
+            }
+            let applied = apply::repair(context, target, workshop, policy)?;
+            progress.done(workshop, &target.key, applied.wrote);
+            let Applied { evidence, plan, wrote, locked } = applied;
+            let state = if wrote { State::Repaired } else { State::Sound };
+            let mut report = report(target, state, &evidence, plan);
+            report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
+            Ok(report)
+        });
+        summary.run = progress.was_kept().then(|| workshop.run().to_owned());
+        summary
+    }
+
+    /// Works on the mailboxes, several at a time, so that one that waits for a lock or a disk does
+    /// not stop the others.
+    fn over(&self, targets: &[Target], work: &Work<'_>) -> Summary {
+        let messages = targets.iter().map(expected_messages).sum();
+        self.observer.started(targets.len(), messages);
+        let context = Context {
+            options: self.options,
+            pool: &self.pool,
+            observer: self.observer,
+            lock_space: self.site.lock_space(),
+            site: self.site,
+        };
+        let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
+        let prune_budget = Mutex::new(PrunePolicy::run_limit(messages));
+        let worker = || {
+            while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let report = one(&context, target, work, &prune_budget);
+                self.observer.finished(&report);
+                if let Ok(mut summary) = summary.lock() {
+                    summary.add(&report);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..=self.options.jobs.min(targets.len()) {
+                scope.spawn(worker);
+            }
+        });
+        summary.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+type Work<'w> =
+    dyn Fn(&Context<'_>, &Target, Policy) -> Result<MailboxReport, Error> + Sync + 'w;
+
+fn one(
+    context: &Context<'_>,
+    target: &Target,
+    work: &Work<'_>,
+    prune_budget: &Mutex<u64>,
+) -> MailboxReport {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp::from_seconds(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    let prune = context.options.prune;
+    // The budget of a run that prunes is one: its mailboxes take turns.
+    let mut budget = prune.and_then(|_| prune_budget.lock().ok());
+    let policy = Policy { prune, prune_budget: budget.as_deref().copied().unwrap_or(0), now };
+    match work(context, target, policy) {
+        Ok(report) => {
+            if let Some(budget) = budget.as_deref_mut() {
+                *budget = budget.saturating_sub(report.pruned());
+            }
+            report
+        }
+        Err(error) => MailboxReport {
+            error: Some(error.to_string()),
+            ..MailboxReport::new(&target.name, State::Failed)
+        },
+    }
+}
+
+fn report(target: &Target, state: State, evidence: &Evidence, plan: Plan) -> MailboxReport {
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let read = evidence.messages.iter().filter_map(|message| message.reading.as_ref());
+    MailboxReport {
+        messages: count(evidence.messages.len()),
+        messages_read: count(read.clone().count()),
+        bytes_read: read.map(|reading| reading.fields.size).sum(),
+        findings: plan.findings,
+        ..MailboxReport::new(&target.name, state)
+    }
+}
+
+/// Messages a mailbox has, as far as the size of its index tells.
+fn expected_messages(target: &Target) -> u64 {
+    const HEADER: u64 = 160;
+    const RECORD: u64 = 112;
+    let size = |path: &Path| path.symlink_metadata().map_or(0, |meta| meta.len());
+    size(&target.location.index).saturating_sub(HEADER) / RECORD
+}
+
+impl Context<'_> {
+    /// What the server's files say of a mailbox, at this moment.
+    pub(crate) fn witnesses(&self, target: &Target) -> Witnesses {
+        let counters = target.counters_file.as_ref().and_then(|path| std::fs::read(path).ok());
+        let counters = counters.and_then(|bytes| Counters::decode(&bytes).ok());
+        Witnesses {
+            counters_highest: counters.map(|counters| counters.highestmodseq),
+            store_version: self.site.index_version(),
+            replicated: self.site.is_replicated(),
+            ..target.listed.clone()
+        }
+    }
+
+    /// The annotations of the mailbox itself; `None` where they cannot be read.
+    pub(crate) fn mailbox_annotations(&self, target: &Target) -> Option<Vec<StoredAnnotation>> {
+        self.site.mailbox_annotations(target)
+    }
+
+    /// What earlier runs pruned from the mailbox, oldest first.
+    pub(crate) fn pruned_records(&self, target: &Target) -> Vec<PrunedRecord> {
+        pruned::of_earlier_runs(&target.recovery.data, &target.key)
+    }
+}
+

@@ -1,0 +1,189 @@
+//! A mailbox to work on: where its files lie, who must be kept away, what the server says of it.
+
+use std::path::{Path, PathBuf};
+
+use mailstore::location::MailboxLocation;
+use mailstore::lock::LockPlan;
+use mailstore::store::{MailboxEntry, Store};
+use mailstore_format::header_file::{HeaderFile, HeaderForm};
+
+use crate::evidence::Witnesses;
+use crate::workshop::{Folder, Workshop};
+
+/// One mailbox.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its name, as operators write it.
+    pub name: String,
+    /// A name for its folder under `.mailstore-recovery`: the same in every run.
+    pub key: String,
+    /// Where its files lie.
+    pub location: MailboxLocation,
+    /// The roots under which a run keeps what it sets aside.
+    pub recovery: RecoveryRoots,
+    /// Its locks; `None` where there is no server to lock out.
+    pub locks: Option<LockPlan>,
+    /// The user it belongs to; empty for a shared mailbox.
+    pub owner: Vec<u8>,
+    /// How the server-wide annotations name it: its unique id, its internal name.
+    pub annotation_keys: [Vec<u8>; 2],
+    /// The counters of its owner.
+    pub counters_file: Option<PathBuf>,
+    /// What mailboxes.db says of it.
+    pub listed: Witnesses,
+}
+
+/// The partition roots of a mailbox's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveryRoots {
+    /// Of the message files.
+    pub data: PathBuf,
+    /// Of index, cache and header.
+    pub meta: PathBuf,
+    /// Of archived messages and their cache.
+    pub archive: PathBuf,
+}
+
+impl Target {
+    /// A mailbox that a store lists.
+    pub fn listed(
+        store: &Store,
+        entry: &MailboxEntry,
+    ) -> Result<Self, mailstore::location::LocationError> {
+        let location = store.location(entry)?;
+        let roots = &location.partition_roots;
+        let meta = roots
+            .meta
+            .as_ref()
+            .filter(|meta| location.index.starts_with(meta))
+            .unwrap_or(&roots.data);
+        let recovery = RecoveryRoots {
+            data: roots.data.clone(),
+            meta: meta.clone(),
+            archive: roots.archive.clone().unwrap_or_else(|| roots.data.clone()),
+        };
+        let id = String::from_utf8_lossy(&entry.uniqueid).into_owned();
+        let internal = entry.name.to_string();
+        Ok(Self {
+            name: store.namespace().display(&entry.name),
+            key: file_name_for(if id.is_empty() { &internal } else { &id }),
+            recovery,
+            locks: Some(store.lock_plan(entry)?),
+            owner: store.namespace().owner(&entry.name).unwrap_or_default(),
+            annotation_keys: [entry.uniqueid.clone(), entry.name.as_bytes().to_vec()],
+            counters_file: store.counters_file(entry).ok(),
+            listed: listed_witnesses(entry),
+            location,
+        })
+    }
+
+    /// A mailbox directory without any server around it.
+    #[must_use]
+    pub fn in_directory(directory: &Path) -> Self {
+        let outside = outside_of_mailboxes(directory);
+        Self {
+            name: directory.display().to_string(),
+            key: file_name_for(&directory.display().to_string()),
+            location: MailboxLocation::in_directory(directory),
+            recovery: RecoveryRoots {
+                data: outside.clone(),
+                meta: outside.clone(),
+                archive: outside,
+            },
+            locks: None,
+            owner: Vec::new(),
+            annotation_keys: [Vec::new(), Vec::new()],
+            counters_file: None,
+            listed: Witnesses::default(),
+        }
+    }
+
+    /// The folder of `workshop`'s run for what concerns `file`, on the file system of `file`.
+    pub(crate) fn folder(&self, workshop: &Workshop, file: &Path) -> Folder {
+        workshop.folder(self.recovery_root(file), &self.key)
+    }
+
+    /// The root on whose file system `file` lies.
+    pub(crate) fn recovery_root(&self, file: &Path) -> &Path {
+        let RecoveryRoots { data, meta, archive } = &self.recovery;
+        let candidates = [meta, archive, data];
+        candidates
+            .into_iter()
+            .filter(|root| file.starts_with(root))
+            .max_by_key(|root| root.components().count())
+            .unwrap_or(data)
+    }
+}
+
+/// The nearest directory above that is no mailbox's: nothing of ours may lie in one.
+fn outside_of_mailboxes(directory: &Path) -> PathBuf {
+    let is_mailbox = |path: &&Path| {
+        ["cyrus.header", "cyrus.index"].iter().any(|name| path.join(name).exists())
+    };
+    let above = directory.ancestors().skip(1).find(|path| !is_mailbox(path));
+    above.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// `text` as one path component.
+fn file_name_for(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let mut name = String::new();
+    for c in text.chars() {
+        if plain(c) {
+            name.push(c);
+        } else {
+            name.extend(c.to_string().bytes().map(|byte| format!("%{byte:02x}")));
+        }
+    }
+    if name.len() > 200 {
+        let digest = mailstore_format::Guid::of(name.as_bytes());
+        name.truncate(150);
+        name = format!("{name}-{digest}");
+    }
+    name
+}
+
+fn listed_witnesses(entry: &MailboxEntry) -> Witnesses {
+    let record = &entry.record;
+    let mut header = HeaderFile::new(HeaderForm::Dlist);
+    header.name = Some(entry.name.as_bytes().to_vec());
+    header.mbtype = Some(record.mbtype.letters().to_vec());
+    header.uniqueid = Some(entry.uniqueid.clone());
+    header.jmapid.clone_from(&record.jmapid);
+    header.acl = record.acl.as_ref().map(|pairs| {
+        pairs
+            .iter()
+            .flat_map(|(who, rights)| [who.as_slice(), b"\t", rights, b"\t"].concat())
+            .collect()
+    });
+    Witnesses {
+        uidvalidity: record.uidvalidity,
+        foldermodseq: record.foldermodseq,
+        createdmodseq: record.createdmodseq,
+        header: (!entry.uniqueid.is_empty()).then_some(header),
+        listed: true,
+        ..Witnesses::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_harmless_path_component() {
+        assert_eq!(file_name_for("user.alice"), "user%2ealice");
+        assert_eq!(file_name_for("../é"), "%2e%2e%2f%c3%a9");
+        assert!(file_name_for(&"x".repeat(5000)).len() < 255);
+    }
+
+    #[test]
+    fn a_bare_directory_keeps_what_is_set_aside_outside_of_every_mailbox() {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join("user/alice/Sent");
+        std::fs::create_dir_all(&inner).unwrap();
+        std::fs::write(root.path().join("user/alice/cyrus.header"), b"").unwrap();
+        let target = Target::in_directory(&inner);
+        assert_eq!(target.recovery.data, root.path().join("user"));
+    }
+}
