@@ -26,7 +26,8 @@ pub struct FoundLayout {
 /// are put right, or else the one under which most records' CRCs fit; none where nothing fits.
 ///
 /// Only versions with CRCs (12 and later) can be found, and only files whose records begin where
-/// their version puts them. Reads the file once for each distinct form of records.
+/// their version puts them. Reads the file once for each distinct form of records, and once more
+/// for each version between which the header has to decide.
 #[must_use]
 pub fn find_layout(bytes: &[u8]) -> Option<FoundLayout> {
     let mut best: Vec<FoundLayout> = Vec::new();
