@@ -338,23 +338,39 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The bytes Cyrus writes for `value` (`dlist_printbuf` without a key).
+/// What a release lets into an atom (`imparse_isnatom`): they differ in one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AtomRule {
+    /// 0x1f, which separates the levels of a mailbox name in `mailboxes.db`, is let in: 3.6.
+    #[default]
+    WithUnitSeparator,
+    /// It is not: 3.13.
+    WithoutUnitSeparator,
+}
+
+/// The bytes Cyrus 3.6 writes for `value` (`dlist_printbuf` without a key).
 #[must_use]
 pub fn encode(value: &Dlist) -> Vec<u8> {
+    encode_by(value, AtomRule::default())
+}
+
+/// As [`encode`], by the rule of another release.
+#[must_use]
+pub fn encode_by(value: &Dlist, rule: AtomRule) -> Vec<u8> {
     let mut out = Vec::new();
-    encode_into(value, &mut out);
+    encode_into(value, rule, &mut out);
     out
 }
 
-fn encode_into(value: &Dlist, out: &mut Vec<u8>) {
+fn encode_into(value: &Dlist, rule: AtomRule, out: &mut Vec<u8>) {
     match value {
         Dlist::Nil => out.extend_from_slice(b"NIL"),
-        Dlist::Atom(bytes) => encode_string(bytes, out),
+        Dlist::Atom(bytes) => encode_string(bytes, rule, out),
         Dlist::Flag(bytes) => match bytes.split_first() {
             Some((b'\\', name)) if !name.iter().any(|&byte| ends_atom(byte)) => {
                 out.extend_from_slice(bytes);
             }
-            _ => encode_string(bytes, out),
+            _ => encode_string(bytes, rule, out),
         },
         Dlist::List(members) => {
             out.push(b'(');
@@ -362,7 +378,7 @@ fn encode_into(value: &Dlist, out: &mut Vec<u8>) {
                 if nth > 0 {
                     out.push(b' ');
                 }
-                encode_into(member, out);
+                encode_into(member, rule, out);
             }
             out.push(b')');
         }
@@ -372,15 +388,15 @@ fn encode_into(value: &Dlist, out: &mut Vec<u8>) {
                 if nth > 0 {
                     out.push(b' ');
                 }
-                encode_string(key, out);
+                encode_string(key, rule, out);
                 out.push(b' ');
-                encode_into(value, out);
+                encode_into(value, rule, out);
             }
             out.push(b')');
         }
         Dlist::File(file) => {
             out.extend_from_slice(b"%{");
-            encode_string(&file.partition, out);
+            encode_string(&file.partition, rule, out);
             let (guid, size) = (file.guid, file.contents.len());
             out.extend_from_slice(format!(" {guid} {size}}}\r\n").as_bytes());
             out.extend_from_slice(&file.contents);
@@ -389,8 +405,8 @@ fn encode_into(value: &Dlist, out: &mut Vec<u8>) {
 }
 
 /// As `prot_printastring` and, for bytes with a NUL, `prot_printliteral` (`lib/prot.c`).
-fn encode_string(bytes: &[u8], out: &mut Vec<u8>) {
-    if is_atom(bytes) {
+fn encode_string(bytes: &[u8], rule: AtomRule, out: &mut Vec<u8>) {
+    if is_atom(bytes, rule) {
         out.extend_from_slice(bytes);
     } else if is_quotable(bytes) {
         out.push(b'"');
@@ -403,10 +419,13 @@ fn encode_string(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn is_atom(bytes: &[u8]) -> bool {
-    // 0x1f is let through: it separates the levels of a mailbox name.
+fn is_atom(bytes: &[u8], rule: AtomRule) -> bool {
+    let lowest = match rule {
+        AtomRule::WithUnitSeparator => 0x1f,
+        AtomRule::WithoutUnitSeparator => 0x20,
+    };
     let in_atom = |&byte: &u8| {
-        (0x1f..0x7f).contains(&byte)
+        (lowest..0x7f).contains(&byte)
             && !matches!(byte, b' ' | b'{' | b'(' | b')' | b'"' | b'%' | b'*' | b'\\')
     };
     !bytes.is_empty() && bytes.len() < LITERAL_FROM && bytes != b"NIL" && bytes.iter().all(in_atom)
@@ -436,6 +455,13 @@ mod tests {
             let value = parse_whole(bytes).expect("a value of Cyrus's own");
             assert_eq!(encode(&value).escape_ascii().to_string(), bytes.escape_ascii().to_string());
         }
+    }
+
+    #[test]
+    fn a_unit_separator_is_bare_or_quoted_by_the_rule_of_the_release() {
+        let value = Dlist::atom(*b"user\x1ferin");
+        assert_eq!(encode_by(&value, AtomRule::WithUnitSeparator), b"user\x1ferin");
+        assert_eq!(encode_by(&value, AtomRule::WithoutUnitSeparator), b"\"user\x1ferin\"");
     }
 
     #[test]

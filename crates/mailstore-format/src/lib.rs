@@ -12,6 +12,7 @@ pub mod header_file;
 pub mod index;
 pub mod mboxlist;
 pub mod message;
+pub mod seen;
 mod types;
 
 pub use error::DecodeError;
