@@ -151,11 +151,6 @@ impl<'a> Attributes<'a> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test may fail by panicking"
-)]
 mod tests {
     use proptest::prelude::*;
 

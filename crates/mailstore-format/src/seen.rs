@@ -1,6 +1,6 @@
-//! What a user other than the owner has seen: the entries of `<user>.seen`, keyed by the mailbox's
-//! unique id (`imap/seen_db.c`). The value is text: version 1, last read, last UID, last change,
-//! seen UIDs, with spaces between.
+//! What a user has seen of mailboxes that are not the user's own, and with index versions up to 10
+//! of the user's own too: the entries of the user's seen database, keyed by the mailbox's unique id
+//! (`imap/seen_db.c`). The form is in `docs/format/counters.md`.
 
 use crate::{DecodeError, Timestamp, Uid};
 

@@ -196,7 +196,7 @@ fn recounted_header_fields_are_those_that_are_stored() {
     for_every_mailbox(|store, mailbox| {
         let bytes = mailbox.index();
         let file = IndexFile::open(&bytes).unwrap();
-        let counts = recount(file.layout(), &records(&file));
+        let counts = recount(file.layout(), records(&file));
         assert_eq!(counts.differences(file.header(), file.layout()), [], "{}", mailbox.label);
         if file.layout().header_has(HeaderField::FirstExpunged) {
             let stored = file.header().first_expunged;

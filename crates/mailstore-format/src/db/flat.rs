@@ -66,7 +66,6 @@ fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 mod tests {
     use super::super::read;
     use super::*;

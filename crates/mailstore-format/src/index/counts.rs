@@ -1,5 +1,7 @@
 //! What the header says of all records together, recomputed from them.
 
+use std::borrow::Borrow;
+
 use super::header::IndexHeader;
 use super::layout::{HeaderField, Layout};
 use super::record::IndexRecord;
@@ -35,12 +37,16 @@ pub struct Counts {
 }
 
 /// Counts `records`, all of those the index holds, as the releases that write `layout` do.
-pub fn recount<'a>(layout: &Layout, records: impl IntoIterator<Item = &'a IndexRecord>) -> Counts {
+pub fn recount<R: Borrow<IndexRecord>>(
+    layout: &Layout,
+    records: impl IntoIterator<Item = R>,
+) -> Counts {
     // Since 3.10, which brought version 18, a record is not counted either once it is unlinked,
     // expunged or not.
     let unlinked_counts = layout.version < 18;
     let mut counts = Counts::default();
     for record in records {
+        let record = record.borrow();
         counts.num_records = counts.num_records.saturating_add(1);
         if record.is_expunged() {
             counts.add_expunged(record);
@@ -154,7 +160,7 @@ mod tests {
             record(0b111, InternalFlags::EXPUNGED),
             record(0b111, both),
         ];
-        let counts = recount(Layout::of_version(18).unwrap(), &records);
+        let counts = recount(Layout::of_version(18).unwrap(), records);
         let expected = Counts {
             num_records: 4,
             exists: 2,
@@ -173,8 +179,8 @@ mod tests {
     #[test]
     fn an_unlinked_record_that_is_not_expunged_counts_before_version_18() {
         let records = [record(0, InternalFlags::UNLINKED)];
-        assert_eq!(recount(Layout::of_version(17).unwrap(), &records).exists, 1);
-        assert_eq!(recount(Layout::of_version(18).unwrap(), &records).exists, 0);
+        assert_eq!(recount(Layout::of_version(17).unwrap(), records).exists, 1);
+        assert_eq!(recount(Layout::of_version(18).unwrap(), records).exists, 0);
     }
 
     #[test]

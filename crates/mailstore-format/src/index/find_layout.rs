@@ -4,7 +4,7 @@ use super::counts::recount;
 use super::file::Slots;
 use super::header::{IndexHeader, crc_before};
 use super::layout::Layout;
-use super::record::IndexRecord;
+use crate::{ModSeq, Uid};
 
 /// What an index file with an unreadable header says of its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub struct FoundLayout {
 /// are put right, or else the one under which most records' CRCs fit; none where nothing fits.
 ///
 /// Only versions with CRCs (12 and later) can be found, and only files whose records begin where
-/// their version puts them. Reads the file once for each distinct form of records.
+/// their version puts them. Reads the file once for each distinct form of records, and once more
+/// for each version between which the header has to decide.
 #[must_use]
 pub fn find_layout(bytes: &[u8]) -> Option<FoundLayout> {
     let mut best: Vec<FoundLayout> = Vec::new();
@@ -93,28 +94,30 @@ fn has_same_records(one: &Layout, other: &Layout) -> bool {
 /// How much of what is left of the header contradicts the records or itself under `layout`.
 fn contradictions(bytes: &[u8], layout: &'static Layout) -> usize {
     let Ok(header) = IndexHeader::decode_with(bytes, layout) else { return usize::MAX };
-    let records: Vec<IndexRecord> = Slots::new(bytes, layout)
-        .filter(|slot| slot.crc.is_good())
-        .map(|slot| slot.record)
-        .collect();
-    let last_uid = records.iter().map(|record| record.uid).max().unwrap_or_default();
-    let highest = records.iter().map(|record| record.modseq).max().unwrap_or_default();
+    let (mut last_uid, mut highest, mut has_lines) = (Uid(0), ModSeq(0), false);
+    let valid = Slots::new(bytes, layout).filter(|slot| slot.crc.is_good());
+    let records = valid.map(|slot| slot.record).inspect(|record| {
+        last_uid = last_uid.max(record.uid);
+        highest = highest.max(record.modseq);
+        has_lines |= record.content_lines != 0;
+    });
+    let differences = recount(layout, records).differences(&header, layout).len();
     let signs = [
         header.minor_version != layout.version,
         header.last_uid < last_uid,
         header.highestmodseq < highest,
         header.deletedmodseq > header.highestmodseq,
         header.reserved != [0; IndexHeader::MAX_RESERVED],
-        records.iter().any(|record| record.content_lines != 0),
+        has_lines,
     ];
-    let differences = recount(layout, &records).differences(&header, layout).len();
     signs.into_iter().filter(|sign| *sign).count().saturating_add(differences)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::IndexRecord;
     use super::*;
-    use crate::{ModSeq, SystemFlags, Timestamp, Uid};
+    use crate::{SystemFlags, Timestamp};
 
     fn index_of(layout: &'static Layout) -> Vec<u8> {
         let records: Vec<IndexRecord> = (1..=5)

@@ -4,6 +4,8 @@
 //! Source: `crc_basic`, `crc_annot`, `crc_virtannot`, `mailbox_is_virtannot` in `imap/mailbox.c`.
 //! Only records that are not expunged take part; neither do annotations of the mailbox itself.
 
+use std::borrow::Borrow;
+
 use super::header::SyncCrcs;
 use super::record::IndexRecord;
 use crate::header_file::FlagNames;
@@ -133,14 +135,14 @@ pub fn annot(uid: Uid, entry: &[u8], userid: &[u8], value: &[u8]) -> u32 {
 /// The checksums of a mailbox, but for its stored annotations: XOR [`annot`] of each of those of a
 /// message that is not expunged onto `annot`, unless [`SyncCrcDialect::is_virtual`].
 #[must_use]
-pub fn of_records<'a>(
-    records: impl IntoIterator<Item = &'a IndexRecord>,
+pub fn of_records<R: Borrow<IndexRecord>>(
+    records: impl IntoIterator<Item = R>,
     flag_names: &FlagNames,
     dialect: SyncCrcDialect,
 ) -> SyncCrcs {
     records.into_iter().fold(SyncCrcs::INITIAL, |crcs, record| SyncCrcs {
-        basic: crcs.basic ^ basic(record, flag_names),
-        annot: crcs.annot ^ dialect.virtual_annotations(record),
+        basic: crcs.basic ^ basic(record.borrow(), flag_names),
+        annot: crcs.annot ^ dialect.virtual_annotations(record.borrow()),
     })
 }
 

@@ -138,11 +138,6 @@ fn generation(records: &[DbEntry<'_>]) -> Generation {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test may fail by panicking"
-)]
 mod tests {
     use super::*;
     use crate::db;
