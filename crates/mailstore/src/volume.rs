@@ -6,6 +6,7 @@
 //! is followed, nothing blocks, only regular files are read, and a failing disk is a value.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -231,6 +232,16 @@ impl GuardedDir {
         stat.map(|stat| FileMeta::of(&stat)).map_err(ReadError::from_errno)
     }
 
+    /// Opens the regular file `name` for reading.
+    pub fn open_file(&self, name: &OsStr) -> Result<(File, FileMeta), ReadError> {
+        let fd = self.open_regular(name)?;
+        let meta = FileMeta::of(&rustix::fs::fstat(&fd).map_err(ReadError::from_errno)?);
+        if meta.kind != Kind::Regular {
+            return Err(ReadError::NotRegular(meta.kind));
+        }
+        Ok((File::from(fd), meta))
+    }
+
     /// Reads the regular file `name` whole into `content`, which is emptied first and keeps its
     /// capacity. At most `max` bytes are accepted. After an error `content` holds what was read
     /// up to there.
@@ -241,11 +252,7 @@ impl GuardedDir {
         content: &mut Vec<u8>,
     ) -> Result<FileMeta, ReadError> {
         content.clear();
-        let fd = self.open_regular(name)?;
-        let meta = FileMeta::of(&rustix::fs::fstat(&fd).map_err(ReadError::from_errno)?);
-        if meta.kind != Kind::Regular {
-            return Err(ReadError::NotRegular(meta.kind));
-        }
+        let (fd, meta) = self.open_file(name)?;
         let too_large = ReadError::TooLarge { size: meta.size, max };
         let size = usize::try_from(meta.size).ok().filter(|_| meta.size <= max).ok_or(too_large)?;
         // One byte more than is expected, so that the end is seen where it should be.

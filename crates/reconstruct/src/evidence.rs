@@ -1,7 +1,7 @@
 //! Everything that is known about one mailbox, each item with where it comes from. Read-only.
 
 use mailstore::spool::OddEntry;
-use mailstore_format::annotations::Annotation;
+use mailstore_format::annotations::{Annotation, AnnotationUser};
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::message::MessageFields;
@@ -27,7 +27,7 @@ pub struct Evidence {
     /// What other files of the server say.
     pub witnesses: Witnesses,
     /// The annotations of the mailbox (UID 0) and its messages, where they could be read whole.
-    pub annotations: Option<Vec<Annotation>>,
+    pub annotations: Option<Vec<StoredAnnotation>>,
     /// Records that earlier runs pruned from this mailbox.
     pub pruned: Vec<PrunedRecord>,
 }
@@ -203,6 +203,34 @@ pub struct Witnesses {
     pub store_version: Option<u32>,
     /// Whether the store is one side of a replication.
     pub replicated: bool,
+    /// Whether mailboxes.db holds the mailbox active.
+    pub listed: bool,
+}
+
+/// An annotation, with the user it belongs to as checksums know them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnnotation {
+    /// The message; 0 for the mailbox itself.
+    pub uid: Uid,
+    /// What it is called.
+    pub entry: Vec<u8>,
+    /// Whose it is; empty where everybody sees it.
+    pub userid: Vec<u8>,
+    /// What it says.
+    pub value: Vec<u8>,
+}
+
+impl StoredAnnotation {
+    /// An annotation of a mailbox that belongs to `owner`.
+    pub(crate) fn of(annotation: &Annotation, owner: &[u8]) -> Self {
+        let userid = match &annotation.user {
+            AnnotationUser::Shared => Vec::new(),
+            AnnotationUser::Owner => owner.to_vec(),
+            AnnotationUser::Private(userid) => userid.clone(),
+        };
+        let (entry, value) = (annotation.entry.clone(), annotation.value.clone());
+        Self { uid: annotation.uid, entry, userid, value }
+    }
 }
 
 impl Place {

@@ -17,6 +17,7 @@ use crate::cache_file::CacheFile;
 use crate::error::Error;
 use crate::evidence::{
     DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Place, Slot,
+    StoredAnnotation,
 };
 use crate::examine::{Candidate, Examiner, ScannedPlace, identity_of};
 use crate::index_reader::{looks_newer, read_index};
@@ -153,7 +154,7 @@ fn scan(root: &Path, directory: &Path, cache: &Path) -> Result<ScannedPlace, Str
     Ok(ScannedPlace { directory: opened, scan, cache: open_cache(cache) })
 }
 
-fn open_cache(path: &Path) -> CacheFile {
+pub(crate) fn open_cache(path: &Path) -> CacheFile {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return CacheFile::default();
     };
@@ -206,7 +207,7 @@ fn read_index_file(
     Ok(index)
 }
 
-fn read_file(
+pub(crate) fn read_file(
     path: &Path,
     most: u64,
     bytes: &mut Vec<u8>,
@@ -217,7 +218,17 @@ fn read_file(
     GuardedDir::open_trusted(parent)?.read_into(name, most, bytes)
 }
 
-fn read_header_file(location: &MailboxLocation) -> HeaderFileEvidence {
+/// The first `len` bytes of a regular file, or all that it has.
+pub(crate) fn read_file_prefix(path: &Path, len: usize) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    let directory = GuardedDir::open_trusted(path.parent()?).ok()?;
+    let (file, _) = directory.open_file(path.file_name()?).ok()?;
+    let mut bytes = Vec::new();
+    file.take(u64::try_from(len).ok()?).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+pub(crate) fn read_header_file(location: &MailboxLocation) -> HeaderFileEvidence {
     let mut bytes = Vec::new();
     match read_file(&location.header, LARGEST_HEADER_FILE, &mut bytes) {
         Ok(_) => match HeaderFile::decode(&bytes) {
@@ -280,7 +291,7 @@ fn directory_evidence(
 
 /// The annotations of the mailbox and its messages; `None` where they cannot be read whole, and
 /// so nothing can be said of their checksum.
-fn annotations(context: &Context<'_>, target: &Target) -> Option<Vec<Annotation>> {
+fn annotations(context: &Context<'_>, target: &Target) -> Option<Vec<StoredAnnotation>> {
     let mut annotations = context.mailbox_annotations(target)?;
     let path = &target.location.annotations;
     if matches!(path.try_exists(), Ok(false)) {
@@ -292,13 +303,17 @@ fn annotations(context: &Context<'_>, target: &Target) -> Option<Vec<Annotation>
     if !contents.damage.is_empty() {
         return None;
     }
-    for (key, value) in &contents.entries {
-        annotations.push(Annotation::decode(key, value).ok()?);
+    for entry in &contents.entries {
+        let annotation = Annotation::decode_of_message(&entry.key, &entry.value).ok()?;
+        if !annotation.is_deleted() {
+            annotations.push(StoredAnnotation::of(&annotation, &target.owner));
+        }
     }
     Some(annotations)
 }
 
-fn read_whole(mut file: &File) -> io::Result<Vec<u8>> {
+/// Reads a database that is locked, where it has a size that fits into memory.
+pub(crate) fn read_whole(mut file: &File) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     if file.metadata()?.len() > LARGEST_DATABASE {

@@ -1,1 +1,54 @@
-//! Rebuilds mailboxes.
+//! Rebuilds the index and cache of Cyrus IMAP mailboxes from their message files, losing nothing
+//! that is known.
+//!
+//! A [`Target`] is a mailbox to work on. A [`Run`] looks at many of them: [`Run::survey`] says what
+//! is wrong and what would be done, and has nothing to write with; [`Run::repair`] is handed a
+//! [`Workshop`] and does it. In between lie the [`evidence`] about a mailbox, gathered read-only,
+//! and the [`plan()`], a pure function of it. An [`Observer`] is told of progress, [`Finding`]s are
+//! damage as data, and a [`Summary`] ends the run.
+//!
+//! ```
+//! use reconstruct::{Options, Run, Silent, Site, Target};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path();
+//! let targets = [Target::in_directory(directory)];
+//! let (options, site) = (Options::default(), Site::none());
+//! let summary = Run::new(&options, &site, &Silent).survey(&targets);
+//! assert_eq!(summary.mailboxes, 1);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod apply;
+mod cache_file;
+mod error;
+pub mod evidence;
+mod examine;
+mod finding;
+mod gather;
+mod index_reader;
+mod observer;
+mod options;
+pub mod plan;
+mod pruned;
+mod report;
+mod resume;
+mod run;
+mod site;
+mod staging;
+mod target;
+mod workshop;
+
+pub use error::Error;
+pub use finding::{Code, Finding, Remedy};
+pub use observer::{Observer, Silent};
+pub use options::{Check, Options, PrunePolicy};
+pub use plan::plan;
+pub use pruned::PrunedRecord;
+pub use report::{MailboxReport, State, Summary};
+pub use resume::Progress;
+pub use run::Run;
+pub use site::Site;
+pub use target::{RecoveryRoots, Target};
+pub use workshop::{RECOVERY_DIRECTORY, Workshop};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::finding::{Finding, Remedy};
+use crate::finding::{Code, Finding, Remedy};
 
 /// What became of a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,6 +43,27 @@ pub struct MailboxReport {
 }
 
 impl MailboxReport {
+    /// A report that says nothing else yet.
+    #[must_use]
+    pub fn new(mailbox: &str, state: State) -> Self {
+        Self {
+            mailbox: mailbox.to_owned(),
+            state,
+            messages: 0,
+            messages_read: 0,
+            bytes_read: 0,
+            locked_ms: 0,
+            findings: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// How many messages were pruned.
+    pub(crate) fn pruned(&self) -> u64 {
+        let pruned = self.findings.iter().filter(|finding| finding.code == Code::Pruned);
+        u64::try_from(pruned.count()).unwrap_or(u64::MAX)
+    }
+
     /// Whether damage is left in the mailbox.
     #[must_use]
     pub fn damage_left(&self) -> bool {
@@ -113,21 +134,12 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Code;
 
     fn report(state: State, remedy: Option<Remedy>) -> MailboxReport {
+        let findings = remedy.map(|remedy| Finding::new(Code::MessageMissing, remedy, ""));
         MailboxReport {
-            mailbox: "user.alice".to_owned(),
-            state,
-            messages: 1,
-            messages_read: 0,
-            bytes_read: 0,
-            locked_ms: 0,
-            findings: remedy
-                .map(|remedy| Finding::new(Code::MessageMissing, remedy, ""))
-                .into_iter()
-                .collect(),
-            error: None,
+            findings: findings.into_iter().collect(),
+            ..MailboxReport::new("user.alice", state)
         }
     }
 
