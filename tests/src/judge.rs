@@ -56,8 +56,8 @@ impl fmt::Display for Verdict {
 ///
 /// Nobody may be writing to the store meanwhile. Of a healthy store Cyrus writes every index's
 /// header again with the same bytes, and creates directories (on other partitions) and an empty
-/// `cyrus.annotations` where there were none: none of that counts. The sent date it computes depends on the time zone, so the judge uses the one
-/// that the store's server has.
+/// `cyrus.annotations` where there were none: none of that counts. The sent date it computes
+/// depends on the time zone, so the judge uses the one that the store's server has.
 pub fn judge(store: &Store) -> Result<Verdict> {
     let copy = store.copy()?;
     let _ = fs::remove_file(copy.log_file());
