@@ -131,11 +131,19 @@ fn the_judge_reports_a_wrong_count_a_wrong_record_and_a_wrong_cache() -> Result<
     let directory = store.mailbox_dir("user.alice.Archive")?;
     fs::write(directory.join("3."), b"Subject: other\r\n\r\nmail\r\n")?;
 
+    // A keyword's name that is not the one that the index was written with.
+    let header = store.mailbox_dir("user.bob.Sent")?.join("cyrus.header");
+    let mut bytes = fs::read(&header)?;
+    let at = bytes.windows(4).position(|four| four == b"work").context("the keyword")?;
+    bytes.splice(at..at + 4, *b"wOrk");
+    fs::write(&header, bytes)?;
+
     // A tombstone's file may be missing, a message's may not.
     fs::remove_file(store.mailbox_dir("user.alice.Sent")?.join("4."))?;
 
     let verdict = judge(&store)?;
     let said = verdict.to_string();
+    assert_eq!(verdict.header_crc_wrong.len(), 1, "{said}");
     for expected in [
         "rewrote cache for 1 ",
         "user.alice.Archive uid 3 guid mismatch",
