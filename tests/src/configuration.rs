@@ -108,7 +108,7 @@ impl ServerOptions {
             ("sievedir", at("conf/sieve")),
             ("mboxname_lockpath", at("lock")),
             ("cyrus_user", cyrus.account().name.clone()),
-            ("servername", "localhost".into()),
+            ("servername", server_name(directory)),
             ("admins", "cyrus".into()),
             ("lmtp_admins", "cyrus".into()),
             ("allowplaintext", "yes".into()),
@@ -148,6 +148,11 @@ impl ServerOptions {
         }
         text
     }
+}
+
+/// The name that the server of the store in `directory` greets with.
+pub(crate) fn server_name(directory: &Path) -> String {
+    directory.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Where a server listens, on 127.0.0.1.

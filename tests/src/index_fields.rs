@@ -106,6 +106,11 @@ pub(crate) fn differences(before: &[u8], after: &[u8]) -> Vec<String> {
     found
 }
 
+/// The CRC-32 of `cyrus.header` that an index remembers.
+pub(crate) fn header_file_crc(index: &[u8]) -> Option<u64> {
+    number(index, 96)
+}
+
 fn by_uid(records: &[u8]) -> BTreeMap<u64, &[u8]> {
     let uid_of = |record| number(record, 0).unwrap_or_default();
     records.chunks(RECORD_SIZE).map(|record| (uid_of(record), record)).collect()

@@ -14,9 +14,12 @@ use crate::tree::Tree;
 /// The size of a twoskip database without records: its header and its first node.
 const EMPTY_TWOSKIP: u64 = 336;
 
-/// What Cyrus would change in a store. Prints one remark a line.
+/// What is wrong with a store in Cyrus's eyes. Prints one remark a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
+    /// Mailbox directories whose `cyrus.header` does not have the CRC that the index remembers,
+    /// which Cyrus checks at other times than this.
+    pub header_crc_wrong: Vec<String>,
     /// What it changed in the copy it was given: files that came, went or got other bytes; for
     /// indexes which fields of the header and of which records.
     pub changed: Vec<String>,
@@ -30,15 +33,20 @@ impl Verdict {
     /// Whether Cyrus has nothing to say against the store.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.changed.is_empty() && self.printed.is_empty() && self.logged.is_empty()
+        [&self.header_crc_wrong, &self.changed, &self.printed, &self.logged]
+            .iter()
+            .all(|remarks| remarks.is_empty())
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, remarks) in
-            [("changed", &self.changed), ("printed", &self.printed), ("logged", &self.logged)]
-        {
+        for (what, remarks) in [
+            ("header CRC wrong", &self.header_crc_wrong),
+            ("changed", &self.changed),
+            ("printed", &self.printed),
+            ("logged", &self.logged),
+        ] {
             for remark in remarks.iter().take(30) {
                 writeln!(f, "{what}: {remark}")?;
             }
@@ -56,12 +64,19 @@ impl fmt::Display for Verdict {
 ///
 /// Nobody may be writing to the store meanwhile. Of a healthy store Cyrus writes every index's
 /// header again with the same bytes, and creates directories (on other partitions) and an empty
-/// `cyrus.annotations` where there were none: none of that counts. The sent date it computes depends on the time zone, so the judge uses the one
-/// that the store's server has.
+/// `cyrus.annotations` where there were none: none of that counts. The sent date it computes
+/// depends on the time zone, so the judge uses the one that the store's server has.
+///
+/// What it does not see (tried one by one on 3.6.1): in the index header `last_uid` being too high,
+/// `last_appenddate`, `pop3_last_login`, `leaked_cache_records`, `deletedmodseq`, `first_expunged`,
+/// `last_repack_time`, `recentuid`, `createdmodseq`, `changes_epoch`; in `cyrus.cache` bytes that no
+/// record points to. Facts that only a record holds (internaldate, flags, savedate, thread id,
+/// modseqs) it sees only through the header's counts and sync CRCs.
 pub fn judge(store: &Store) -> Result<Verdict> {
     let copy = store.copy()?;
     let _ = fs::remove_file(copy.log_file());
     let before = Contents::read(&copy)?;
+    let header_crc_wrong = before.wrong_header_crcs()?;
     let output = copy.tool("reconstruct", &["-G"])?;
     ensure!(
         output.status.success(),
@@ -77,6 +92,7 @@ pub fn judge(store: &Store) -> Result<Verdict> {
     let printed = String::from_utf8_lossy(&printed);
     let is_remark = |line: &&str| !line.is_empty() && !mailboxes.iter().any(|name| name == line);
     Ok(Verdict {
+        header_crc_wrong,
         changed: before.changes(&after),
         printed: printed.lines().filter(is_remark).map(String::from).collect(),
         logged: copy.log().lines().filter(|line| is_warning(line)).map(String::from).collect(),
@@ -110,6 +126,27 @@ impl Contents {
             trees.push((partition, tree));
         }
         Ok(Self { trees, indexes })
+    }
+
+    fn wrong_header_crcs(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for (index, bytes) in &self.indexes {
+            // The two may lie on different partitions, in directories of the same name there.
+            let roots = self.trees.iter().map(|(root, _)| root);
+            let directory = roots.clone().find_map(|root| index.strip_prefix(root).ok());
+            let directory =
+                directory.and_then(|path| path.parent()).context("an index elsewhere")?;
+            let mut headers = roots.map(|root| root.join(directory).join("cyrus.header"));
+            let header = headers.find(|path| path.is_file());
+            let crc = match &header {
+                Some(path) => Some(u64::from(crc32fast::hash(&fs::read(path)?))),
+                None => None,
+            };
+            if crc.is_none() || crc != index_fields::header_file_crc(bytes) {
+                found.push(directory.display().to_string());
+            }
+        }
+        Ok(found)
     }
 
     fn changes(&self, after: &Self) -> Vec<String> {

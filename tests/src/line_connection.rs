@@ -75,6 +75,9 @@ impl LineConnection {
             return Ok(false);
         }
         self.stream.set_read_timeout(Some(left))?;
+        // Cyrus leaves Nagle's algorithm on and answers in several writes, which then wait 40 ms for
+        // our delayed acknowledgement. The kernel forgets this option, so it is set each time.
+        rustix::net::sockopt::set_tcp_quickack(&self.stream, true)?;
         let mut chunk = [0; 16384];
         match self.stream.read(&mut chunk) {
             Ok(0) => bail!("the server closed the connection"),

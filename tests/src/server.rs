@@ -1,7 +1,7 @@
 //! A store being served.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Deref;
 use std::os::unix::process::CommandExt as _;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::configuration::{Ports, ServerOptions, cyrus_conf};
+use crate::configuration::{Ports, ServerOptions, cyrus_conf, server_name};
 use crate::cyrus::Cyrus;
 use crate::imap::ImapClient;
 use crate::lmtp::LmtpClient;
@@ -141,8 +141,10 @@ impl Server {
 
     fn await_greeting(&self, mut processes: Processes) -> Result<Processes, StartFailure> {
         let deadline = Instant::now() + PATIENCE;
+        // With its name, for the port may have become another test's server's in the meantime.
+        let name = server_name(self.store.path());
         loop {
-            if greets(self.ports.imap) {
+            if greeting(self.ports.imap).is_some_and(|line| line.contains(&name)) {
                 return Ok(processes);
             }
             let status = processes.master.try_wait().map_err(anyhow::Error::from)?;
@@ -190,12 +192,12 @@ fn free_ports() -> Result<Ports> {
     Ok(Ports { imap, lmtp, pop3 })
 }
 
-fn greets(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(address(port)) else { return false };
-    let mut greeting = [0; 4];
-    stream.set_read_timeout(Some(PATIENCE)).is_ok()
-        && stream.read_exact(&mut greeting).is_ok()
-        && &greeting == b"* OK"
+fn greeting(port: u16) -> Option<String> {
+    let stream = TcpStream::connect(address(port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).ok()?;
+    Some(line)
 }
 
 /// The processes of one server: a process group of their own, led by the master process.
@@ -292,7 +294,7 @@ impl Drop for Processes {
 
 fn spawn_watchdog(group: Pid) -> Result<Child> {
     Command::new("sh")
-        .args(["-c", "read -r line; kill -KILL -- \"-$1\"", "watchdog"])
+        .args(["-c", "read -r line; kill -s KILL -- \"-$1\"", "watchdog"])
         .arg(group.as_raw_nonzero().to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -300,4 +302,28 @@ fn spawn_watchdog(group: Pid) -> Result<Child> {
         .process_group(0)
         .spawn()
         .context("can't run sh")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::Layout;
+    use crate::skipped::skip;
+
+    #[test]
+    fn a_port_that_was_taken_meanwhile_is_noticed() -> Result<()> {
+        const NAME: &str = "a_port_that_was_taken_meanwhile_is_noticed";
+        let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+        if !cyrus.can_log() {
+            skip(NAME, "no C compiler, so no log that would tell");
+            return Ok(());
+        }
+        let taken = TcpListener::bind(address(0))?;
+        let store = Store::create(&cyrus, ServerOptions::new(Layout::ById))?;
+        let ports = Ports { lmtp: taken.local_addr()?.port(), ..free_ports()? };
+        let server = Server { processes: None, ports, store };
+        let started = server.await_greeting(Processes::spawn(&server.store, ports)?);
+        assert!(matches!(started, Err(StartFailure::PortTaken)), "{}", server.log());
+        Ok(())
+    }
 }

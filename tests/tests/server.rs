@@ -2,6 +2,8 @@
 //! tools can rest on it.
 
 use std::fs;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -129,11 +131,19 @@ fn the_judge_reports_a_wrong_count_a_wrong_record_and_a_wrong_cache() -> Result<
     let directory = store.mailbox_dir("user.alice.Archive")?;
     fs::write(directory.join("3."), b"Subject: other\r\n\r\nmail\r\n")?;
 
+    // A keyword's name that is not the one that the index was written with.
+    let header = store.mailbox_dir("user.bob.Sent")?.join("cyrus.header");
+    let mut bytes = fs::read(&header)?;
+    let at = bytes.windows(4).position(|four| four == b"work").context("the keyword")?;
+    bytes.splice(at..at + 4, *b"wOrk");
+    fs::write(&header, bytes)?;
+
     // A tombstone's file may be missing, a message's may not.
     fs::remove_file(store.mailbox_dir("user.alice.Sent")?.join("4."))?;
 
     let verdict = judge(&store)?;
     let said = verdict.to_string();
+    assert_eq!(verdict.header_crc_wrong.len(), 1, "{said}");
     for expected in [
         "rewrote cache for 1 ",
         "user.alice.Archive uid 3 guid mismatch",
@@ -210,5 +220,46 @@ fn a_death_in_the_server_is_seen() -> Result<()> {
     assert!(alice.fetch("1", "(BODY.PEEK[])").is_err());
     std::thread::sleep(Duration::from_millis(200));
     assert!(!server.deaths().is_empty() || !server.has_log(), "{}", server.log());
+    Ok(())
+}
+
+#[test]
+fn a_server_ends_with_the_process_that_started_it() -> Result<()> {
+    const NAME: &str = "a_server_ends_with_the_process_that_started_it";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    if let Some(path) = std::env::var_os("MAILSTORE_TEST_PORT_FILE") {
+        // The process to be killed: this test itself, run once more.
+        let server = Server::start(&cyrus, ServerOptions::new(Layout::ById))?;
+        let port = server.ports().imap.to_string();
+        fs::write(path, format!("{port} {}", server.path().display()))?;
+        std::thread::sleep(Duration::from_mins(1));
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let port_file = directory.path().join("port");
+    let mut process = Command::new(std::env::current_exe()?)
+        .args(["--exact", NAME])
+        .env("MAILSTORE_TEST_PORT_FILE", &port_file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let (port, store) = loop {
+        let said = fs::read_to_string(&port_file).unwrap_or_default();
+        if let Some((port, store)) = said.split_once(' ') {
+            break (port.parse::<u16>()?, store.to_string());
+        }
+        assert!(Instant::now() < deadline, "the second process started no server");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let is_served = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    assert!(is_served());
+    process.kill()?;
+    process.wait()?;
+    while is_served() {
+        assert!(Instant::now() < deadline, "the server outlives its test");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fs::remove_dir_all(store)?;
     Ok(())
 }
