@@ -71,12 +71,13 @@ pub(crate) fn repair(
                 return Ok(Applied { evidence, plan, wrote: true, locked });
             }
             Since::Changed { messages } if messages <= FEW || attempt == ATTEMPTS => {
-                return take_over(context, target, workshop, policy, TakeOver {
-                    evidence: &evidence,
-                    staging,
-                    staged,
-                    locks,
-                });
+                return take_over(
+                    context,
+                    target,
+                    workshop,
+                    policy,
+                    TakeOver { evidence: &evidence, staging, staged, locks },
+                );
             }
             Since::Changed { .. } => {}
         }
@@ -120,7 +121,7 @@ fn take_over(
 fn lock(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, Error> {
     let (Some(space), Some(plan)) = (context.lock_space, &target.locks) else { return Ok(None) };
     let (name, observer) = (&target.name, context.observer);
-    let mut on_wait = |wait: &mailstore::lock::LockWait| observer.waiting(name, &wait.to_string());
+    let mut on_wait = |wait: &mailstore::lock::LockWait| observer.waiting(name, wait);
     let timeout = context.options.lock_timeout;
     let locks = MailboxLocks::acquire(space, plan, LockMode::Exclusive, timeout, &mut on_wait)?;
     Ok(Some(locks))

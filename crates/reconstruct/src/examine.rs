@@ -55,11 +55,17 @@ pub(crate) struct Candidate<'a> {
 }
 
 /// Buffers that a thread keeps from message to message.
-#[derive(Default)]
 struct Scratch {
     reader: MessageReader,
     message: Vec<u8>,
     old_item: Vec<u8>,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let reader = MessageReader::with_day_start(crate::plan::start_of_local_day_number);
+        Self { reader, message: Vec::new(), old_item: Vec::new() }
+    }
 }
 
 /// A message's evidence, and its new cache record where the old one cannot serve.
@@ -82,7 +88,7 @@ impl Examiner<'_> {
                 let look = |scratch: &mut Scratch, candidate: &Candidate<'_>| {
                     self.look(*candidate, scratch)
                 };
-                batch.par_iter().with_min_len(8).map_init(Scratch::default, look).collect()
+                batch.par_iter().with_min_len(8).map_init(Scratch::new, look).collect()
             });
             let bytes = looked.iter().map(|looked| looked.bytes_read).sum();
             self.observer.progressed(u64::try_from(batch.len()).unwrap_or(u64::MAX), bytes);

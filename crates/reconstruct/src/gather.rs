@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use mailstore::lock::{self, LockMode, MailboxLocks};
 use mailstore::location::MailboxLocation;
+use mailstore::lock::{self, LockMode, MailboxLocks};
 use mailstore::spool::{DirectoryFacts, OddKind, SpoolScan, message_uid};
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
-use mailstore_format::header_file::HeaderFile;
 use mailstore_format::db;
+use mailstore_format::header_file::HeaderFile;
 
 use crate::cache_file::CacheFile;
 use crate::error::Error;
@@ -59,7 +59,9 @@ pub(crate) fn gather(
     };
     if spool.scan.is_empty() && has_records_in(&index, Place::Spool) {
         let directory = location.spool.display();
-        return Ok(unavailable(format!("{directory} is empty, but the index lists messages there")));
+        return Ok(unavailable(format!(
+            "{directory} is empty, but the index lists messages there"
+        )));
     }
     let pruned = context.pruned_records(target);
     let examiner = Examiner {
@@ -125,7 +127,8 @@ fn open_archive(location: &MailboxLocation) -> Result<Option<ScannedPlace>, Stri
 
 /// Fails where a partition's root looks as it does when its disk is not mounted.
 fn check_root(root: &Path) -> Result<(), String> {
-    let root_is = |what: &str| Err(format!("the partition {} {what}; is it mounted?", root.display()));
+    let root_is =
+        |what: &str| Err(format!("the partition {} {what}; is it mounted?", root.display()));
     match DirectoryFacts::of(root) {
         DirectoryFacts::Present { empty: false, .. } => Ok(()),
         DirectoryFacts::Present { .. } => root_is("is empty"),
@@ -150,7 +153,8 @@ fn scan(root: &Path, directory: &Path, cache: &Path) -> Result<ScannedPlace, Str
     if root.meta().dev != opened.meta().dev {
         return Err(format!("{shown} lies on another device than its partition's root"));
     }
-    let scan = SpoolScan::of(&opened).map_err(|error| format!("{shown} cannot be listed: {error}"))?;
+    let scan =
+        SpoolScan::of(&opened).map_err(|error| format!("{shown} cannot be listed: {error}"))?;
     Ok(ScannedPlace { directory: opened, scan, cache: open_cache(cache) })
 }
 
@@ -185,7 +189,7 @@ fn read_index_file(
                 plan,
                 LockMode::SharedIfPresent,
                 context.options.lock_timeout,
-                &mut |wait| observer.waiting(name, &wait.to_string()),
+                &mut |wait| observer.waiting(name, wait),
             )?)
         }
         _ => None,
@@ -269,9 +273,8 @@ fn directory_evidence(
     archive: Option<&ScannedPlace>,
 ) -> DirectoryEvidence {
     let has_record = |name: &OsStr| {
-        message_uid(name.as_encoded_bytes()).is_some_and(|uid| {
-            messages.binary_search_by_key(&uid, |message| message.uid).is_ok()
-        })
+        message_uid(name.as_encoded_bytes())
+            .is_some_and(|uid| messages.binary_search_by_key(&uid, |message| message.uid).is_ok())
     };
     let places = || [Some(spool), archive].into_iter().flatten();
     let odd = places()

@@ -111,8 +111,8 @@ fn why_unreadable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mailstore_format::index::Layout;
     use mailstore_format::Timestamp;
+    use mailstore_format::index::Layout;
 
     const IDENTITY: FileIdentity = FileIdentity { ino: 1, size: 0, mtime: Timestamp(0) };
 

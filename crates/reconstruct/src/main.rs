@@ -1,2 +1,18 @@
-//! The `reconstruct` command.
-fn main() {}
+//! The `reconstruct` command: reads the command line, calls the library, prints what it says.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = cli::Args::parse();
+    match cli::run(&args) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("reconstruct: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! How a run tells what it is doing, to whoever wants to show it.
 
+use mailstore::lock::LockWait;
+
 use crate::report::MailboxReport;
 
 /// Is told of a run's progress; called from several threads.
@@ -14,9 +16,9 @@ pub trait Observer: Sync {
         let _ = (messages, bytes);
     }
 
-    /// A lock of `mailbox` is held by somebody else, described for people.
-    fn waiting(&self, mailbox: &str, holder: &str) {
-        let _ = (mailbox, holder);
+    /// A lock of `mailbox` is held by somebody else.
+    fn waiting(&self, mailbox: &str, wait: &LockWait) {
+        let _ = (mailbox, wait);
     }
 
     /// A mailbox is done.

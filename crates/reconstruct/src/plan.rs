@@ -4,7 +4,11 @@ mod dates;
 mod header;
 mod known;
 mod orphans;
+mod totals;
 
+use std::io;
+
+use mailstore::spool::OddKind;
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
@@ -128,6 +132,8 @@ struct Draughtsman<'a> {
     stale_archive_cache: bool,
 }
 
+pub(crate) use dates::start_of_local_day_number;
+
 /// Decides what has to be done about `evidence`.
 #[must_use]
 pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
@@ -192,7 +198,17 @@ impl Draughtsman<'_> {
 
     fn report_directory(&mut self) {
         for entry in &self.evidence.directory.odd {
-            let detail = format!("{entry}; left in place");
+            let name = entry.name.display();
+            let what = match entry.kind {
+                OddKind::BadName => {
+                    "is no message's name and none of the server's files".to_owned()
+                }
+                OddKind::NotAFile(kind) => format!("is {kind}, no regular file"),
+                OddKind::Unreadable(errno) => {
+                    format!("cannot be looked at: {}", io::Error::from_raw_os_error(errno))
+                }
+            };
+            let detail = format!("{name} {what}; left in place");
             self.findings.push(Finding::new(Code::OddEntry, Remedy::Left, detail));
         }
         for name in &self.evidence.directory.leftovers {
@@ -257,6 +273,12 @@ impl Draughtsman<'_> {
     fn settle_header_file(&mut self) -> bool {
         let (code, why) = match &self.evidence.header_file {
             HeaderFileEvidence::Sound { .. } => return true,
+            HeaderFileEvidence::Unreadable(why) => {
+                let detail =
+                    format!("cyrus.header cannot be read: {why}; the mailbox is left alone");
+                self.find(Code::HeaderFileDamaged, Remedy::Left, detail);
+                return false;
+            }
             HeaderFileEvidence::Damaged(why) => (Code::HeaderFileDamaged, why.clone()),
             HeaderFileEvidence::Missing => {
                 (Code::HeaderFileMissing, "there is no cyrus.header".to_owned())

@@ -119,8 +119,7 @@ impl<'a> Run<'a> {
     }
 }
 
-type Work<'w> =
-    dyn Fn(&Context<'_>, &Target, Policy) -> Result<MailboxReport, Error> + Sync + 'w;
+type Work<'w> = dyn Fn(&Context<'_>, &Target, Policy) -> Result<MailboxReport, Error> + Sync + 'w;
 
 fn one(
     context: &Context<'_>,
@@ -191,4 +190,3 @@ impl Context<'_> {
         pruned::of_earlier_runs(&target.recovery.data, &target.key)
     }
 }
-

@@ -12,14 +12,14 @@ use crate::workshop::Workshop;
 /// Takes cache records as messages are read.
 ///
 /// A dry run is handed [`Discard`], so that it has nothing to write with.
-pub trait CacheSink {
+pub(crate) trait CacheSink {
     /// Keeps `record`, and tells where it can be found again.
     fn keep(&mut self, record: &[u8]) -> io::Result<StagedCache>;
 }
 
 /// Keeps nothing but the lengths.
 #[derive(Debug, Default)]
-pub struct Discard {
+pub(crate) struct Discard {
     end: u64,
 }
 

@@ -117,9 +117,8 @@ impl Target {
 
 /// The nearest directory above that is no mailbox's: nothing of ours may lie in one.
 fn outside_of_mailboxes(directory: &Path) -> PathBuf {
-    let is_mailbox = |path: &&Path| {
-        ["cyrus.header", "cyrus.index"].iter().any(|name| path.join(name).exists())
-    };
+    let is_mailbox =
+        |path: &&Path| ["cyrus.header", "cyrus.index"].iter().any(|name| path.join(name).exists());
     let above = directory.ancestors().skip(1).find(|path| !is_mailbox(path));
     above.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }

@@ -98,7 +98,8 @@ impl Workshop {
     ) -> Result<(), WriteError> {
         self.ops.create_dirs(&folder.path, 0o700)?;
         let path = folder.path.join(name);
-        let mut file = if path.exists() { self.ops.append(&path)? } else { self.ops.create(&path)? };
+        let mut file =
+            if path.exists() { self.ops.append(&path)? } else { self.ops.create(&path)? };
         file.write(format!("{line}\n").as_bytes())?;
         file.sync()?;
         self.ops.sync_dir(&folder.path)
@@ -107,16 +108,6 @@ impl Workshop {
     /// A file without a name on the file system of `root`.
     pub(crate) fn scratch(&self, root: &Path) -> Result<File, WriteError> {
         self.ops.scratch(root)
-    }
-}
-
-impl Folder {
-    pub(crate) fn part(&self, part: &str) -> PathBuf {
-        self.path.join(part)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -32,10 +32,7 @@ pub(super) fn commit(
     let commit = Commit { target, workshop };
     let location = &target.location;
     commit.journal_pruned(rewrite)?;
-    let caches = [
-        (&staged.spool_cache, Place::Spool),
-        (&staged.archive_cache, Place::Archive),
-    ];
+    let caches = [(&staged.spool_cache, Place::Spool), (&staged.archive_cache, Place::Archive)];
     for (_, place) in caches.iter().filter(|(staged, _)| staged.is_some()) {
         commit.keep_original(cache_path(target, *place))?;
     }
@@ -44,7 +41,8 @@ pub(super) fn commit(
         commit.keep_original(&location.header)?;
     }
     for name in &rewrite.set_aside {
-        commit.quarantine(&location.expunge.with_file_name(name), "a delete order of old releases")?;
+        commit
+            .quarantine(&location.expunge.with_file_name(name), "a delete order of old releases")?;
     }
     commit.link_new_names(&rewrite.renames)?;
     if let Some(header_file) = &staged.header_file {
@@ -72,7 +70,9 @@ impl Commit<'_> {
     fn journal_pruned(&self, rewrite: &Rewrite) -> Result<(), Error> {
         let folder = self.target.folder(self.workshop, &self.target.location.spool);
         for pruned in &rewrite.pruned {
-            self.workshop.append_line(&folder, "pruned.jsonl", &pruned.to_json())?;
+            let line =
+                pruned.to_json().map_err(|e| undescribed(&self.target.location.spool, &e))?;
+            self.workshop.append_line(&folder, crate::pruned::JOURNAL, &line)?;
         }
         Ok(())
     }
@@ -111,9 +111,7 @@ impl Commit<'_> {
             kept: kept.clone(),
             reason,
         };
-        let line = serde_json::to_string(&line).map_err(|error| {
-            Error::io("describe", origin, std::io::Error::other(error.to_string()))
-        })?;
+        let line = serde_json::to_string(&line).map_err(|error| undescribed(origin, &error))?;
         self.workshop.append_line(&folder, "manifest.jsonl", &line)?;
         Ok(kept)
     }
@@ -155,4 +153,8 @@ impl Commit<'_> {
 
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
+}
+
+fn undescribed(path: &Path, error: &serde_json::Error) -> Error {
+    Error::io("describe", path, std::io::Error::other(error.to_string()))
 }

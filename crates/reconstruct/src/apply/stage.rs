@@ -172,11 +172,7 @@ pub(super) fn cache_path(target: &Target, place: Place) -> &Path {
     }
 }
 
-fn write_index(
-    target: &Target,
-    workshop: &Workshop,
-    rewrite: &Rewrite,
-) -> Result<PathBuf, Error> {
+fn write_index(target: &Target, workshop: &Workshop, rewrite: &Rewrite) -> Result<PathBuf, Error> {
     let original = &target.location.index;
     let path = workshop.new_path(&target.folder(workshop, original), "cyrus.index")?;
     let mut writer = Chunked::new(workshop.ops().create(&path)?);
@@ -208,10 +204,9 @@ fn ownership(workshop: &Workshop, original: &Path) -> Result<Ownership, Error> {
     let read = || -> Result<Ownership, mailstore::volume::ReadError> {
         let parent = GuardedDir::open_trusted(original.parent().unwrap_or(Path::new(".")))?;
         let meta = parent.stat(original.file_name().unwrap_or_default());
-        Ok(meta.as_ref().map_or_else(
-            |_| Ownership::within(parent.meta(), workshop.umask()),
-            Ownership::from,
-        ))
+        Ok(meta
+            .as_ref()
+            .map_or_else(|_| Ownership::within(parent.meta(), workshop.umask()), Ownership::from))
     };
     read().map_err(|error| {
         Error::io("learn the owner of", original, io::Error::other(error.to_string()))
@@ -288,4 +283,3 @@ impl<'a> Chunked<'a> {
         self.file.finish(ownership)
     }
 }
-

@@ -22,6 +22,18 @@ pub(super) fn start_of_local_day(date: Timestamp) -> Timestamp {
     start_of_day(date, &TimeZone::system())
 }
 
+/// When the day `day`, counted from 1970-01-01, began in the time zone of the server, in seconds
+/// since 1970.
+pub(crate) fn start_of_local_day_number(day: i64) -> i64 {
+    let utc = day.saturating_mul(24 * 60 * 60);
+    jiff::Timestamp::from_second(utc)
+        .ok()
+        .and_then(|midnight| {
+            midnight.to_zoned(TimeZone::UTC).date().to_zoned(TimeZone::system()).ok()
+        })
+        .map_or(utc, |midnight| midnight.timestamp().as_second())
+}
+
 fn start_of_day(date: Timestamp, zone: &TimeZone) -> Timestamp {
     jiff::Timestamp::from_second(date.seconds())
         .ok()
@@ -33,9 +45,7 @@ fn start_of_day(date: Timestamp, zone: &TimeZone) -> Timestamp {
 ///
 /// Cyrus keeps a message's internal date as its file's modification time. A restore that did not
 /// keep times leaves all of them within minutes, at odds with when the messages arrived.
-pub(super) fn times_are_of_a_copy<'a>(
-    messages: impl Iterator<Item = &'a MessageEvidence>,
-) -> bool {
+pub(super) fn times_are_of_a_copy<'a>(messages: impl Iterator<Item = &'a MessageEvidence>) -> bool {
     let mut span: Option<(i64, i64)> = None;
     let (mut files, mut dated, mut contradicted) = (0_usize, 0_usize, 0_usize);
     for message in messages {

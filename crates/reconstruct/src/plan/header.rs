@@ -2,7 +2,7 @@
 
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout, options};
-use mailstore_format::{ModSeq, Timestamp, Uid, UidValidity, UserFlags};
+use mailstore_format::{ModSeq, Uid, UidValidity, UserFlags};
 
 use super::totals::Totals;
 use super::{
@@ -27,10 +27,11 @@ impl Draughtsman<'_> {
         let top_uid = records().map(|record| record.uid).max().unwrap_or_default();
         let top_modseq = records().map(|record| record.modseq).max().unwrap_or_default();
         let witnesses = &self.evidence.witnesses;
-        let witnessed = [witnesses.foldermodseq, witnesses.createdmodseq, witnesses.counters_highest]
-            .into_iter()
-            .flatten()
-            .fold(top_modseq, ModSeq::max);
+        let witnessed =
+            [witnesses.foldermodseq, witnesses.createdmodseq, witnesses.counters_highest]
+                .into_iter()
+                .flatten()
+                .fold(top_modseq, ModSeq::max);
         match &index.header {
             Some(header) if index.header_proven => {
                 let (last_uid, highest) = (header.last_uid, header.highestmodseq);
@@ -92,7 +93,7 @@ impl Draughtsman<'_> {
                 "keyword slot {slot} is set on messages but has no name; it is called {placeholder}"
             );
             self.find(Code::KeywordUnnamed, Remedy::Repair, detail);
-            file.flag_names.set(slot, placeholder.into_bytes());
+            file.flag_names.set(slot, Some(placeholder.into_bytes()));
         }
         self.header_file = Some(file);
     }
@@ -142,7 +143,11 @@ impl Draughtsman<'_> {
         }
         Some(Rewrite {
             layout,
-            header: IndexHeader { generation_no: self.next_generation(), ..header },
+            header: IndexHeader {
+                generation_no: self.next_generation(),
+                options: header.options & options::SAFE_MASK,
+                ..header
+            },
             records,
             replace_spool_cache: self.stale_spool_cache,
             replace_archive_cache: self.stale_archive_cache,
@@ -186,7 +191,8 @@ impl Draughtsman<'_> {
             // With the index gone too, the cache is made anew as a matter of course.
             let expected = !self.evidence.index.slots.is_empty();
             if stale && expected && file.is_none_or(|file| file.generation.is_none()) {
-                let detail = format!("the cache of the {place} is missing or does not begin as one");
+                let detail =
+                    format!("the cache of the {place} is missing or does not begin as one");
                 self.find(Code::CacheMissing, Remedy::Repair, detail);
             }
         }
@@ -219,13 +225,14 @@ impl Draughtsman<'_> {
         let index = &self.evidence.index;
         let mut header = match &index.header {
             Some(header) if index.header_proven => header.clone(),
-            doubtful => self.fresh_header(layout, doubtful.as_ref(), records),
+            doubtful => self.fresh_header(doubtful.as_ref(), records),
         };
-        let dangerous = header.options & !options::VALID;
-        if index.header_proven && dangerous & options::DELETE_ORDERS != 0 {
-            let detail = format!("options {dangerous:#x} order the server to delete; they are cleared");
+        let wiped = header.options & options::MAILBOX_DELETED != 0;
+        if wiped && self.evidence.witnesses.listed {
+            let detail = "the header says deleted, which orders the server to wipe the directory; \
+                          mailboxes.db lists the mailbox, so the order is cleared";
             self.find(Code::HeaderOptions, Remedy::Repair, detail);
-            header.options &= options::VALID;
+            header.options &= options::SAFE_MASK;
         }
         header.last_uid = self.last_uid;
         header.highestmodseq = self.highestmodseq;
@@ -234,10 +241,9 @@ impl Draughtsman<'_> {
         }
         self.settle_deletedmodseq(&mut header);
         self.settle_header_crc(&mut header);
-        let totals = Totals::of(layout, records, &self.evidence.annotations, |slot| {
-            self.current_header_file()
-                .and_then(|file| file.flag_names.get(slot).map(<[u8]>::to_vec))
-        });
+        let flag_names = self.current_header_file().map(|file| file.flag_names).unwrap_or_default();
+        let annotations = self.evidence.annotations.as_deref();
+        let totals = Totals::of(layout, records, annotations, &flag_names);
         let differences = totals.differences(layout, &header);
         if index.header_proven && !differences.is_empty() && self.records_stand(records) {
             self.find(Code::HeaderCounts, Remedy::Repair, differences.join(", "));
@@ -250,7 +256,6 @@ impl Draughtsman<'_> {
     /// A header for a mailbox whose own is gone or fails its CRC.
     fn fresh_header(
         &mut self,
-        layout: &'static Layout,
         doubtful: Option<&IndexHeader>,
         records: &[PlannedRecord],
     ) -> IndexHeader {
@@ -261,7 +266,7 @@ impl Draughtsman<'_> {
             .filter(|uidvalidity| uidvalidity.0 != 0)
             .unwrap_or_else(|| self.new_uidvalidity());
         let newest = records.iter().map(|planned| planned.record.internaldate).max();
-        let mut header = IndexHeader::empty(layout);
+        let mut header = IndexHeader::default();
         header.uidvalidity = uidvalidity;
         header.options = options::POP3_NEW_UIDL;
         header.last_appenddate = newest.unwrap_or_default();
@@ -342,8 +347,6 @@ impl Draughtsman<'_> {
 }
 
 /// The name of a keyword whose own is lost: an IMAP atom that tells its slot.
-#[must_use]
-pub fn placeholder_keyword(slot: usize) -> String {
+fn placeholder_keyword(slot: usize) -> String {
     format!("$RecoveredKeyword{slot}")
 }
-

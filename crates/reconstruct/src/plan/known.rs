@@ -99,8 +99,8 @@ impl Draughtsman<'_> {
         }
         self.find_about(uid, Code::Pruned, Remedy::Repair, "its file is gone; expunged as told");
         let names = self.flag_names_of(&draft.record);
-        let annotations =
-            self.evidence.annotations.iter().filter(|note| note.uid == uid).cloned().collect();
+        let annotations = self.evidence.annotations.as_deref().unwrap_or_default();
+        let annotations = annotations.iter().filter(|note| note.uid == uid).cloned().collect();
         self.pruned.push(PrunedRecord { record: draft.record, keywords: names, annotations });
         draft.record.internal_flags = draft.record.internal_flags.with(InternalFlags::EXPUNGED);
         draft.record.last_updated = self.policy.now;
@@ -140,8 +140,7 @@ impl Draughtsman<'_> {
         let Some(pruned) = self.pruned_record(uid, guid) else { return };
         let before = pruned.record;
         draft.record.system_flags = before.system_flags;
-        draft.record.internal_flags =
-            draft.record.internal_flags.without(InternalFlags::EXPUNGED);
+        draft.record.internal_flags = draft.record.internal_flags.without(InternalFlags::EXPUNGED);
         draft.record.user_flags = before.user_flags;
         draft.record.last_updated = self.policy.now;
         draft.changed = true;
@@ -172,7 +171,8 @@ impl Draughtsman<'_> {
 
     fn compare_size(&mut self, draft: &mut Draft, size: u64) {
         if draft.record.size != size {
-            let detail = format!("its file has {size} bytes, its record says {}", draft.record.size);
+            let detail =
+                format!("its file has {size} bytes, its record says {}", draft.record.size);
             self.find_about(draft.record.uid, Code::SizeMismatch, Remedy::Left, detail);
         }
     }
@@ -270,22 +270,23 @@ impl Draughtsman<'_> {
 ///
 /// A message without a usable Date header decides no date: the record's own stay, and where it has
 /// none the internal date serves, as in `mailbox_reconstruct_compare_update` (`imap/mailbox.c`).
+/// The sent date is midnight in the time zone the server had; one of another zone is as good.
 pub(super) fn with_derived_fields(mut record: IndexRecord, fields: &MessageFields) -> IndexRecord {
+    const ZONES: u64 = 26 * 60 * 60;
     record.size = fields.size;
     record.header_size = fields.header_size;
     record.guid = fields.guid;
-    let unless_unknown = |found: Timestamp, recorded: Timestamp, default: Timestamp| {
-        if found != Timestamp::default() {
-            found
-        } else if recorded != Timestamp::default() {
-            recorded
-        } else {
-            default
+    let unset = |date: Timestamp| date == Timestamp::default();
+    let moment = fields.gmtime.or((!unset(record.gmtime)).then_some(record.gmtime));
+    record.gmtime = moment.unwrap_or(record.internaldate);
+    let apart = |day: Timestamp| day.seconds().abs_diff(record.sentdate.seconds());
+    match fields.sentdate {
+        Some(day) if unset(record.sentdate) || apart(day) > ZONES => record.sentdate = day,
+        None if unset(record.sentdate) => {
+            record.sentdate = super::dates::start_of_local_day(record.internaldate);
         }
-    };
-    let day = super::dates::start_of_local_day(record.internaldate);
-    record.gmtime = unless_unknown(fields.gmtime, record.gmtime, record.internaldate);
-    record.sentdate = unless_unknown(fields.sentdate, record.sentdate, day);
+        _ => {}
+    }
     record
 }
 
@@ -309,11 +310,6 @@ fn derived_difference(before: &IndexRecord, after: &IndexRecord) -> String {
         parts.push(format!("GUID {} is {}", before.guid, after.guid));
     }
     parts.join(", ")
-}
-
-/// Whether the owner sees the message at all.
-pub(super) fn is_live(record: &IndexRecord) -> bool {
-    !record.internal_flags.contains(InternalFlags::EXPUNGED)
 }
 
 /// The flags a message without any evidence of flags gets: none.

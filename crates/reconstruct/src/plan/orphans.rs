@@ -24,9 +24,6 @@ impl<'a> Draughtsman<'a> {
     /// Gives every message file without a record one.
     pub(super) fn adopt_orphans(&mut self) {
         let orphans = self.readable_orphans();
-        if orphans.is_empty() {
-            return;
-        }
         let distrust_files = super::dates::times_are_of_a_copy(orphans.iter().copied());
         if distrust_files {
             self.report_distrusted_times();
@@ -93,7 +90,6 @@ impl<'a> Draughtsman<'a> {
         for orphan in orphans.iter().filter(|orphan| orphan.uid <= self.last_uid) {
             *claims.entry(slots.gap_of(orphan.uid)).or_default() += 1;
         }
-        let linked_again = linked_by_an_interrupted_run(orphans, self.last_uid);
         orphans
             .iter()
             .map(|orphan| {
@@ -111,8 +107,6 @@ impl<'a> Draughtsman<'a> {
                 let (free, claimed) = (slots.free_in(gap), claims.get(&gap).copied().unwrap_or(0));
                 if free >= claimed {
                     Fate::KeepsUid("a destroyed record between its neighbours was its own")
-                } else if linked_again.contains_key(&uid) {
-                    Fate::NewUid("an interrupted run had already given it another".to_owned())
                 } else if free == 0 {
                     Fate::NewUid(
                         "no record is missing where it would stand, so its UID was expunged"
@@ -173,17 +167,19 @@ impl<'a> Draughtsman<'a> {
     fn renumber(&mut self, orphans: Vec<(&MessageEvidence, String)>, distrust_files: bool) {
         for (message, why) in orphans {
             let FileEvidence::Regular { place, identity, .. } = message.file else { continue };
-            let (from, linked) = (message.uid, self.already_linked(message, identity));
+            let from = message.uid;
+            if let Some(to) = self.linked_by_an_interrupted_run(from, identity) {
+                let detail =
+                    format!("the same file as {to}., its new name since a run that was cut short");
+                self.find_about(from, Code::MessageRenumbered, Remedy::Repair, detail);
+                self.renames.push(Rename { place, from, to, identity });
+                continue;
+            }
             let Some(to) = self.last_uid.0.checked_add(1).map(Uid) else {
                 let detail = "its file has no record, and no UID is left to give";
                 self.find_about(from, Code::MessageRenumbered, Remedy::Left, detail);
                 continue;
             };
-            if let Some(to) = linked {
-                // Its content is adopted under the name that the interrupted run gave it.
-                self.renames.push(Rename { place, from, to, identity });
-                continue;
-            }
             self.last_uid = to;
             let detail = format!("its file has no record; it gets UID {to}, because {why}");
             self.find_about(from, Code::MessageRenumbered, Remedy::Repair, detail);
@@ -192,42 +188,13 @@ impl<'a> Draughtsman<'a> {
         }
     }
 
-    /// The name above the last UID under which the same file is already adopted.
-    fn already_linked(&self, message: &MessageEvidence, identity: FileIdentity) -> Option<Uid> {
-        let known_last = self.evidence.index.header.as_ref().map(|header| header.last_uid)?;
-        self.evidence
-            .messages
-            .iter()
-            .filter(|other| other.slot.is_none() && other.uid > known_last)
-            .find(|other| {
-                other.uid != message.uid
-                    && matches!(other.file, FileEvidence::Regular { identity: found, .. }
-                        if found.ino == identity.ino)
-            })
-            .map(|other| other.uid)
+    /// The higher name of the same file, where there is one: a run was interrupted after it had
+    /// linked the new name, or after the index named it, and left the old name to be put away.
+    fn linked_by_an_interrupted_run(&self, uid: Uid, identity: FileIdentity) -> Option<Uid> {
+        let others = self.evidence.messages.iter().rev().take_while(|other| other.uid > uid);
+        let same_file = |file: FileEvidence| matches!(file, FileEvidence::Regular { identity: found, .. } if found.ino == identity.ino);
+        others.into_iter().find(|other| same_file(other.file)).map(|other| other.uid)
     }
-}
-
-/// Names below the last UID whose file also has a name above it: a rename was interrupted after
-/// the new name was linked and before the index named it.
-fn linked_by_an_interrupted_run(
-    orphans: &[&MessageEvidence],
-    last_uid: Uid,
-) -> HashMap<Uid, Uid> {
-    let inode = |message: &MessageEvidence| match message.file {
-        FileEvidence::Regular { identity, .. } => Some(identity.ino),
-        _ => None,
-    };
-    let above: HashMap<u64, Uid> = orphans
-        .iter()
-        .filter(|orphan| orphan.uid > last_uid)
-        .filter_map(|orphan| Some((inode(orphan)?, orphan.uid)))
-        .collect();
-    orphans
-        .iter()
-        .filter(|orphan| orphan.uid <= last_uid)
-        .filter_map(|orphan| Some((orphan.uid, *above.get(&inode(orphan)?)?)))
-        .collect()
 }
 
 /// How many destroyed record slots lie between which UIDs.

@@ -1,14 +1,13 @@
 //! What the index header says of all records and annotations together.
 
-use mailstore_format::annotations::Annotation;
 use mailstore_format::header_file::FlagNames;
+use mailstore_format::index::layout::HeaderField;
 use mailstore_format::index::sync_crc::{self, SyncCrcDialect};
-use mailstore_format::index::{
-    Counts, HeaderField, IndexHeader, Layout, SyncCrcs, recount,
-};
+use mailstore_format::index::{Counts, IndexHeader, Layout, SyncCrcs, recount};
 use mailstore_format::{Timestamp, Uid};
 
 use super::PlannedRecord;
+use crate::evidence::StoredAnnotation;
 
 /// The derived fields of an index header.
 #[derive(Debug, Clone, Copy)]
@@ -17,13 +16,15 @@ pub(super) struct Totals {
     /// The checksums in each dialect that the version can have been written in, likelier first.
     sync_crcs: [SyncCrcs; 2],
     quota_annot_used: u64,
+    /// Whether the annotations could be read; else what is stored about them stays.
+    annotations_known: bool,
 }
 
 impl Totals {
     pub(super) fn of(
         layout: &Layout,
         planned: &[PlannedRecord],
-        annotations: &[Annotation],
+        annotations: Option<&[StoredAnnotation]>,
         flag_names: &FlagNames,
     ) -> Self {
         let records = || planned.iter().map(|planned| &planned.record);
@@ -35,7 +36,9 @@ impl Totals {
                     .and_then(|at| planned.get(at))
                     .is_some_and(|planned| !planned.record.is_expunged())
         };
-        let annotations: Vec<_> = annotations.iter().filter(|note| live(note.uid)).collect();
+        let known = annotations.unwrap_or_default();
+        let annotations_known = annotations.is_some();
+        let annotations: Vec<_> = known.iter().filter(|note| live(note.uid)).collect();
         let sync_crcs = SyncCrcDialect::candidates(layout.version).map(|dialect| {
             let of_records = sync_crc::of_records(records(), flag_names, dialect);
             let stored = annotations
@@ -50,7 +53,7 @@ impl Totals {
             .iter()
             .map(|note| u64::try_from(note.value.len()).unwrap_or(u64::MAX))
             .fold(0, u64::saturating_add);
-        Self { counts: recount(layout, records()), sync_crcs, quota_annot_used }
+        Self { counts: recount(layout, records()), sync_crcs, quota_annot_used, annotations_known }
     }
 
     /// The checksums in the dialect that wrote `header`; where neither fits, the likelier one's.
@@ -77,17 +80,24 @@ impl Totals {
             }
         };
         let stored = header.sync_crcs;
-        compare(HeaderField::SyncCrcsBasic, "SyncCrcsBasic", stored.basic.into(), crcs.basic.into());
-        compare(HeaderField::SyncCrcsAnnot, "SyncCrcsAnnot", stored.annot.into(), crcs.annot.into());
+        compare(HeaderField::SyncCrcBasic, "SyncCrcBasic", stored.basic.into(), crcs.basic.into());
+        if !self.annotations_known {
+            return differences;
+        }
+        compare(HeaderField::SyncCrcAnnot, "SyncCrcAnnot", stored.annot.into(), crcs.annot.into());
         let (stored, computed) = (header.quota_annot_used, self.quota_annot_used);
         compare(HeaderField::QuotaAnnotUsed, "QuotaAnnotUsed", stored, computed);
         differences
     }
 
     pub(super) fn apply(&self, header: &mut IndexHeader) {
-        header.sync_crcs = self.sync_crcs_like(header);
+        let crcs = self.sync_crcs_like(header);
+        header.sync_crcs.basic = crcs.basic;
         self.counts.apply(header);
-        header.quota_annot_used = self.quota_annot_used;
+        if self.annotations_known {
+            header.sync_crcs.annot = crcs.annot;
+            header.quota_annot_used = self.quota_annot_used;
+        }
         let oldest = self.counts.oldest_expunged;
         let unset = header.first_expunged == Timestamp::default();
         if oldest != Timestamp::default() && (unset || oldest < header.first_expunged) {
@@ -95,4 +105,3 @@ impl Totals {
         }
     }
 }
-

@@ -1,0 +1,123 @@
+//! What the command does with its arguments. Everything that matters is in the library.
+
+mod args;
+mod output;
+mod progress;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail};
+use mailstore::config::ImapdConf;
+use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
+use mailstore::replace::FileOps;
+use mailstore::store::{Selection, Store};
+use reconstruct::{Progress, Run, Site, Summary, Target, Workshop};
+
+pub(crate) use args::Args;
+use output::Output;
+
+/// The umask where no configuration tells one.
+const DEFAULT_UMASK: u32 = 0o077;
+
+/// Does what was asked for. Returns the exit status.
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    let output = Output::new(args);
+    let work = match &args.path {
+        Some(directory) => Work::on_directory(args, directory)?,
+        None => Work::on_store(args, &output)?,
+    };
+    let options = args.options();
+    let run = Run::new(&options, &work.site, &output);
+    let summary = if args.dry_run || (args.path.is_some() && !args.offline) {
+        run.survey(&work.targets)
+    } else {
+        repair(args, &run, &work)?
+    };
+    output.summary(&summary);
+    Ok(summary.exit_status())
+}
+
+/// What there is to work on.
+struct Work {
+    site: Site,
+    targets: Vec<Target>,
+    umask: u32,
+    /// The partition at whose root the run keeps its list of finished mailboxes.
+    root: PathBuf,
+}
+
+impl Work {
+    fn on_directory(args: &Args, directory: &Path) -> Result<Self> {
+        if !directory.is_dir() {
+            bail!("{} is no directory: name a mailbox's directory", directory.display());
+        }
+        if !args.dry_run && !args.offline {
+            bail!(
+                "{} is only written with --offline, which says that no server runs on it; \
+                 use -n to look at it",
+                directory.display()
+            );
+        }
+        if args.offline && !args.dry_run {
+            StoreAccount::owner_of(directory)?.become_account()?;
+        }
+        let directory = directory
+            .canonicalize()
+            .with_context(|| format!("cannot use {}", directory.display()))?;
+        let target = Target::in_directory(&directory);
+        let root = target.recovery.data.clone();
+        Ok(Self { site: Site::none(), targets: vec![target], umask: DEFAULT_UMASK, root })
+    }
+
+    fn on_store(args: &Args, output: &Output) -> Result<Self> {
+        let conf = ImapdConf::load(&args.config)?;
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let hints = AccountHints {
+            environment_user: variable("CYRUS_USER"),
+            environment_group: variable("CYRUS_GROUP"),
+        };
+        StoreAccount::of_server(&conf, &hints)?.become_account()?;
+        adopt_umask(&conf);
+        let umask = conf.umask();
+        let timeout = args.options().lock_timeout;
+        let store = Store::open_with(conf, timeout, &mut |wait| output.waiting_for_database(wait))?;
+        output.list_damage(store.list_damage());
+        let selection = Selection {
+            mailboxes: args.mailbox.clone(),
+            users: args.user.clone(),
+            all: args.all,
+            recursive: args.recursive,
+        };
+        let entries = store.select(&selection)?;
+        let targets = entries
+            .into_iter()
+            .map(|entry| {
+                Target::listed(&store, entry).with_context(|| {
+                    let name = store.namespace().display(&entry.name);
+                    format!("cannot tell where {name} lies")
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let root = targets.first().map(|target| target.recovery.data.clone()).unwrap_or_default();
+        Ok(Self { site: Site::of(&store), targets, umask, root })
+    }
+}
+
+fn repair(args: &Args, run: &Run<'_>, work: &Work) -> Result<Summary> {
+    let name = args.resume.clone().unwrap_or_else(new_run_name);
+    let progress = match &args.resume {
+        None => Progress::new(&work.root),
+        Some(name) => Progress::resume(&work.root, name).with_context(|| {
+            format!("there is no run '{name}' to resume under {}", work.root.display())
+        })?,
+    };
+    let workshop = Workshop::new(FileOps::new(), name, work.umask);
+    Ok(run.repair(&work.targets, &workshop, &progress))
+}
+
+/// A name that sorts by time and that no other run on this machine has.
+fn new_run_name() -> String {
+    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+    format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+}

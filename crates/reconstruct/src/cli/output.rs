@@ -1,0 +1,207 @@
+//! What the command prints: results on stdout, everything else on stderr.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+
+use mailstore::lock::LockWait;
+use mailstore_format::db::DbDamage;
+use reconstruct::{Code, Finding, MailboxReport, Observer, Remedy, State, Summary};
+use serde::Serialize;
+
+use super::args::Args;
+use super::progress::ProgressDisplay;
+
+/// Where more findings of one kind than this are counted instead of listed.
+const LISTED: usize = 3;
+
+/// Prints for people or for programs.
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+    verbose: u8,
+    dry_run: bool,
+    progress: Option<ProgressDisplay>,
+    stdout: Mutex<std::io::Stdout>,
+}
+
+/// An object of the JSON output (docs/json.md).
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Mailbox(&'a MailboxReport),
+    Summary(&'a Summary),
+}
+
+impl Output {
+    pub(crate) fn new(args: &Args) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self {
+            json: args.json,
+            quiet: args.quiet,
+            verbose: args.verbose,
+            dry_run: args.dry_run,
+            progress: (!args.quiet).then(|| ProgressDisplay::new(terminal)),
+            stdout: Mutex::new(std::io::stdout()),
+        }
+    }
+
+    pub(crate) fn waiting_for_database(&self, wait: &LockWait) {
+        self.say(&format!("reconstruct: waiting for the list of mailboxes: {}", described(wait)));
+    }
+
+    /// Tells of damage in mailboxes.db: mailboxes may be missing from the list.
+    pub(crate) fn list_damage(&self, damage: &[DbDamage]) {
+        for fault in damage {
+            let code = Code::MailboxListDamaged;
+            let (offset, what) = (fault.offset, &fault.fault);
+            self.say(&format!("reconstruct: mailboxes.db: {code}: at byte {offset}: {what}"));
+        }
+    }
+
+    pub(crate) fn summary(&self, summary: &Summary) {
+        if let Some(progress) = &self.progress {
+            progress.end();
+        }
+        if self.json {
+            self.print_json(&Line::Summary(summary));
+        } else if !self.quiet {
+            self.print(&summary_text(summary, self.dry_run));
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.progress {
+            Some(progress) => progress.above(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn print(&self, text: &str) {
+        let write = || {
+            if let Ok(mut stdout) = self.stdout.lock() {
+                // A reader that went away is no reason to stop repairing.
+                let _: Result<(), _> = stdout.write_all(text.as_bytes());
+            }
+        };
+        match &self.progress {
+            Some(progress) => progress.above(write),
+            None => write(),
+        }
+    }
+
+    fn print_json(&self, line: &Line<'_>) {
+        match serde_json::to_string(line) {
+            Ok(text) => self.print(&format!("{text}\n")),
+            Err(error) => self.say(&format!("reconstruct: cannot write JSON: {error}")),
+        }
+    }
+
+    fn report_text(&self, report: &MailboxReport) -> String {
+        let name = &report.mailbox;
+        let mut text = match report.state {
+            State::Repaired => format!("{name}: repaired\n"),
+            State::Planned => format!("{name}: would be repaired\n"),
+            State::Resumed | State::Sound if self.verbose < 2 && report.findings.is_empty() => {
+                return String::new();
+            }
+            State::Resumed => format!("{name}: was done by the run that is resumed\n"),
+            State::Sound if report.damage_left() => format!("{name}: damage left\n"),
+            State::Sound if self.verbose == 0 => return String::new(),
+            State::Sound => format!("{name}: sound\n"),
+            State::Failed => String::new(),
+        };
+        let mut findings: Vec<&Finding> = report.findings.iter().collect();
+        findings.sort_by_key(|finding| (std::cmp::Reverse(finding.remedy), finding.code));
+        for group in findings.chunk_by(|one, next| one.code == next.code) {
+            self.add_group(&mut text, group);
+        }
+        text
+    }
+
+    fn add_group(&self, text: &mut String, group: &[&Finding]) {
+        let Some(first) = group.first() else { return };
+        if first.remedy == Remedy::Note && self.verbose == 0 && first.uid.is_some() {
+            return;
+        }
+        let shown = if self.verbose > 0 { group.len() } else { LISTED };
+        for finding in group.iter().take(shown) {
+            let mark = match finding.remedy {
+                Remedy::Note => ' ',
+                Remedy::Repair => '+',
+                Remedy::Left => '!',
+            };
+            text.push_str(&format!("  {mark} {finding}\n"));
+        }
+        if group.len() > shown {
+            let rest = group.len() - shown;
+            text.push_str(&format!("    … {rest} more {} (-v lists them)\n", first.code));
+        }
+    }
+}
+
+impl Observer for Output {
+    fn started(&self, mailboxes: usize, messages: u64) {
+        if let Some(progress) = &self.progress {
+            progress.start(mailboxes, messages);
+        }
+    }
+
+    fn progressed(&self, messages: u64, bytes: u64) {
+        if let Some(progress) = &self.progress {
+            progress.advance(messages, bytes);
+        }
+    }
+
+    fn waiting(&self, mailbox: &str, wait: &LockWait) {
+        if !self.quiet {
+            self.say(&format!("reconstruct: {mailbox}: waiting: {}", described(wait)));
+        }
+    }
+
+    fn finished(&self, report: &MailboxReport) {
+        if let Some(error) = &report.error {
+            self.say(&format!("reconstruct: {}: {error}", report.mailbox));
+        }
+        if self.json {
+            self.print_json(&Line::Mailbox(report));
+        } else if !self.quiet {
+            let text = self.report_text(report);
+            if !text.is_empty() {
+                self.print(&text);
+            }
+        }
+    }
+}
+
+fn described(wait: &LockWait) -> String {
+    let holders: Vec<_> = wait.holders.iter().map(ToString::to_string).collect();
+    let holders =
+        if holders.is_empty() { "another process".to_owned() } else { holders.join(", ") };
+    format!("{} is held by {holders}", wait.path.display())
+}
+
+fn summary_text(summary: &Summary, dry_run: bool) -> String {
+    let mut parts = vec![format!("{} mailboxes", summary.mailboxes)];
+    let mut add = |count: u64, what: &str| {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    };
+    add(summary.sound, "sound or left as they are");
+    add(summary.repaired, "repaired");
+    add(summary.planned, "would be repaired");
+    add(summary.resumed, "done before");
+    add(summary.failed, "could not be worked on");
+    if !dry_run {
+        add(summary.damage_left, "with damage left");
+    }
+    let (messages, read) = (summary.messages, summary.messages_read);
+    let bytes = indicatif::HumanBytes(summary.bytes_read);
+    let mut text = format!("{}; {messages} messages, {read} read ({bytes})\n", parts.join(", "));
+    if let Some(run) = &summary.run {
+        text.push_str(&format!(
+            "run {run}: what was replaced is under .mailstore-recovery/{run}/ of each partition\n"
+        ));
+    }
+    text
+}
