@@ -359,7 +359,7 @@ mod tests {
             "Ann Other|-|ann|x.org",
             "Bob|-|bob|y.org"
         ]);
-        assert_eq!(read(r#""O, "A"" <a@x>"#), [r#"O, "A"|-|a|x"#]);
+        assert_eq!(read(r#""O, \"A\"" <a@x>"#), [r#"O, "A"|-|a|x"#]);
     }
 
     #[test]
