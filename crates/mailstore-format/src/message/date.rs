@@ -159,9 +159,9 @@ fn zone_minutes(zone: &[u8], sign: Option<u8>) -> i64 {
     match *zone {
         // Military zones; lower-case ones come out where their character code leads.
         [letter] => match letter.to_ascii_uppercase() {
-            ..b'J' => distance(b'A', letter).saturating_add(1).saturating_mul(60),
+            ..=b'I' => distance(b'A', letter).saturating_add(1).saturating_mul(60),
             b'K'..=b'M' => distance(b'A', letter).saturating_mul(60),
-            b'N'..b'Z' => distance(letter, b'M').saturating_mul(60),
+            b'N'..=b'Y' => distance(letter, b'M').saturating_mul(60),
             _ => 0,
         },
         [first, second, third] if third.eq_ignore_ascii_case(&b'T') => {

@@ -59,7 +59,8 @@ pub struct MessageFields {
     /// internaldate (`mailbox_append_index_record`; in the server's time zone too).
     pub sentdate: Option<Timestamp>,
     /// The moment that the Date field names; None where it names none, or the first second of 1970.
-    /// The record then holds its internaldate.
+    /// The record then holds its internaldate. Both are as an index up to version 19 stores them:
+    /// seconds modulo 2^32, so that the year 2200 is one before 2106.
     pub gmtime: Option<Timestamp>,
     /// CRC-32 of the cache record.
     pub cache_crc: u32,
@@ -108,18 +109,24 @@ impl MessageReader {
         let date = self.structure.parts.first().and_then(|part| part.envelope.date);
         let sent = date.map(|date| date::decode_date(self.structure.arena.text(date)));
         let sent = sent.unwrap_or_default();
-        let not_zero = |seconds: &i64| *seconds != 0;
         let sentdate = sent.day.map(self.day_start).filter(|&seconds| seconds > 0);
+        let gmtime = sent.moment.filter(|&seconds| seconds != 0);
         MessageFields {
             guid: Guid::of(message),
             size: u64::try_from(message.len()).unwrap_or(u64::MAX),
             header_size: header.size,
-            sentdate: sentdate.map(Timestamp::from_seconds),
-            gmtime: sent.moment.filter(not_zero).map(Timestamp::from_seconds),
+            sentdate: sentdate.map(as_stored),
+            gmtime: gmtime.map(as_stored),
             cache_crc: crc32fast::hash(record),
             cache_len: record.len(),
             received: None,
             has_header: false,
         }
     }
+}
+
+/// A time as an index of version 19 or below stores it: its seconds in 32 unsigned bits, whatever is
+/// lost by that.
+fn as_stored(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds & 0xffff_ffff)
 }

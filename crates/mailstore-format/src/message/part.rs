@@ -218,7 +218,7 @@ impl Part {
             let value = arena.text(parameter.value);
             if arena.text(parameter.attribute) == b"CHARSET"
                 && !value.is_empty()
-                && charsets::lookup(value).is_some()
+                && charsets::is_known(value)
             {
                 name = value;
             }

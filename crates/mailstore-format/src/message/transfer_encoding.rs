@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn base64_goes_on_after_padding() {
         assert_eq!(base64(b"aGVsbG8=d29ybGQ="), b"helloworld");
-        assert_eq!(base64(b"aG=Vs"), b"hU");
+        assert_eq!(base64(b"aG=Vs"), b"hV");
     }
 
     #[test]

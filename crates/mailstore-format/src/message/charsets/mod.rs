@@ -2,8 +2,17 @@
 //! `charset_lookupname`, `utf8_2uni`, `table2uni`, `icu2uni`).
 //!
 //! US-ASCII and UTF-8 are Cyrus's own; all others come from ICU, whose names and tables differ from
-//! those of the WHATWG.
+//! those of the WHATWG. The tables here are what ICU 72 (Debian 12's) answers; `data/README.md`
+//! tells how they were made.
+//!
+//! Known by name but not decoded, that is U+FFFD for each byte that is not US-ASCII: EBCDIC sets of
+//! two bytes, EUC-TW, ISO-2022-CN, ISCII, LMBCS, SCSU, BOCU-1, Compound Text and GSM 03.38.
 
+mod double_byte;
+mod iso_2022;
+mod names;
+mod single_byte;
+mod unicode;
 mod utf8;
 
 /// A known character set.
@@ -17,6 +26,13 @@ pub(super) struct Charset {
 enum Coding {
     Ascii,
     Utf8,
+    Latin1,
+    /// With the table of this number.
+    SingleByte(usize),
+    DoubleByte(&'static double_byte::DoubleByte),
+    Iso2022(iso_2022::Variant),
+    Unicode(unicode::Form),
+    NotDecoded,
 }
 
 pub(super) const US_ASCII: Charset = Charset { canonical: "us-ascii", coding: Coding::Ascii };
@@ -29,15 +45,33 @@ impl Charset {
     }
 }
 
+/// Whether a character set of this name is known.
+pub(super) fn is_known(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"utf-8")
+        || name.eq_ignore_ascii_case(b"us-ascii")
+        || names::cyrus_name(name).is_some()
+        || names::icu_converter(name).is_some()
+}
+
 /// The character set of this name, if Cyrus knows it.
 pub(super) fn lookup(name: &[u8]) -> Option<Charset> {
-    if name.eq_ignore_ascii_case(b"utf-8") || name.eq_ignore_ascii_case(b"utf8") {
-        return Some(UTF_8);
+    let cyrus_name = names::cyrus_name(name);
+    match cyrus_name {
+        Some("us-ascii") => return Some(US_ASCII),
+        Some("utf-8") => return Some(UTF_8),
+        _ => {}
     }
-    if name.eq_ignore_ascii_case(b"us-ascii") {
-        return Some(US_ASCII);
-    }
-    None
+    let converter = names::icu_converter(cyrus_name.map_or(name, str::as_bytes))?;
+    let coding = match (converter.single_byte, converter.name) {
+        (Some(table), _) => Coding::SingleByte(table),
+        (None, "ISO-8859-1") => Coding::Latin1,
+        (None, name) => double_byte::table(name)
+            .map(Coding::DoubleByte)
+            .or_else(|| iso_2022::Variant::of_name(name).map(Coding::Iso2022))
+            .or_else(|| unicode::Form::of_name(name).map(Coding::Unicode))
+            .unwrap_or(Coding::NotDecoded),
+    };
+    Some(Charset { canonical: cyrus_name.unwrap_or(converter.name), coding })
 }
 
 /// A converter to UTF-8. A character may be split between two pieces only in UTF-8.
@@ -56,6 +90,22 @@ impl ToUtf8 {
         match self.charset.coding {
             Coding::Ascii => decode_ascii(bytes, decoded),
             Coding::Utf8 => self.utf8.decode(bytes, decoded),
+            Coding::Latin1 => {
+                bytes.iter().for_each(|&byte| push_character(char::from(byte), decoded));
+            }
+            Coding::SingleByte(table) => {
+                let character = |&byte: &u8| single_byte::character(table, byte);
+                bytes.iter().map(character).for_each(|at| push_character(at, decoded));
+            }
+            Coding::DoubleByte(table) => table.decode(bytes, decoded),
+            Coding::Iso2022(variant) => iso_2022::decode(variant, bytes, decoded),
+            Coding::Unicode(form) => unicode::decode(form, bytes, decoded),
+            Coding::NotDecoded => {
+                for &byte in bytes {
+                    let known = byte.is_ascii().then_some(char::from(byte));
+                    push_character(known.unwrap_or(char::REPLACEMENT_CHARACTER), decoded);
+                }
+            }
         }
     }
 
