@@ -76,9 +76,9 @@ fn take(data: &mut &'static [u8], length: usize) -> Option<&'static [u8]> {
 }
 
 fn take_number(data: &mut &'static [u8], length: usize) -> Option<usize> {
-    take(data, length)?.iter().try_fold(0_usize, |number, &byte| {
-        number.checked_mul(256)?.checked_add(usize::from(byte))
-    })
+    take(data, length)?
+        .iter()
+        .try_fold(0_usize, |number, &byte| number.checked_mul(256)?.checked_add(usize::from(byte)))
 }
 
 fn take_table(data: &mut &'static [u8]) -> Option<DoubleByte> {
@@ -134,9 +134,10 @@ impl DoubleByte {
         }
         let shared = self.shares.and_then(|index| TABLES.get(index));
         let rows = &shared.unwrap_or(self).rows;
-        let unit = rows.get(usize::from(lead)).copied().flatten().and_then(|row| {
-            unit_at(row.characters, usize::from(trail.checked_sub(row.first)?))
-        });
+        let unit =
+            rows.get(usize::from(lead)).copied().flatten().and_then(|row| {
+                unit_at(row.characters, usize::from(trail.checked_sub(row.first)?))
+            });
         match unit {
             None | Some(NOT_ASSIGNED) => nothing,
             Some(ILL_FORMED) => Pair::IllFormed,
@@ -170,7 +171,9 @@ impl DoubleByte {
                 bytes = decode_four(lead, trail, after, rest, decoded);
                 continue;
             }
-            if lead == 0x8f && let Some(plane) = third_plane {
+            if lead == 0x8f
+                && let Some(plane) = third_plane
+            {
                 bytes = self.decode_three(plane, rest, decoded);
                 continue;
             }
@@ -293,7 +296,10 @@ mod tests {
         assert_eq!(decode("ibm-943_P15A-2003", b"\x93\xfa\x96\x7b\xb1"), "日本ｱ");
         assert_eq!(decode("euc-jp-2007", b"\xc6\xfc\x8e\xb1\x8f\xb0\xa1"), "日ｱ丂");
         assert_eq!(decode("ibm-970_P110_P110-2006_U2", b"\xc7\xd1\xb1\xdb"), "한글");
-        assert_eq!(decode("gb18030", b"\x81\x30\x81\x30\x94\x39\xda\x33\x81\x30\x86\x30"), "\u{80}💩¸");
+        assert_eq!(
+            decode("gb18030", b"\x81\x30\x81\x30\x94\x39\xda\x33\x81\x30\x86\x30"),
+            "\u{80}💩¸"
+        );
     }
 
     #[test]

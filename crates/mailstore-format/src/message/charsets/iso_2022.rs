@@ -232,7 +232,10 @@ impl Japanese<'_> {
                             .contains(&byte)
                             .then(|| char::from_u32(u32::from(byte).saturating_add(0xff40)))
                             .flatten();
-                        push_character(katakana.unwrap_or(char::REPLACEMENT_CHARACTER), self.decoded);
+                        push_character(
+                            katakana.unwrap_or(char::REPLACEMENT_CHARACTER),
+                            self.decoded,
+                        );
                     }
                     set => {
                         let character = |lead, trail| set.character(lead, trail);
@@ -311,9 +314,8 @@ fn decode_korean(mut bytes: &[u8], decoded: &mut Vec<u8>) {
                     None => {
                         push_replacement(decoded);
                         let known = ESCAPES.iter().find(|(known, ..)| rest.starts_with(known));
-                        bytes = known
-                            .and_then(|(known, ..)| rest.get(known.len()..))
-                            .unwrap_or(rest);
+                        bytes =
+                            known.and_then(|(known, ..)| rest.get(known.len()..)).unwrap_or(rest);
                     }
                 }
             }
