@@ -68,6 +68,7 @@ pub(crate) fn gather(
         spool: &spool,
         archive: archive.as_ref(),
         check: context.options.check,
+        layout: index.layout,
         pool: context.pool,
         observer: context.observer,
         previous,

@@ -7,6 +7,7 @@ use mailstore::replace::{FreeSpace, NewFile, Ownership, WriteError};
 use mailstore::volume::GuardedDir;
 use mailstore_format::cache;
 
+use crate::cache_file::stores_cache_crc;
 use crate::error::Error;
 use crate::evidence::{CacheItem, Place};
 use crate::examine::identity_of;
@@ -74,7 +75,10 @@ impl Staged {
             let cache = open_cache(&staged.path);
             let mut item = Vec::new();
             for planned in in_place(rewrite, place) {
-                let sound = matches!(cache.check(&planned.record, &mut item), CacheItem::Sound(_));
+                let sound = matches!(
+                    cache.check(Some(rewrite.layout), &planned.record, &mut item),
+                    CacheItem::Sound(_)
+                );
                 if planned.cache != CacheSource::None && !sound {
                     let what = "a cache record fails its CRC";
                     return Err(Error::NotAsWritten { path: staged.path.clone(), what });
@@ -149,7 +153,9 @@ impl StagedCacheFile {
                 CacheSource::None => continue,
             }
             .map_err(|source| Error::io("read cache records from", original, source))?;
-            if crc32fast::hash(&item) != planned.record.cache_crc {
+            if stores_cache_crc(Some(rewrite.layout))
+                && crc32fast::hash(&item) != planned.record.cache_crc
+            {
                 // The server exchanged the file since it was looked at.
                 return Err(Error::KeepsChanging);
             }
