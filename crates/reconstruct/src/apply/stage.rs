@@ -46,8 +46,10 @@ impl Staged {
         earlier: Option<Self>,
     ) -> Result<Self, Error> {
         require_space(target, rewrite)?;
-        let (spool_before, archive_before) =
-            earlier.map_or((None, None), |earlier| (earlier.spool_cache, earlier.archive_cache));
+        let (spool_before, archive_before) = match earlier {
+            Some(earlier) => earlier.into_caches(workshop)?,
+            None => (None, None),
+        };
         let cache = |place, replace: bool, before| {
             replace
                 .then(|| StagedCacheFile::write(target, workshop, rewrite, staging, place, before))
@@ -63,6 +65,26 @@ impl Staged {
         };
         let index = write_index(target, workshop, rewrite)?;
         Ok(Self { index, header_file, spool_cache, archive_cache })
+    }
+
+    /// Takes away what another staging replaces; its caches may be continued.
+    fn into_caches(
+        self,
+        workshop: &Workshop,
+    ) -> Result<(Option<StagedCacheFile>, Option<StagedCacheFile>), Error> {
+        for superseded in [Some(self.index), self.header_file].into_iter().flatten() {
+            workshop.ops().remove(&superseded)?;
+        }
+        Ok((self.spool_cache, self.archive_cache))
+    }
+
+    /// Takes all of it away: the mailbox turned out to need nothing.
+    pub(super) fn discard(self, workshop: &Workshop) -> Result<(), Error> {
+        let (spool_cache, archive_cache) = self.into_caches(workshop)?;
+        for cache in [spool_cache, archive_cache].into_iter().flatten() {
+            workshop.ops().remove(&cache.path)?;
+        }
+        Ok(())
     }
 
     /// Reads the staged files back as the server would.
@@ -127,22 +149,26 @@ impl StagedCacheFile {
     ) -> Result<Self, Error> {
         let items: Vec<_> = in_place(rewrite, place).map(|planned| planned.cache).collect();
         let generation = rewrite.header.generation_no;
-        let continued = before
-            .filter(|before| before.generation == generation && items.starts_with(&before.items));
+        let fits =
+            |before: &Self| before.generation == generation && items.starts_with(&before.items);
+        let continued = match before {
+            Some(before) if !fits(&before) => {
+                workshop.ops().remove(&before.path)?;
+                None
+            }
+            before => before,
+        };
         let original = cache_path(target, place);
         let done = continued.as_ref().map_or(0, |before| before.items.len());
-        let (path, mut writer) = match continued {
-            Some(before) => {
-                let file = workshop.ops().append(&before.path)?;
-                (before.path, Chunked::new(file))
-            }
-            None => {
-                let folder = target.folder(workshop, original);
-                let path = workshop.new_path(&folder, "cyrus.cache")?;
-                let mut writer = Chunked::new(workshop.ops().create(&path)?);
-                writer.write(&cache::encode_generation(generation))?;
-                (path, writer)
-            }
+        let (path, mut writer) = if let Some(before) = continued {
+            let file = workshop.ops().append(&before.path)?;
+            (before.path, Chunked::new(file))
+        } else {
+            let folder = target.folder(workshop, original);
+            let path = workshop.new_path(&folder, "cyrus.cache")?;
+            let mut writer = Chunked::new(workshop.ops().create(&path)?);
+            writer.write(&cache::encode_generation(generation))?;
+            (path, writer)
         };
         let old = open_cache(original);
         let mut item = Vec::new();
