@@ -147,7 +147,9 @@ mod tests {
 
     fn status_of(reports: &[MailboxReport]) -> u8 {
         let mut summary = Summary::default();
-        reports.iter().for_each(|report| summary.add(report));
+        for report in reports {
+            summary.add(report);
+        }
         summary.exit_status()
     }
 
