@@ -58,6 +58,7 @@ pub(crate) fn repair(
     for attempt in 1..=ATTEMPTS {
         let plan = plan(&evidence, policy);
         let Some(rewrite) = &plan.rewrite else {
+            earlier.map_or(Ok(()), |staged: Staged| staged.discard(workshop))?;
             return Ok(Applied { evidence, plan, wrote: false, locked: Duration::ZERO });
         };
         staging.finish()?;
@@ -107,13 +108,14 @@ fn take_over(
     let TakeOver { evidence: before, mut staging, staged, locks } = found;
     let evidence = gather(context, target, locks.as_ref(), Some(before), &mut staging)?;
     let plan = plan(&evidence, policy);
-    let mut wrote = false;
     if let Some(rewrite) = &plan.rewrite {
         staging.finish()?;
         let staged = Staged::write(target, workshop, rewrite, &staging, Some(staged))?;
         commit::commit(target, workshop, rewrite, &staged)?;
-        wrote = true;
+    } else {
+        staged.discard(workshop)?;
     }
+    let wrote = plan.rewrite.is_some();
     let locked = held_for(locks.as_ref());
     Ok(Applied { evidence, plan, wrote, locked })
 }

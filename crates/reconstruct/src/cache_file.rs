@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use mailstore_format::cache::{self, RecordLength};
-use mailstore_format::index::IndexRecord;
+use mailstore_format::index::layout::RecordField;
+use mailstore_format::index::{IndexRecord, Layout};
 
 use crate::evidence::{CacheFileEvidence, CacheItem, FileIdentity};
 
@@ -34,8 +35,14 @@ impl CacheFile {
         self.evidence
     }
 
-    /// Reads the item of `record` into `item` and checks it against the record's CRC.
-    pub(crate) fn check(&self, record: &IndexRecord, item: &mut Vec<u8>) -> CacheItem {
+    /// Reads the item of `record` into `item` and checks it against the record's CRC. The versions
+    /// before 12 keep none: there an item counts that ends within the file.
+    pub(crate) fn check(
+        &self,
+        layout: Option<&Layout>,
+        record: &IndexRecord,
+        item: &mut Vec<u8>,
+    ) -> CacheItem {
         item.clear();
         if record.cache_offset == 0 {
             return CacheItem::None;
@@ -44,7 +51,7 @@ impl CacheFile {
             return CacheItem::Damaged;
         };
         item.truncate(len);
-        if crc32fast::hash(item) == record.cache_crc {
+        if !stores_cache_crc(layout) || crc32fast::hash(item) == record.cache_crc {
             CacheItem::Sound(len)
         } else {
             CacheItem::Damaged
@@ -74,6 +81,11 @@ impl CacheFile {
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
+}
+
+/// Whether records of this version hold the CRC of their cache item.
+pub(crate) fn stores_cache_crc(layout: Option<&Layout>) -> bool {
+    layout.is_none_or(|layout| layout.record_has(RecordField::CacheCrc))
 }
 
 /// Reads up to `wanted` bytes at `offset`; an error reads as the end of the file.

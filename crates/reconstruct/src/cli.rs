@@ -29,11 +29,12 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     };
     let options = args.options();
     let run = Run::new(&options, &work.site, &output);
-    let summary = if args.dry_run || (args.path.is_some() && !args.offline) {
+    let mut summary = if args.dry_run || (args.path.is_some() && !args.offline) {
         run.survey(&work.targets)
     } else {
         repair(args, &run, &work)?
     };
+    summary.list_damage = work.list_damage;
     output.summary(&summary);
     Ok(summary.exit_status())
 }
@@ -43,6 +44,8 @@ struct Work {
     site: Site,
     targets: Vec<Target>,
     umask: u32,
+    /// Faults in mailboxes.db.
+    list_damage: u64,
     /// The partition at whose root the run keeps its list of finished mailboxes.
     root: PathBuf,
 }
@@ -67,7 +70,13 @@ impl Work {
             .with_context(|| format!("cannot use {}", directory.display()))?;
         let target = Target::in_directory(&directory);
         let root = target.recovery.data.clone();
-        Ok(Self { site: Site::none(), targets: vec![target], umask: DEFAULT_UMASK, root })
+        Ok(Self {
+            site: Site::none(),
+            targets: vec![target],
+            umask: DEFAULT_UMASK,
+            list_damage: 0,
+            root,
+        })
     }
 
     fn on_store(args: &Args, output: &Output) -> Result<Self> {
@@ -100,7 +109,8 @@ impl Work {
             })
             .collect::<Result<Vec<_>>>()?;
         let root = targets.first().map(|target| target.recovery.data.clone()).unwrap_or_default();
-        Ok(Self { site: Site::of(&store), targets, umask, root })
+        let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
+        Ok(Self { site: Site::of(&store), targets, umask, list_damage, root })
     }
 }
 
@@ -120,4 +130,17 @@ fn repair(args: &Args, run: &Run<'_>, work: &Work) -> Result<Summary> {
 fn new_run_name() -> String {
     let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
     format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+}
+
+/// An error with its causes in one line; a cause that its error already tells is not repeated.
+pub(crate) fn described(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.contains(&cause) {
+            told
+        } else if told.is_empty() {
+            cause
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
 }

@@ -99,7 +99,7 @@ pub enum HeaderFileEvidence {
     /// It decodes; the CRC is of the whole file.
     Sound {
         /// Its content.
-        value: HeaderFile,
+        value: Box<HeaderFile>,
         /// CRC-32 of its bytes.
         crc: u32,
     },

@@ -7,7 +7,7 @@ use std::io;
 use mailstore::spool::SpoolScan;
 use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
-use mailstore_format::index::IndexRecord;
+use mailstore_format::index::{IndexRecord, Layout};
 use mailstore_format::message::{CACHE_VERSION, MessageReader};
 use rayon::prelude::*;
 
@@ -38,6 +38,8 @@ pub(crate) struct Examiner<'a> {
     pub(crate) spool: &'a ScannedPlace,
     pub(crate) archive: Option<&'a ScannedPlace>,
     pub(crate) check: Check,
+    /// The version of the mailbox's records, where there are any.
+    pub(crate) layout: Option<&'static Layout>,
     pub(crate) pool: &'a rayon::ThreadPool,
     pub(crate) observer: &'a dyn Observer,
     /// What was found earlier in the same mailbox; it counts where file and record are the same.
@@ -110,7 +112,7 @@ impl Examiner<'_> {
             return known;
         }
         let cache = record.map_or(CacheItem::None, |record| {
-            self.place_of_record(record).cache.check(record, &mut scratch.old_item)
+            self.place_of_record(record).cache.check(self.layout, record, &mut scratch.old_item)
         });
         let mut evidence = MessageEvidence { uid, slot, file, reading: None, cache };
         let FileEvidence::Regular { place, identity, .. } = file else {

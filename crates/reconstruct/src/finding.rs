@@ -148,7 +148,7 @@ pub struct Finding {
     pub detail: String,
 }
 
-#[expect(clippy::ref_option, reason = "serde hands the field by reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde's signature")]
 fn uid_number<S: serde::Serializer>(uid: &Option<Uid>, serializer: S) -> Result<S::Ok, S::Error> {
     match uid {
         Some(Uid(number)) => serializer.serialize_u32(*number),

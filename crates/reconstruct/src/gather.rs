@@ -21,6 +21,7 @@ use crate::evidence::{
 };
 use crate::examine::{Candidate, Examiner, ScannedPlace, identity_of};
 use crate::index_reader::{looks_newer, read_index};
+use crate::pruned;
 use crate::run::Context;
 use crate::staging::CacheSink;
 use crate::target::Target;
@@ -63,11 +64,12 @@ pub(crate) fn gather(
             "{directory} is empty, but the index lists messages there"
         )));
     }
-    let pruned = context.pruned_records(target);
+    let pruned = pruned::of_earlier_runs(&target.recovery.data, &target.key);
     let examiner = Examiner {
         spool: &spool,
         archive: archive.as_ref(),
         check: context.options.check,
+        layout: index.layout,
         pool: context.pool,
         observer: context.observer,
         previous,
@@ -236,7 +238,9 @@ pub(crate) fn read_header_file(location: &MailboxLocation) -> HeaderFileEvidence
     let mut bytes = Vec::new();
     match read_file(&location.header, LARGEST_HEADER_FILE, &mut bytes) {
         Ok(_) => match HeaderFile::decode(&bytes) {
-            Ok(value) => HeaderFileEvidence::Sound { value, crc: crc32fast::hash(&bytes) },
+            Ok(value) => {
+                HeaderFileEvidence::Sound { value: Box::new(value), crc: crc32fast::hash(&bytes) }
+            }
             Err(error) => HeaderFileEvidence::Damaged(error.to_string()),
         },
         Err(ReadError::NotFound) => HeaderFileEvidence::Missing,

@@ -1,4 +1,5 @@
 //! The `reconstruct` command: reads the command line, calls the library, prints what it says.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod cli;
 
@@ -11,7 +12,7 @@ fn main() -> ExitCode {
     match cli::run(&args) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("reconstruct: {error:#}");
+            eprintln!("reconstruct: {}", cli::described(&error));
             ExitCode::from(2)
         }
     }

@@ -89,6 +89,8 @@ pub struct Summary {
     pub failed: u64,
     /// In how many some damage is left.
     pub damage_left: u64,
+    /// Faults found in mailboxes.db: mailboxes may be missing from the list.
+    pub list_damage: u64,
     /// Messages with a record or a file.
     pub messages: u64,
     /// Messages that were read.
@@ -123,7 +125,7 @@ impl Summary {
     pub const fn exit_status(&self) -> u8 {
         if self.failed > 0 {
             2
-        } else if self.damage_left > 0 {
+        } else if self.damage_left > 0 || self.list_damage > 0 {
             1
         } else {
             0
@@ -145,7 +147,9 @@ mod tests {
 
     fn status_of(reports: &[MailboxReport]) -> u8 {
         let mut summary = Summary::default();
-        reports.iter().for_each(|report| summary.add(report));
+        for report in reports {
+            summary.add(report);
+        }
         summary.exit_status()
     }
 

@@ -17,7 +17,6 @@ use crate::gather::gather;
 use crate::observer::Observer;
 use crate::options::{Options, PrunePolicy};
 use crate::plan::{Plan, Policy, plan};
-use crate::pruned::{self, PrunedRecord};
 use crate::report::{MailboxReport, State, Summary};
 use crate::resume::Progress;
 use crate::site::Site;
@@ -183,10 +182,5 @@ impl Context<'_> {
     /// The annotations of the mailbox itself; `None` where they cannot be read.
     pub(crate) fn mailbox_annotations(&self, target: &Target) -> Option<Vec<StoredAnnotation>> {
         self.site.mailbox_annotations(target)
-    }
-
-    /// What earlier runs pruned from the mailbox, oldest first.
-    pub(crate) fn pruned_records(&self, target: &Target) -> Vec<PrunedRecord> {
-        pruned::of_earlier_runs(&target.recovery.data, &target.key)
     }
 }

@@ -113,6 +113,15 @@ impl IndexRecord {
         misfit.map(|placed| placed.field)
     }
 
+    /// The record as it reads after it was written in `layout`: fields that the version lacks are
+    /// gone, numbers too large for theirs are the largest it can hold.
+    #[must_use]
+    pub fn as_stored(&self, layout: &Layout) -> Self {
+        let mut bytes = Vec::with_capacity(layout.record_size);
+        self.encode_into(layout, &mut bytes);
+        Self::decode(layout, &bytes).unwrap_or(*self)
+    }
+
     /// Whether the message is a tombstone.
     #[must_use]
     pub const fn is_expunged(&self) -> bool {

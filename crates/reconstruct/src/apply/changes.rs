@@ -7,7 +7,9 @@ use mailstore::volume::{GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
 
 use crate::error::Error;
-use crate::evidence::{Evidence, FileEvidence, FileIdentity, HeaderFileEvidence, Place};
+use crate::evidence::{
+    Evidence, FileEvidence, FileIdentity, HeaderFileEvidence, MessageEvidence, Place,
+};
 use crate::examine::identity_of;
 use crate::gather::{read_file, read_header_file};
 use crate::index_reader::read_index;
@@ -75,11 +77,17 @@ fn same_files(target: &Target, evidence: &Evidence) -> bool {
         FileEvidence::Regular { place, identity, .. } if message.slot.is_none() => {
             stat(place, message.uid) == Some(identity)
         }
-        FileEvidence::Absent if message.slot.is_some() => {
+        FileEvidence::Absent if is_missed(evidence, message) => {
             stat(Place::Spool, message.uid).is_none() && stat(Place::Archive, message.uid).is_none()
         }
         _ => true,
     })
+}
+
+/// Whether the message should be there: nobody asks for the file of an expunged one.
+fn is_missed(evidence: &Evidence, message: &MessageEvidence) -> bool {
+    let record = message.slot.and_then(|slot| evidence.index.record(slot));
+    record.is_some_and(|record| !record.is_expunged() && !record.is_unlinked())
 }
 
 /// How many records of the index as it is now were not looked at with the same cache item.

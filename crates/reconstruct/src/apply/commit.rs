@@ -13,12 +13,12 @@ use crate::plan::{Rename, Rewrite};
 use crate::target::Target;
 use crate::workshop::Workshop;
 
-/// A line of the manifest: a file, where it is kept, and why.
+/// A line of the manifest: a file, where it (or its second name) is now, and why.
 #[derive(Debug, Serialize)]
 struct Kept<'a> {
     mailbox: &'a str,
-    origin: PathBuf,
-    kept: PathBuf,
+    origin: &'a Path,
+    moved_to: &'a Path,
     reason: &'static str,
 }
 
@@ -105,12 +105,7 @@ impl Commit<'_> {
         let folder = self.target.folder(self.workshop, origin);
         let name = origin.file_name().unwrap_or_default().to_string_lossy();
         let kept = self.workshop.keep_path(&folder, part, &name)?;
-        let line = Kept {
-            mailbox: &self.target.name,
-            origin: origin.to_owned(),
-            kept: kept.clone(),
-            reason,
-        };
+        let line = Kept { mailbox: &self.target.name, origin, moved_to: &kept, reason };
         let line = serde_json::to_string(&line).map_err(|error| undescribed(origin, &error))?;
         self.workshop.append_line(&folder, "manifest.jsonl", &line)?;
         Ok(kept)

@@ -7,6 +7,7 @@ use mailstore::replace::{FreeSpace, NewFile, Ownership, WriteError};
 use mailstore::volume::GuardedDir;
 use mailstore_format::cache;
 
+use crate::cache_file::stores_cache_crc;
 use crate::error::Error;
 use crate::evidence::{CacheItem, Place};
 use crate::examine::identity_of;
@@ -45,8 +46,10 @@ impl Staged {
         earlier: Option<Self>,
     ) -> Result<Self, Error> {
         require_space(target, rewrite)?;
-        let (spool_before, archive_before) =
-            earlier.map_or((None, None), |earlier| (earlier.spool_cache, earlier.archive_cache));
+        let (spool_before, archive_before) = match earlier {
+            Some(earlier) => earlier.into_caches(workshop)?,
+            None => (None, None),
+        };
         let cache = |place, replace: bool, before| {
             replace
                 .then(|| StagedCacheFile::write(target, workshop, rewrite, staging, place, before))
@@ -64,6 +67,26 @@ impl Staged {
         Ok(Self { index, header_file, spool_cache, archive_cache })
     }
 
+    /// Takes away what another staging replaces; its caches may be continued.
+    fn into_caches(
+        self,
+        workshop: &Workshop,
+    ) -> Result<(Option<StagedCacheFile>, Option<StagedCacheFile>), Error> {
+        for superseded in [Some(self.index), self.header_file].into_iter().flatten() {
+            workshop.ops().remove(&superseded)?;
+        }
+        Ok((self.spool_cache, self.archive_cache))
+    }
+
+    /// Takes all of it away: the mailbox turned out to need nothing.
+    pub(super) fn discard(self, workshop: &Workshop) -> Result<(), Error> {
+        let (spool_cache, archive_cache) = self.into_caches(workshop)?;
+        for cache in [spool_cache, archive_cache].into_iter().flatten() {
+            workshop.ops().remove(&cache.path)?;
+        }
+        Ok(())
+    }
+
     /// Reads the staged files back as the server would.
     pub(super) fn verify(&self, rewrite: &Rewrite) -> Result<(), Error> {
         self.verify_index(rewrite)?;
@@ -74,7 +97,10 @@ impl Staged {
             let cache = open_cache(&staged.path);
             let mut item = Vec::new();
             for planned in in_place(rewrite, place) {
-                let sound = matches!(cache.check(&planned.record, &mut item), CacheItem::Sound(_));
+                let sound = matches!(
+                    cache.check(Some(rewrite.layout), &planned.record, &mut item),
+                    CacheItem::Sound(_)
+                );
                 if planned.cache != CacheSource::None && !sound {
                     let what = "a cache record fails its CRC";
                     return Err(Error::NotAsWritten { path: staged.path.clone(), what });
@@ -123,22 +149,26 @@ impl StagedCacheFile {
     ) -> Result<Self, Error> {
         let items: Vec<_> = in_place(rewrite, place).map(|planned| planned.cache).collect();
         let generation = rewrite.header.generation_no;
-        let continued = before
-            .filter(|before| before.generation == generation && items.starts_with(&before.items));
+        let fits =
+            |before: &Self| before.generation == generation && items.starts_with(&before.items);
+        let continued = match before {
+            Some(before) if !fits(&before) => {
+                workshop.ops().remove(&before.path)?;
+                None
+            }
+            before => before,
+        };
         let original = cache_path(target, place);
         let done = continued.as_ref().map_or(0, |before| before.items.len());
-        let (path, mut writer) = match continued {
-            Some(before) => {
-                let file = workshop.ops().append(&before.path)?;
-                (before.path, Chunked::new(file))
-            }
-            None => {
-                let folder = target.folder(workshop, original);
-                let path = workshop.new_path(&folder, "cyrus.cache")?;
-                let mut writer = Chunked::new(workshop.ops().create(&path)?);
-                writer.write(&cache::encode_generation(generation))?;
-                (path, writer)
-            }
+        let (path, mut writer) = if let Some(before) = continued {
+            let file = workshop.ops().append(&before.path)?;
+            (before.path, Chunked::new(file))
+        } else {
+            let folder = target.folder(workshop, original);
+            let path = workshop.new_path(&folder, "cyrus.cache")?;
+            let mut writer = Chunked::new(workshop.ops().create(&path)?);
+            writer.write(&cache::encode_generation(generation))?;
+            (path, writer)
         };
         let old = open_cache(original);
         let mut item = Vec::new();
@@ -149,7 +179,9 @@ impl StagedCacheFile {
                 CacheSource::None => continue,
             }
             .map_err(|source| Error::io("read cache records from", original, source))?;
-            if crc32fast::hash(&item) != planned.record.cache_crc {
+            if stores_cache_crc(Some(rewrite.layout))
+                && crc32fast::hash(&item) != planned.record.cache_crc
+            {
                 // The server exchanged the file since it was looked at.
                 return Err(Error::KeepsChanging);
             }

@@ -13,6 +13,7 @@ use reconstruct::{Check, Options, PrunePolicy};
 /// root of the same partition. Safe beside a running server; safe to interrupt; a second run
 /// finishes what the first began.
 #[derive(Debug, Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "reconstruct", version, max_term_width = 100, after_help = AFTER_HELP)]
 #[command(group(ArgGroup::new("selection").required(true).args(["mailbox", "user", "all", "path"]).multiple(false)))]
 pub(crate) struct Args {

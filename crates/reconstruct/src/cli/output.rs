@@ -1,6 +1,7 @@
 //! What the command prints: results on stdout, everything else on stderr.
 
-use std::io::{IsTerminal, Write};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
 use std::sync::Mutex;
 
 use mailstore::lock::LockWait;
@@ -130,11 +131,11 @@ impl Output {
                 Remedy::Repair => '+',
                 Remedy::Left => '!',
             };
-            text.push_str(&format!("  {mark} {finding}\n"));
+            let _ = writeln!(text, "  {mark} {finding}");
         }
         if group.len() > shown {
             let rest = group.len() - shown;
-            text.push_str(&format!("    … {rest} more {} (-v lists them)\n", first.code));
+            let _ = writeln!(text, "    … {rest} more {} (-v lists them)", first.code);
         }
     }
 }
@@ -199,9 +200,10 @@ fn summary_text(summary: &Summary, dry_run: bool) -> String {
     let bytes = indicatif::HumanBytes(summary.bytes_read);
     let mut text = format!("{}; {messages} messages, {read} read ({bytes})\n", parts.join(", "));
     if let Some(run) = &summary.run {
-        text.push_str(&format!(
-            "run {run}: what was replaced is under .mailstore-recovery/{run}/ of each partition\n"
-        ));
+        let _ = writeln!(
+            text,
+            "run {run}: what was replaced is under .mailstore-recovery/{run}/ of each partition"
+        );
     }
     text
 }

@@ -26,12 +26,11 @@ impl Draughtsman<'_> {
         let records = || (0..index.slots.len()).filter_map(|slot| index.record(slot));
         let top_uid = records().map(|record| record.uid).max().unwrap_or_default();
         let top_modseq = records().map(|record| record.modseq).max().unwrap_or_default();
-        let witnesses = &self.evidence.witnesses;
-        let witnessed =
-            [witnesses.foldermodseq, witnesses.createdmodseq, witnesses.counters_highest]
-                .into_iter()
-                .flatten()
-                .fold(top_modseq, ModSeq::max);
+        let server = &self.evidence.witnesses;
+        let witnessed = [server.foldermodseq, server.createdmodseq, server.counters_highest]
+            .into_iter()
+            .flatten()
+            .fold(top_modseq, ModSeq::max);
         match &index.header {
             Some(header) if index.header_proven => {
                 let (last_uid, highest) = (header.last_uid, header.highestmodseq);
@@ -58,7 +57,7 @@ impl Draughtsman<'_> {
                     self.last_uid = Uid(u32::try_from(uid).unwrap_or(top_uid.0));
                     self.highestmodseq = ModSeq(believe(witnessed.0, header.highestmodseq.0));
                 }
-                if witnesses.counters_highest.is_none() {
+                if server.counters_highest.is_none() {
                     self.jump_modseq();
                 }
             }
@@ -101,7 +100,7 @@ impl Draughtsman<'_> {
     fn current_header_file(&self) -> Option<HeaderFile> {
         match (&self.header_file, &self.evidence.header_file) {
             (Some(file), _) => Some(file.clone()),
-            (None, HeaderFileEvidence::Sound { value, .. }) => Some(value.clone()),
+            (None, HeaderFileEvidence::Sound { value, .. }) => Some((**value).clone()),
             (None, _) => None,
         }
     }
@@ -266,13 +265,14 @@ impl Draughtsman<'_> {
             .filter(|uidvalidity| uidvalidity.0 != 0)
             .unwrap_or_else(|| self.new_uidvalidity());
         let newest = records.iter().map(|planned| planned.record.internaldate).max();
-        let mut header = IndexHeader::default();
-        header.uidvalidity = uidvalidity;
-        header.options = options::POP3_NEW_UIDL;
-        header.last_appenddate = newest.unwrap_or_default();
-        header.createdmodseq = witnesses.createdmodseq.unwrap_or(self.highestmodseq);
-        header.deletedmodseq = self.highestmodseq;
-        header
+        IndexHeader {
+            uidvalidity,
+            options: options::POP3_NEW_UIDL,
+            last_appenddate: newest.unwrap_or_default(),
+            createdmodseq: witnesses.createdmodseq.unwrap_or(self.highestmodseq),
+            deletedmodseq: self.highestmodseq,
+            ..IndexHeader::default()
+        }
     }
 
     fn new_uidvalidity(&mut self) -> UidValidity {

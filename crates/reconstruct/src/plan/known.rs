@@ -200,7 +200,7 @@ impl Draughtsman<'_> {
             self.take_staged_cache(draft, message, reading);
             return;
         }
-        let derived = with_derived_fields(draft.record, fields);
+        let derived = self.as_stored(with_derived_fields(draft.record, fields), &draft.record);
         if derived != draft.record {
             let detail = derived_difference(&draft.record, &derived);
             self.find_about(uid, Code::DerivedFields, Remedy::Repair, detail);
@@ -208,6 +208,19 @@ impl Draughtsman<'_> {
             draft.changed = true;
         }
         self.take_staged_cache(draft, message, reading);
+    }
+
+    /// `derived` as the mailbox's version can hold it. Where the version leaves the GUID to an option
+    /// of the server, none is no damage.
+    fn as_stored(&self, derived: IndexRecord, before: &IndexRecord) -> IndexRecord {
+        let Some(layout) = self.evidence.index.layout.filter(|_| derived != *before) else {
+            return derived;
+        };
+        let mut derived = derived.as_stored(layout);
+        if !layout.has_crc() && before.guid.is_null() {
+            derived.guid = before.guid;
+        }
+        derived
     }
 
     /// Uses the newly rendered cache item where the old one cannot serve.

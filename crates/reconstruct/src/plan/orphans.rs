@@ -61,7 +61,6 @@ impl<'a> Draughtsman<'a> {
         let mut readable = Vec::new();
         for message in evidence.messages.iter().filter(|message| message.slot.is_none()) {
             let (code, detail) = match (message.file, &message.reading) {
-                (FileEvidence::Absent, _) => continue,
                 (FileEvidence::Odd, _) => (
                     Code::NotARegularFile,
                     "the name of a message, but no regular file; left in place".to_owned(),
@@ -73,7 +72,7 @@ impl<'a> Draughtsman<'a> {
                 (FileEvidence::Regular { identity, .. }, _) if identity.size == 0 => {
                     (Code::MessageEmpty, "an empty file without a record; left".to_owned())
                 }
-                (FileEvidence::Regular { .. }, None) => continue,
+                (FileEvidence::Absent, _) | (FileEvidence::Regular { .. }, None) => continue,
                 (FileEvidence::Regular { .. }, Some(_)) => {
                     readable.push(message);
                     continue;
