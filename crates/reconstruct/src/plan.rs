@@ -6,6 +6,9 @@ mod known;
 mod orphans;
 mod totals;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use mailstore::spool::OddKind;
