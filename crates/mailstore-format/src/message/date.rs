@@ -277,7 +277,10 @@ mod tests {
         let sent = decode_date(b"Thu, 1 Jan 1970");
         assert_eq!(sent, SentDate { day: Some(0), moment: None });
         assert_eq!(decode_date(b"yesterday"), SentDate::default());
-        assert_eq!(decode_date(b"1 Jan 1950 10:00"), SentDate { day: Some(-7305), moment: None }.before_1970());
+        assert_eq!(
+            decode_date(b"1 Jan 1950 10:00"),
+            SentDate { day: Some(-7305), moment: None }.before_1970()
+        );
         assert_eq!(decode_date(b""), SentDate::default());
     }
 
@@ -296,7 +299,9 @@ mod tests {
     fn zones_by_name_letter_or_number_are_known() {
         let utc = moment("1 Jan 2020 12:00:00 +0000");
         let hours = |zone: &str| {
-            moment(&format!("1 Jan 2020 12:00:00 {zone}")).zip(utc).map(|(at, utc)| (at - utc) / 3600)
+            moment(&format!("1 Jan 2020 12:00:00 {zone}"))
+                .zip(utc)
+                .map(|(at, utc)| (at - utc) / 3600)
         };
         assert_eq!(hours("EST"), Some(5));
         assert_eq!(hours("edt"), Some(4));

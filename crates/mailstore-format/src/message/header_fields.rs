@@ -158,7 +158,8 @@ impl<'a> HeaderFields<'a> {
 /// its last `;` (`message_parse_received_date`, which takes the first such field or none).
 pub(super) fn newest_received(header: &[u8], scratch: &mut Vec<u8>) -> Option<i64> {
     const NAME: &[u8] = b"received:";
-    let line_starts = std::iter::once(0).chain(memchr_iter(b'\n', header).map(|end| end.saturating_add(1)));
+    let line_starts =
+        std::iter::once(0).chain(memchr_iter(b'\n', header).map(|end| end.saturating_add(1)));
     for line_start in line_starts.take(MAX_HEADER_LINES) {
         let line = header.get(line_start..).unwrap_or_default();
         if !line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)) {

@@ -72,7 +72,9 @@ pub(super) struct Envelope {
 impl Envelope {
     fn decode(fields: &HeaderFields<'_>, arena: &mut Arena) -> Self {
         let mut addresses = |field| {
-            fields.raw_value(field).map_or_else(Run::default, |value| decode_addresses(value, arena))
+            fields
+                .raw_value(field)
+                .map_or_else(Run::default, |value| decode_addresses(value, arena))
         };
         Self {
             from: addresses(Field::From),

@@ -49,7 +49,10 @@ struct Content {
 
 /// What the parser is to do next.
 enum Step {
-    Read { default: DefaultType, is_message: bool },
+    Read {
+        default: DefaultType,
+        is_message: bool,
+    },
     /// Read another child of the innermost open part, or close it.
     GoOn,
     /// The part is read; hand it to the one it is in.
@@ -104,7 +107,10 @@ impl<'a> Parser<'a> {
     }
 
     fn part(&mut self, index: usize) -> &mut Part {
-        self.structure.parts.get_mut(index).expect("parts are only ever added while a message is read")
+        self.structure
+            .parts
+            .get_mut(index)
+            .expect("parts are only ever added while a message is read")
     }
 
     fn slice(&self, start: usize, end: usize) -> &'a [u8] {

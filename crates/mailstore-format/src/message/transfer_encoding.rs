@@ -18,7 +18,10 @@ const fn base64_values() -> [u8; 256] {
     let mut values = [PASSED_OVER; 256];
     let mut value = 0_u8;
     while value < 64 {
-        #[allow(clippy::indexing_slicing, reason = "constant evaluation: a bad index cannot compile")]
+        #[allow(
+            clippy::indexing_slicing,
+            reason = "constant evaluation: a bad index cannot compile"
+        )]
         {
             values[alphabet[value as usize] as usize] = value;
         }
@@ -85,8 +88,7 @@ fn decode_whole_groups<'a>(encoded: &'a [u8], decoded: &mut Vec<u8>) -> &'a [u8]
         if (a | b | c | d) & (PASSED_OVER | PADDING) != 0 {
             break;
         }
-        let bits =
-            u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+        let bits = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
         let [_, first, second, third] = bits.to_be_bytes();
         decoded.extend_from_slice(&[first, second, third]);
         rest = after;
