@@ -15,7 +15,7 @@
 //! let message = b"From: a@example.org\r\nDate: Thu, 2 Nov 2006 10:01:00 +1100\r\n\r\nHello\r\n";
 //! let mut cache = Vec::new();
 //! let fields = MessageReader::default().read(message, &mut cache);
-//! assert_eq!(fields.header_size, 66);
+//! assert_eq!(fields.header_size, 61);
 //! assert_eq!(fields.gmtime.map(|time| time.seconds()), Some(1_162_422_060));
 //! assert_eq!(fields.cache_len, cache.len());
 //! ```
