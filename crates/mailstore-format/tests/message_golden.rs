@@ -10,12 +10,13 @@ use mailstore_format::message::{MessageFields, MessageReader};
 fn messages() -> Vec<(String, Vec<u8>, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/messages");
     let mut messages = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("the folder of messages can be listed") {
+        let path = entry.expect("the folder of messages can be listed").path();
         if path.extension().is_some_and(|extension| extension == "eml") {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let expected = fs::read(path.with_extension("expected")).unwrap();
-            messages.push((name, fs::read(&path).unwrap(), expected));
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let expected =
+                fs::read(path.with_extension("expected")).expect("each message has its record");
+            messages.push((name, fs::read(&path).expect("messages can be read"), expected));
         }
     }
     messages.sort();

@@ -1,5 +1,7 @@
 //! Any bytes are a message, and on simple ones another parser agrees.
 
+use std::fmt::Write;
+
 use mailstore_format::message::MessageReader;
 use proptest::prelude::*;
 
@@ -8,9 +10,10 @@ fn items(record: &[u8]) -> Vec<Vec<u8>> {
     let mut items = Vec::new();
     let mut rest = record;
     while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap();
+        let length = usize::try_from(u32::from_be_bytes(*length)).expect("it fits");
         let (item, _) = after.split_at_checked(length).expect("an item lies in its record");
-        let (padded, after) = after.split_at_checked(length.next_multiple_of(4)).unwrap();
+        let (padded, after) =
+            after.split_at_checked(length.next_multiple_of(4)).expect("an item is padded");
         assert!(padded[length..].iter().all(|&byte| byte == 0), "padding is NULs");
         items.push(item.to_vec());
         rest = after;
@@ -122,9 +125,8 @@ proptest! {
 fn very_deep_nesting_is_read() {
     let mut message = String::new();
     for depth in 0..20_000 {
-        message.push_str(&format!(
-            "Content-Type: multipart/mixed; boundary=B{depth}\r\n\r\n--B{depth}\r\n"
-        ));
+        write!(message, "Content-Type: multipart/mixed; boundary=B{depth}\r\n\r\n--B{depth}\r\n")
+            .expect("a String takes all");
     }
     check_any(message.as_bytes());
     check_any("Content-Type: message/rfc822\r\n\r\n".repeat(20_000).as_bytes());
