@@ -12,7 +12,7 @@ use mailstore::config::ImapdConf;
 use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
 use mailstore::replace::FileOps;
 use mailstore::store::{Selection, Store};
-use reconstruct::{Progress, Run, Site, Summary, Target, Workshop};
+use reconstruct::{MailboxReport, Observer, Progress, Run, Site, Summary, Target, Workshop};
 
 pub(crate) use args::Args;
 use output::Output;
@@ -34,6 +34,10 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     } else {
         repair(args, &run, &work)?
     };
+    for report in &work.misplaced {
+        output.finished(report);
+        summary.add(report);
+    }
     summary.list_damage = work.list_damage;
     output.summary(&summary);
     Ok(summary.exit_status())
@@ -43,6 +47,8 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 struct Work {
     site: Site,
     targets: Vec<Target>,
+    /// Mailboxes of which nothing tells where they lie.
+    misplaced: Vec<MailboxReport>,
     umask: u32,
     /// Faults in mailboxes.db.
     list_damage: u64,
@@ -73,6 +79,7 @@ impl Work {
         Ok(Self {
             site: Site::none(),
             targets: vec![target],
+            misplaced: Vec::new(),
             umask: DEFAULT_UMASK,
             list_damage: 0,
             root,
@@ -98,22 +105,23 @@ impl Work {
             all: args.all,
             recursive: args.recursive,
         };
-        let entries = store.select(&selection)?;
-        let targets = entries
-            .into_iter()
-            .map(|entry| {
-                Target::listed(&store, entry).with_context(|| {
+        let (mut targets, mut misplaced) = (Vec::new(), Vec::new());
+        for entry in store.select(&selection)? {
+            match Target::listed(&store, entry) {
+                Ok(target) => targets.push(target),
+                Err(error) => {
                     let name = store.namespace().display(&entry.name);
-                    format!("cannot tell where {name} lies")
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
+                    let error = format!("{error}; correct that, or name another with -C");
+                    misplaced.push(MailboxReport::failed(&name, error));
+                }
+            }
+        }
         let root = store.conf().default_partition();
         let root = root.and_then(|name| store.conf().partition(&name)).map(|found| found.data);
         let first = || targets.first().map(|target| target.recovery.data.clone());
         let root = root.or_else(first).unwrap_or_default();
         let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
-        Ok(Self { site: Site::of(&store), targets, umask, list_damage, root })
+        Ok(Self { site: Site::of(&store), targets, misplaced, umask, list_damage, root })
     }
 }
 

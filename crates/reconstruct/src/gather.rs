@@ -47,7 +47,7 @@ pub(crate) fn gather(
     let location = &target.location;
     let spool = match open_spool(location) {
         Ok(spool) => spool,
-        Err(why) => return Ok(unavailable(why)),
+        Err(closed) => return closed.into_evidence(),
     };
     let archive = open_archive(location);
     // The directories were listed before the index is read: a message that arrives in between has
@@ -55,8 +55,15 @@ pub(crate) fn gather(
     let index = read_index_file(context, target, held)?;
     let archive = match archive {
         Ok(archive) => archive,
-        Err(_) if !has_records_in(&index, Place::Archive) => None,
-        Err(why) => return Ok(unavailable(why)),
+        // Nothing is missed where every record says so, or where there is a partition without a
+        // directory of this mailbox.
+        Err(Closed::Mailbox(_)) if !has_records_in(&index, Place::Archive) => None,
+        Err(Closed::Partition(_))
+            if is_whole(&index) && !has_records_in(&index, Place::Archive) =>
+        {
+            None
+        }
+        Err(closed) => return closed.into_evidence(),
     };
     if spool.scan.is_empty() && has_records_in(&index, Place::Spool) {
         let directory = location.spool.display();
@@ -115,7 +122,24 @@ fn unavailable(why: String) -> Evidence {
     }
 }
 
-fn open_spool(location: &MailboxLocation) -> Result<ScannedPlace, String> {
+/// Why a mailbox's messages cannot be looked at.
+enum Closed {
+    /// The partition as a whole, or the system refuses: nothing can be said of the mailbox.
+    Partition(String),
+    /// The mailbox's own directory is not where it should be.
+    Mailbox(String),
+}
+
+impl Closed {
+    fn into_evidence(self) -> Result<Evidence, Error> {
+        match self {
+            Self::Partition(why) => Err(Error::Unavailable(why)),
+            Self::Mailbox(why) => Ok(unavailable(why)),
+        }
+    }
+}
+
+fn open_spool(location: &MailboxLocation) -> Result<ScannedPlace, Closed> {
     let root = &location.partition_roots.data;
     check_root(root)?;
     let place = scan(root, &location.spool, &location.cache)?;
@@ -125,23 +149,27 @@ fn open_spool(location: &MailboxLocation) -> Result<ScannedPlace, String> {
 }
 
 /// The archive's directory; `None` where the mailbox has none yet.
-fn open_archive(location: &MailboxLocation) -> Result<Option<ScannedPlace>, String> {
+fn open_archive(location: &MailboxLocation) -> Result<Option<ScannedPlace>, Closed> {
     let parts = (&location.archive, &location.archive_cache, &location.partition_roots.archive);
     let (Some(directory), Some(cache), Some(root)) = parts else { return Ok(None) };
     check_root(root)?;
     if matches!(DirectoryFacts::of(directory), DirectoryFacts::Missing) {
-        return Err(format!("{} does not exist", directory.display()));
+        return Err(Closed::Mailbox(format!("{} does not exist", directory.display())));
     }
     scan(root, directory, cache).map(Some)
 }
 
 /// Fails where a partition's root looks as it does when its disk is not mounted.
-fn check_root(root: &Path) -> Result<(), String> {
-    let root_is =
-        |what: &str| Err(format!("the partition {} {what}; is it mounted?", root.display()));
+fn check_root(root: &Path) -> Result<(), Closed> {
+    let root_is = |what: &str| {
+        let why = format!("the partition {} {what}; is it mounted?", root.display());
+        Err(Closed::Partition(why))
+    };
     match DirectoryFacts::of(root) {
         DirectoryFacts::Present { empty: false, .. } => Ok(()),
-        DirectoryFacts::Present { .. } => root_is("is empty"),
+        DirectoryFacts::Present { .. } => {
+            root_is("is empty (if nothing belongs there yet, put any file into it)")
+        }
         DirectoryFacts::Missing => root_is("does not exist"),
         DirectoryFacts::NotADirectory(kind) => root_is(&format!("is {kind}")),
         DirectoryFacts::Unreadable(errno) => {
@@ -151,20 +179,25 @@ fn check_root(root: &Path) -> Result<(), String> {
     }
 }
 
-fn scan(root: &Path, directory: &Path, cache: &Path) -> Result<ScannedPlace, String> {
+fn scan(root: &Path, directory: &Path, cache: &Path) -> Result<ScannedPlace, Closed> {
     let shown = directory.display();
+    let refused = |what: &str, error: &ReadError| {
+        Closed::Partition(format!(
+            "{shown} cannot be {what}: {error}; check its owner, its mode and its disk"
+        ))
+    };
     let opened = GuardedDir::open_under(root, directory).map_err(|error| match error {
-        ReadError::NotFound => {
-            format!("{shown} does not exist; is its partition mounted, was it moved away?")
-        }
-        error => format!("{shown} cannot be opened: {error}"),
+        ReadError::NotFound => Closed::Mailbox(format!(
+            "{shown} does not exist; is its partition mounted, was it moved away?"
+        )),
+        error => refused("opened", &error),
     })?;
-    let root = GuardedDir::open_trusted(root).map_err(|error| format!("{shown}: {error}"))?;
+    let root = GuardedDir::open_trusted(root).map_err(|error| refused("opened", &error))?;
     if root.meta().dev != opened.meta().dev {
-        return Err(format!("{shown} lies on another device than its partition's root"));
+        let why = format!("{shown} lies on another device than its partition's root");
+        return Err(Closed::Mailbox(why));
     }
-    let scan =
-        SpoolScan::of(&opened).map_err(|error| format!("{shown} cannot be listed: {error}"))?;
+    let scan = SpoolScan::of(&opened).map_err(|error| refused("listed", &error))?;
     Ok(ScannedPlace { directory: opened, scan, cache: open_cache(cache) })
 }
 
@@ -177,6 +210,11 @@ pub(crate) fn open_cache(path: &Path) -> CacheFile {
         Ok((file, meta)) => CacheFile::new(file, identity_of(&meta)),
         Err(_) => CacheFile::default(),
     }
+}
+
+/// Whether no record of the index was lost.
+fn is_whole(index: &IndexEvidence) -> bool {
+    index.header_proven && index.truncated_slots == 0 && !index.slots.contains(&Slot::Destroyed)
 }
 
 fn has_records_in(index: &IndexEvidence, place: Place) -> bool {

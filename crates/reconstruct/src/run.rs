@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::evidence::{Evidence, StoredAnnotation, Witnesses};
 use crate::gather::gather;
 use crate::observer::Observer;
-use crate::options::{Options, PrunePolicy};
+use crate::options::Options;
 use crate::plan::{Plan, Policy, Rewrite, plan};
 use crate::report::{FollowUp, MailboxReport, State, Summary};
 use crate::resume::Progress;
@@ -99,7 +99,8 @@ impl<'a> Run<'a> {
             site: self.site,
         };
         let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
-        let prune_budget = Mutex::new(PrunePolicy::run_limit(messages));
+        let prune_budget = self.options.prune.map_or(0, |prune| prune.run_limit(messages));
+        let prune_budget = Mutex::new(prune_budget);
         let worker = || {
             while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let report = one(&context, target, work, &prune_budget);
@@ -140,8 +141,8 @@ fn one(
             report
         }
         Err(error) => MailboxReport {
-            error: Some(error.to_string()),
-            ..MailboxReport::new(&target.name, State::Failed)
+            findings: error.finding().into_iter().collect(),
+            ..MailboxReport::failed(&target.name, error.to_string())
         },
     }
 }
