@@ -7,7 +7,7 @@ mod progress;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use mailstore::config::ImapdConf;
 use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
 use mailstore::replace::FileOps;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let mut summary = if args.dry_run || (args.path.is_some() && !args.offline) {
         run.survey(&work.targets)
     } else {
-        repair(args, &run, &work)?
+        repair(args, &run, &work, &output)?
     };
     for report in &work.misplaced {
         output.finished(report);
@@ -87,7 +87,8 @@ impl Work {
     }
 
     fn on_store(args: &Args, output: &Output) -> Result<Self> {
-        let conf = ImapdConf::load(&args.config)?;
+        let conf = ImapdConf::load(&args.config)
+            .map_err(|error| anyhow!("{error}; correct it, or name the server's with -C"))?;
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let hints = AccountHints {
             environment_user: variable("CYRUS_USER"),
@@ -106,7 +107,10 @@ impl Work {
             recursive: args.recursive,
         };
         let (mut targets, mut misplaced) = (Vec::new(), Vec::new());
-        for entry in store.select(&selection)? {
+        let selected = store
+            .select(&selection)
+            .map_err(|error| anyhow!("{error}; -n -vv --all lists what there is"))?;
+        for entry in selected {
             match Target::listed(&store, entry) {
                 Ok(target) => targets.push(target),
                 Err(error) => {
@@ -125,16 +129,29 @@ impl Work {
     }
 }
 
-fn repair(args: &Args, run: &Run<'_>, work: &Work) -> Result<Summary> {
+fn repair(args: &Args, run: &Run<'_>, work: &Work, output: &Output) -> Result<Summary> {
     let name = args.resume.clone().unwrap_or_else(new_run_name);
     let progress = match &args.resume {
         None => Progress::new(&work.root),
-        Some(name) => Progress::resume(&work.root, name).with_context(|| {
-            format!("there is no run '{name}' to resume under {}", work.root.display())
-        })?,
+        Some(name) => {
+            Progress::resume(&work.root, name).map_err(|_| no_such_run(name, &work.root))?
+        }
     };
+    if work.targets.len() > 1 {
+        output.run_begins(&name);
+    }
     let workshop = Workshop::new(FileOps::new(), name, work.umask);
     Ok(run.repair(&work.targets, &workshop, &progress))
+}
+
+fn no_such_run(name: &str, root: &Path) -> anyhow::Error {
+    let root_shown = root.display();
+    match Progress::resumable(root).as_slice() {
+        [] => anyhow!("no run under {root_shown} can be resumed: begin anew, without --resume"),
+        [.., last] => anyhow!(
+            "there is no run '{name}' to resume under {root_shown}; the last one there is {last}"
+        ),
+    }
 }
 
 /// A name that sorts by time and that no other run on this machine has.

@@ -75,14 +75,19 @@ impl<'a> Run<'a> {
                 return Ok(MailboxReport::new(&target.name, State::Resumed));
             }
             let applied = apply::repair(context, target, workshop, policy)?;
-            progress.done(workshop, &target.key, applied.wrote);
             let Applied { evidence, plan, wrote, locked } = applied;
             let state = if wrote { State::Repaired } else { State::Sound };
             let mut report = report(context, target, state, &evidence, plan);
             report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
+            // What has damage left is looked at again, so that the status of the run that resumes
+            // this one tells of it.
+            if !report.damage_left() {
+                progress.done(workshop, &target.key, wrote);
+            }
             Ok(report)
         });
-        summary.run = progress.was_kept().then(|| workshop.run().to_owned());
+        summary.run =
+            (summary.repaired > 0 || progress.was_kept()).then(|| workshop.run().to_owned());
         summary
     }
 
