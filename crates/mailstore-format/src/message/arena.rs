@@ -31,6 +31,11 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// The places of its items among all of their kind.
+    pub(super) fn indices(self) -> std::ops::Range<usize> {
+        self.start..self.end
+    }
+
     pub(super) fn is_empty(self) -> bool {
         self.end <= self.start
     }
@@ -64,7 +69,7 @@ impl Arena {
         Span { start: mark, end: self.text.len() }
     }
 
-    /// The text pushed since `mark`, to look at or shorten while it is being built.
+    /// The text pushed since `mark`, to look at while it is being built.
     pub(super) fn tail(&self, mark: usize) -> &[u8] {
         self.text.get(mark..).unwrap_or_default()
     }
