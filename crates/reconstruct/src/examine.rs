@@ -28,7 +28,8 @@ const BUFFER_KEPT: usize = 8 << 20;
 
 /// One of the mailbox's two places, scanned.
 pub(crate) struct ScannedPlace {
-    pub(crate) directory: GuardedDir,
+    /// `None` where the server had nothing to put into it yet.
+    pub(crate) directory: Option<GuardedDir>,
     pub(crate) scan: SpoolScan,
     pub(crate) cache: CacheFile,
 }
@@ -148,9 +149,12 @@ impl Examiner<'_> {
         scratch: &mut Scratch,
     ) -> Looked {
         let Scratch { reader, message, old_item } = scratch;
-        let directory = &self.at(place).directory;
+        let directory = self.at(place).directory.as_ref();
         let mut new_item = None;
-        match directory.read_message(evidence.uid, LARGEST_MESSAGE, message) {
+        let read = directory.map_or(Err(ReadError::NotFound), |directory| {
+            directory.read_message(evidence.uid, LARGEST_MESSAGE, message)
+        });
+        match read {
             Ok(meta) => {
                 let mut item = Vec::new();
                 let fields = reader.read(message, &mut item);
@@ -231,7 +235,7 @@ impl Examiner<'_> {
         if place == Place::Archive && self.archive.is_none() {
             return FileEvidence::Absent;
         }
-        let directory = &self.at(place).directory;
+        let Some(directory) = &self.at(place).directory else { return FileEvidence::Absent };
         match directory.stat(OsStr::new(&message_file_name(uid))) {
             Ok(meta) if meta.kind == Kind::Regular => {
                 FileEvidence::Regular { place, identity: identity_of(&meta), in_both }

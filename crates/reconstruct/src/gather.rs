@@ -12,6 +12,7 @@ use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
 use mailstore_format::db;
 use mailstore_format::header_file::HeaderFile;
+use mailstore_format::index::IndexRecord;
 
 use crate::cache_file::CacheFile;
 use crate::error::Error;
@@ -45,14 +46,23 @@ pub(crate) fn gather(
     sink: &mut dyn CacheSink,
 ) -> Result<Evidence, Error> {
     let location = &target.location;
-    let spool = match open_spool(location) {
-        Ok(spool) => spool,
-        Err(closed) => return closed.into_evidence(),
-    };
+    let spool = open_spool(location);
+    if let Err(closed @ Closed::Partition(_)) = spool {
+        return closed.into_evidence();
+    }
     let archive = open_archive(location);
     // The directories were listed before the index is read: a message that arrives in between has
     // a record without a listed file, which is then asked for by name, not a file without record.
     let index = read_index_file(context, target, held)?;
+    let spool = match spool {
+        Ok(spool) => spool,
+        // With the metadata elsewhere, the first message makes the directory.
+        Err(_) if is_whole(&index) && !knows_of_files(location, &index, Place::Spool) => {
+            let cache = open_cache(&location.cache);
+            ScannedPlace { directory: None, scan: SpoolScan::default(), cache }
+        }
+        Err(closed) => return closed.into_evidence(),
+    };
     let archive = match archive {
         Ok(archive) => archive,
         // Nothing is missed where every record says so, or where there is a partition without a
@@ -65,11 +75,17 @@ pub(crate) fn gather(
         }
         Err(closed) => return closed.into_evidence(),
     };
-    if spool.scan.is_empty() && has_records_in(&index, Place::Spool) {
-        let directory = location.spool.display();
-        return Ok(unavailable(format!(
-            "{directory} is empty, but the index lists messages there"
-        )));
+    let places = [
+        (Place::Spool, &location.spool, Some(&spool)),
+        (Place::Archive, location.archive.as_ref().unwrap_or(&location.spool), archive.as_ref()),
+    ];
+    for (place, directory, found) in places {
+        let emptied = found.is_some_and(|found| found.directory.is_some() && found.scan.is_empty());
+        if emptied && knows_of_files(location, &index, place) {
+            let why =
+                format!("{} is empty, but the index knows of files there", directory.display());
+            return Ok(unavailable(why));
+        }
     }
     let header_file = read_header_file(location);
     let nothing_left = spool.scan.is_empty()
@@ -142,10 +158,8 @@ impl Closed {
 fn open_spool(location: &MailboxLocation) -> Result<ScannedPlace, Closed> {
     let root = &location.partition_roots.data;
     check_root(root)?;
-    let place = scan(root, &location.spool, &location.cache)?;
-    let roots: Vec<_> = location.partition_roots.meta.iter().collect();
-    roots.into_iter().try_for_each(|root| check_root(root))?;
-    Ok(place)
+    location.partition_roots.meta.iter().try_for_each(|root| check_root(root))?;
+    scan(root, &location.spool, &location.cache)
 }
 
 /// The archive's directory; `None` where the mailbox has none yet.
@@ -198,7 +212,7 @@ fn scan(root: &Path, directory: &Path, cache: &Path) -> Result<ScannedPlace, Clo
         return Err(Closed::Mailbox(why));
     }
     let scan = SpoolScan::of(&opened).map_err(|error| refused("listed", &error))?;
-    Ok(ScannedPlace { directory: opened, scan, cache: open_cache(cache) })
+    Ok(ScannedPlace { directory: Some(opened), scan, cache: open_cache(cache) })
 }
 
 pub(crate) fn open_cache(path: &Path) -> CacheFile {
@@ -210,6 +224,18 @@ pub(crate) fn open_cache(path: &Path) -> CacheFile {
         Ok((file, meta)) => CacheFile::new(file, identity_of(&meta)),
         Err(_) => CacheFile::default(),
     }
+}
+
+/// Whether the index knows of anything in the directory of `place`: files of messages or tombstones,
+/// or annotations of messages wherever those lie.
+fn knows_of_files(location: &MailboxLocation, index: &IndexEvidence, place: Place) -> bool {
+    let records = || (0..index.slots.len()).filter_map(|slot| index.record(slot));
+    let filed = |record: &IndexRecord| !record.is_unlinked() && Place::of(record) == place;
+    let annotated = index.header.as_ref().is_some_and(|header| header.quota_annot_used > 0);
+    let annotations_here =
+        place == Place::Spool && location.annotations.starts_with(&location.spool);
+    let live = |record: &IndexRecord| !record.is_expunged();
+    records().any(filed) || annotations_here && annotated && records().any(live)
 }
 
 /// Whether no record of the index was lost.
