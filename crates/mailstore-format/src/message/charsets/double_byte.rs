@@ -120,6 +120,11 @@ impl DoubleByte {
         unit_at(self.singles, usize::from(byte)).unwrap_or(NOT_ASSIGNED)
     }
 
+    /// The character that one byte is, if it leads no pair.
+    pub(super) fn single_character(&self, byte: u8) -> Option<char> {
+        char::from_u32(u32::from(self.single(byte))).filter(|_| self.single(byte) != LEAD)
+    }
+
     /// Whether `byte` belongs to a pair even where the pair means nothing.
     fn is_trail(&self, byte: u8) -> bool {
         self.trails.get(usize::from(byte >> 3)).is_some_and(|bits| bits >> (byte & 7) & 1 == 1)
@@ -246,6 +251,9 @@ fn decode_four<'a>(
     }
 }
 
+/// The number of the sequence 0x90308130, where the characters beyond U+FFFF begin.
+const SUPPLEMENTARY: u32 = 189_000;
+
 fn four_byte_character([first, second, third, fourth]: [u8; 4]) -> Option<char> {
     let digit = |byte: u8, zero: u8| u32::from(byte).checked_sub(u32::from(zero));
     let place = digit(first, 0x81)?
@@ -255,8 +263,6 @@ fn four_byte_character([first, second, third, fourth]: [u8; 4]) -> Option<char> 
         .checked_add(digit(third, 0x81)?)?
         .checked_mul(10)?
         .checked_add(digit(fourth, 0x30)?)?;
-    /// Where the sequences for characters beyond U+FFFF begin: 0x90308130.
-    const SUPPLEMENTARY: u32 = 189_000;
     if let Some(beyond) = place.checked_sub(SUPPLEMENTARY) {
         return char::from_u32(beyond.checked_add(0x1_0000)?);
     }
@@ -286,7 +292,7 @@ mod tests {
     #[test]
     fn all_tables_are_read() {
         let names: Vec<_> = TABLES.iter().map(|table| table.name).collect();
-        assert_eq!(names.len(), 13, "{names:?}");
+        assert_eq!(names.len(), 14, "{names:?}");
     }
 
     #[test]
