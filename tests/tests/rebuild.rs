@@ -111,7 +111,15 @@ fn damage_and_rebuild(base: &KnownStore, round: usize, seed: u64, seen: &[u32]) 
     }
     let damages = damages_of_round(&known, round, seed, &mut random);
     for (mailbox, damage) in &damages {
-        damage.inflict(&known.files(mailbox)?, &mut random)?;
+        let files = known.files(mailbox)?;
+        damage.inflict(&files, &mut random)?;
+        if damage.loses_index() && !files.data.exists() {
+            // On a store with a metadata partition the first message makes this directory. Where
+            // the index is gone too, nothing tells such a mailbox from one whose mail is gone, so
+            // our tool would leave it alone; this is what it tells the operator to do.
+            fs::create_dir_all(&files.data)?;
+            known.cyrus().account().own(&files.data)?;
+        }
     }
     let lost = damages.iter().filter(|(_, damage)| damage.loses_index());
     let lost: BTreeSet<String> = lost.map(|(mailbox, _)| mailbox.clone()).collect();
