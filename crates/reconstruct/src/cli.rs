@@ -46,7 +46,7 @@ struct Work {
     umask: u32,
     /// Faults in mailboxes.db.
     list_damage: u64,
-    /// The partition at whose root the run keeps its list of finished mailboxes.
+    /// The partition, the default one where there is one, at whose root the run keeps its list of finished mailboxes.
     root: PathBuf,
 }
 
@@ -108,7 +108,10 @@ impl Work {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        let root = targets.first().map(|target| target.recovery.data.clone()).unwrap_or_default();
+        let root = store.conf().default_partition();
+        let root = root.and_then(|name| store.conf().partition(&name)).map(|found| found.data);
+        let first = || targets.first().map(|target| target.recovery.data.clone());
+        let root = root.or_else(first).unwrap_or_default();
         let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
         Ok(Self { site: Site::of(&store), targets, umask, list_damage, root })
     }

@@ -64,6 +64,14 @@ pub(crate) fn gather(
             "{directory} is empty, but the index lists messages there"
         )));
     }
+    let header_file = read_header_file(location);
+    let nothing_left = spool.scan.is_empty()
+        && index.identity.is_none()
+        && matches!(header_file, HeaderFileEvidence::Missing);
+    if nothing_left {
+        let directory = location.spool.display();
+        return Ok(unavailable(format!("{directory} is empty: nothing of the mailbox is left")));
+    }
     let pruned = pruned::of_earlier_runs(&target.recovery.data, &target.key);
     let examiner = Examiner {
         spool: &spool,
@@ -81,7 +89,7 @@ pub(crate) fn gather(
         .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
     Ok(Evidence {
         directory: directory_evidence(&messages, &spool, archive.as_ref()),
-        header_file: read_header_file(location),
+        header_file,
         spool_cache: spool.cache.evidence(),
         archive_cache: archive.as_ref().map(|archive| archive.cache.evidence()),
         witnesses: context.witnesses(target),

@@ -46,7 +46,7 @@ pub use observer::{Observer, Silent};
 pub use options::{Check, Options, PrunePolicy};
 pub use plan::plan;
 pub use pruned::PrunedRecord;
-pub use report::{MailboxReport, State, Summary};
+pub use report::{FollowUp, MailboxReport, State, Summary};
 pub use resume::Progress;
 pub use run::Run;
 pub use site::Site;

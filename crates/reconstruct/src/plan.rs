@@ -48,6 +48,10 @@ pub struct Rewrite {
     pub pruned: Vec<PrunedRecord>,
     /// Files of the server to move to the quarantine.
     pub set_aside: Vec<String>,
+    /// Whether the mailbox will use another amount of its owner's quota.
+    pub changes_quota: bool,
+    /// Whether records are added or changed of which the server's conversations know nothing.
+    pub changes_conversations: bool,
 }
 
 /// A record and where its cache item comes from.

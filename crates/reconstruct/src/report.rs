@@ -20,6 +20,16 @@ pub enum State {
     Failed,
 }
 
+/// What Cyrus keeps outside of the mailbox and this tool does not change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowUp {
+    /// The usage of the quota root: `quota -f`.
+    Quota,
+    /// The thread ids of this user's messages: `ctl_conversationsdb -b USER`.
+    Conversations(String),
+}
+
 /// The outcome of one mailbox.
 #[derive(Debug, Clone, Serialize)]
 pub struct MailboxReport {
@@ -37,6 +47,9 @@ pub struct MailboxReport {
     pub locked_ms: u64,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// What the server keeps elsewhere and has to be brought in step.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub follow_up: Vec<FollowUp>,
     /// What went wrong, where something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -54,6 +67,7 @@ impl MailboxReport {
             bytes_read: 0,
             locked_ms: 0,
             findings: Vec::new(),
+            follow_up: Vec::new(),
             error: None,
         }
     }

@@ -16,8 +16,8 @@ use crate::evidence::{Evidence, StoredAnnotation, Witnesses};
 use crate::gather::gather;
 use crate::observer::Observer;
 use crate::options::{Options, PrunePolicy};
-use crate::plan::{Plan, Policy, plan};
-use crate::report::{MailboxReport, State, Summary};
+use crate::plan::{Plan, Policy, Rewrite, plan};
+use crate::report::{FollowUp, MailboxReport, State, Summary};
 use crate::resume::Progress;
 use crate::site::Site;
 use crate::staging::Discard;
@@ -64,7 +64,7 @@ impl<'a> Run<'a> {
             let evidence = gather(context, target, None, None, &mut Discard::default())?;
             let plan = plan(&evidence, policy);
             let state = if plan.rewrite.is_some() { State::Planned } else { State::Sound };
-            Ok(report(target, state, &evidence, plan))
+            Ok(report(context, target, state, &evidence, plan))
         })
     }
 
@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
             progress.done(workshop, &target.key, applied.wrote);
             let Applied { evidence, plan, wrote, locked } = applied;
             let state = if wrote { State::Repaired } else { State::Sound };
-            let mut report = report(target, state, &evidence, plan);
+            let mut report = report(context, target, state, &evidence, plan);
             report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
             Ok(report)
         });
@@ -146,14 +146,32 @@ fn one(
     }
 }
 
-fn report(target: &Target, state: State, evidence: &Evidence, plan: Plan) -> MailboxReport {
+/// What the operator has to bring in step with the rewritten mailbox.
+fn follow_up(context: &Context<'_>, target: &Target, rewrite: &Rewrite) -> Vec<FollowUp> {
+    let user = String::from_utf8_lossy(&target.owner).into_owned();
+    let conversations =
+        rewrite.changes_conversations && context.site.has_conversations() && !user.is_empty();
+    let quota = rewrite.changes_quota && target.listed.listed;
+    let quota = quota.then_some(FollowUp::Quota);
+    quota.into_iter().chain(conversations.then_some(FollowUp::Conversations(user))).collect()
+}
+
+fn report(
+    context: &Context<'_>,
+    target: &Target,
+    state: State,
+    evidence: &Evidence,
+    plan: Plan,
+) -> MailboxReport {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let follow_up = plan.rewrite.as_ref().map(|rewrite| follow_up(context, target, rewrite));
     let read = evidence.messages.iter().filter_map(|message| message.reading.as_ref());
     MailboxReport {
         messages: count(evidence.messages.len()),
         messages_read: count(read.clone().count()),
         bytes_read: read.map(|reading| reading.fields.size).sum(),
         findings: plan.findings,
+        follow_up: follow_up.unwrap_or_default(),
         ..MailboxReport::new(&target.name, state)
     }
 }

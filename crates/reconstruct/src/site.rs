@@ -23,6 +23,7 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Site {
     lock_space: Option<LockSpace>,
     replicated: bool,
+    conversations: bool,
     index_version: Option<u32>,
     annotations: ServerAnnotations,
 }
@@ -51,6 +52,7 @@ impl Site {
         Self {
             lock_space: Some(store.lock_space().clone()),
             replicated: store.conf().replication_configured(),
+            conversations: store.conf().conversations(),
             index_version: common_version(store),
             annotations: ServerAnnotations::read(store),
         }
@@ -62,6 +64,10 @@ impl Site {
 
     pub(crate) fn is_replicated(&self) -> bool {
         self.replicated
+    }
+
+    pub(crate) fn has_conversations(&self) -> bool {
+        self.conversations
     }
 
     /// The index version of the store's mailboxes.

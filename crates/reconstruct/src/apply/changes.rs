@@ -36,7 +36,7 @@ impl Since {
             }
         };
         let same_index = same_file(now, evidence.index.identity)
-            && bytes.starts_with(&evidence.index.header_bytes);
+            && now.is_none_or(|now| same_content(&bytes, now, evidence));
         if same_index && same_header_file(target, evidence) && same_files(target, evidence) {
             return Ok(Self::Unchanged);
         }
@@ -47,6 +47,13 @@ impl Since {
 /// The time stamp is left out: Cyrus maps the index, and the kernel stamps such writes late.
 fn same_file(now: Option<FileIdentity>, then: Option<FileIdentity>) -> bool {
     now.map(|file| (file.ino, file.size)) == then.map(|file| (file.ino, file.size))
+}
+
+/// Every record is compared: the server rewrites some without a trace in the header, as when it
+/// archives a message or gives it a thread.
+fn same_content(bytes: &[u8], identity: FileIdentity, evidence: &Evidence) -> bool {
+    let now = read_index(bytes, identity);
+    now.header_bytes == evidence.index.header_bytes && now.slots == evidence.index.slots
 }
 
 fn same_header_file(target: &Target, evidence: &Evidence) -> bool {

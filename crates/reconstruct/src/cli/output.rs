@@ -1,12 +1,13 @@
 //! What the command prints: results on stdout, everything else on stderr.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::sync::Mutex;
 
 use mailstore::lock::LockWait;
 use mailstore_format::db::DbDamage;
-use reconstruct::{Code, Finding, MailboxReport, Observer, Remedy, State, Summary};
+use reconstruct::{Code, Finding, FollowUp, MailboxReport, Observer, Remedy, State, Summary};
 use serde::Serialize;
 
 use super::args::Args;
@@ -23,6 +24,8 @@ pub(crate) struct Output {
     dry_run: bool,
     progress: Option<ProgressDisplay>,
     stdout: Mutex<std::io::Stdout>,
+    /// What the repaired mailboxes leave to do.
+    follow_up: Mutex<BTreeSet<FollowUp>>,
 }
 
 /// An object of the JSON output (docs/json.md).
@@ -43,6 +46,7 @@ impl Output {
             dry_run: args.dry_run,
             progress: (!args.quiet).then(|| ProgressDisplay::new(terminal)),
             stdout: Mutex::new(std::io::stdout()),
+            follow_up: Mutex::default(),
         }
     }
 
@@ -67,6 +71,9 @@ impl Output {
             self.print_json(&Line::Summary(summary));
         } else if !self.quiet {
             self.print(&summary_text(summary, self.dry_run));
+            if let Ok(follow_up) = self.follow_up.lock() {
+                self.print(&follow_up_text(&follow_up));
+            }
         }
     }
 
@@ -163,6 +170,11 @@ impl Observer for Output {
         if let Some(error) = &report.error {
             self.say(&format!("reconstruct: {}: {error}", report.mailbox));
         }
+        if report.state == State::Repaired
+            && let Ok(mut follow_up) = self.follow_up.lock()
+        {
+            follow_up.extend(report.follow_up.iter().cloned());
+        }
         if self.json {
             self.print_json(&Line::Mailbox(report));
         } else if !self.quiet {
@@ -204,6 +216,28 @@ fn summary_text(summary: &Summary, dry_run: bool) -> String {
             text,
             "run {run}: what was replaced is under .mailstore-recovery/{run}/ of each partition"
         );
+    }
+    text
+}
+
+/// The commands that bring in step what the server keeps elsewhere.
+fn follow_up_text(follow_up: &BTreeSet<FollowUp>) -> String {
+    if follow_up.is_empty() {
+        return String::new();
+    }
+    let mut text = "next, as the server's user:\n".to_owned();
+    let mut users = Vec::new();
+    for step in follow_up {
+        match step {
+            FollowUp::Quota => text.push_str("  quota -f\n"),
+            FollowUp::Conversations(user) => users.push(user),
+        }
+    }
+    for user in users.iter().take(LISTED) {
+        let _ = writeln!(text, "  ctl_conversationsdb -b {user}");
+    }
+    if let Some(more) = users.len().checked_sub(LISTED).filter(|&more| more > 0) {
+        let _ = writeln!(text, "  … and for {more} more users (--json names them)");
     }
     text
 }

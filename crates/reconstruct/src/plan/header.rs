@@ -118,7 +118,7 @@ impl Draughtsman<'_> {
     /// Puts the parts together, and decides whether there is anything to write at all.
     pub(super) fn finish(&mut self) -> Option<Rewrite> {
         let layout = self.layout();
-        self.stamp_changes();
+        let changes_conversations = self.stamp_changes();
         self.report_missing_caches();
         let records = self.place_in_caches();
         let header = self.header(layout, &records);
@@ -140,7 +140,11 @@ impl Draughtsman<'_> {
         if nothing_to_do {
             return None;
         }
+        let used_before =
+            self.evidence.index.header.as_ref().map(|header| header.quota_mailbox_used);
         Some(Rewrite {
+            changes_quota: used_before != Some(header.quota_mailbox_used),
+            changes_conversations,
             layout,
             header: IndexHeader {
                 generation_no: self.next_generation(),
@@ -167,10 +171,11 @@ impl Draughtsman<'_> {
             .expect("the default version has a layout")
     }
 
-    /// Every changed or added record gets one modseq above all earlier ones.
-    fn stamp_changes(&mut self) {
+    /// Gives every changed or added record one modseq above all earlier ones; tells whether there
+    /// is any.
+    fn stamp_changes(&mut self) -> bool {
         if !self.drafts.iter().any(|draft| draft.changed) {
-            return;
+            return false;
         }
         self.highestmodseq = ModSeq(self.highestmodseq.0.saturating_add(1));
         for draft in self.drafts.iter_mut().filter(|draft| draft.changed) {
@@ -179,6 +184,7 @@ impl Draughtsman<'_> {
                 draft.record.createdmodseq = self.highestmodseq;
             }
         }
+        true
     }
 
     fn report_missing_caches(&mut self) {
