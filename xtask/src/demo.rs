@@ -211,23 +211,23 @@ impl Outcome<'_> {
                 mailbox.messages.keys().filter(|uid| done.lost_records.contains(uid)).count()
             })
             .sum();
-        let mut text = format!(
+        let mut sentences = vec![format!(
             "All {back} messages came back under their UIDs and UIDVALIDITYs, {with_flags} of them \
-             with every flag and keyword.\n"
-        );
+             with every flag and keyword."
+        )];
         if records > 0 {
-            text.push_str(&format!(
+            sentences.push(format!(
                 "{records} had lost their index record, where flags are kept: where those were not \
-                 the default, they are gone.\n"
+                 the default, they are gone."
             ));
         }
         if returned > 0 {
-            text.push_str(&format!(
+            sentences.push(format!(
                 "{returned} that their owner had expunged are there again: their tombstones were \
-                 destroyed, and their files were still there.\n"
+                 destroyed, and their files were still there."
             ));
         }
-        text.push_str("Nothing else is missing, changed or new.");
-        text
+        sentences.push("Nothing else is missing, changed or new.".into());
+        sentences.join("\n")
     }
 }

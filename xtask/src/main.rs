@@ -31,7 +31,7 @@ enum Command {
     /// Run all tests of the workspace, those against a real Cyrus included
     ///
     /// On Debian the server's packages are fetched and unpacked under target/servers/; nothing is
-    /// installed. Elsewhere CYRUS_BIN may name the directory of an installed Cyrus 3.6; without one,
+    /// installed. Elsewhere `CYRUS_BIN` may name the directory of an installed Cyrus 3.6; without one,
     /// the tests that need it are skipped and counted.
     Test(test::Arguments),
     /// Measure a tool side by side with Cyrus's own
