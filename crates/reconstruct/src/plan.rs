@@ -6,6 +6,9 @@ mod known;
 mod orphans;
 mod totals;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use mailstore::spool::OddKind;
@@ -48,10 +51,17 @@ pub struct Rewrite {
     pub pruned: Vec<PrunedRecord>,
     /// Files of the server to move to the quarantine.
     pub set_aside: Vec<String>,
-    /// Whether the mailbox will use another amount of its owner's quota.
-    pub changes_quota: bool,
-    /// Whether records are added or changed of which the server's conversations know nothing.
-    pub changes_conversations: bool,
+    /// What the server keeps elsewhere that will no longer fit.
+    pub elsewhere: Elsewhere,
+}
+
+/// What the server keeps about a mailbox outside of it and a rewrite puts out of step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The mailbox will use another amount of its owner's quota.
+    pub quota: bool,
+    /// Records are added or changed of which the server's conversations know nothing.
+    pub conversations: bool,
 }
 
 /// A record and where its cache item comes from.

@@ -150,8 +150,8 @@ fn one(
 fn follow_up(context: &Context<'_>, target: &Target, rewrite: &Rewrite) -> Vec<FollowUp> {
     let user = String::from_utf8_lossy(&target.owner).into_owned();
     let conversations =
-        rewrite.changes_conversations && context.site.has_conversations() && !user.is_empty();
-    let quota = rewrite.changes_quota && target.listed.listed;
+        rewrite.elsewhere.conversations && context.site.has_conversations() && !user.is_empty();
+    let quota = rewrite.elsewhere.quota && target.listed.listed;
     let quota = quota.then_some(FollowUp::Quota);
     quota.into_iter().chain(conversations.then_some(FollowUp::Conversations(user))).collect()
 }

@@ -355,22 +355,19 @@ mod tests {
 
     #[test]
     fn names_come_from_the_phrase_or_from_the_comment() {
-        assert_eq!(read(" Ann Other <ann@x.org>, bob@y.org (Bob)"), [
-            "Ann Other|-|ann|x.org",
-            "Bob|-|bob|y.org"
-        ]);
+        assert_eq!(
+            read(" Ann Other <ann@x.org>, bob@y.org (Bob)"),
+            ["Ann Other|-|ann|x.org", "Bob|-|bob|y.org"]
+        );
         assert_eq!(read(r#""O, \"A\"" <a@x>"#), [r#"O, "A"|-|a|x"#]);
     }
 
     #[test]
     fn a_group_has_a_start_and_an_end() {
-        assert_eq!(read("friends: a@x, b@y;, c@z"), [
-            "-|-|friends|-",
-            "-|-|a|x",
-            "-|-|b|y",
-            "-|-|-|-",
-            "-|-|c|z"
-        ]);
+        assert_eq!(
+            read("friends: a@x, b@y;, c@z"),
+            ["-|-|friends|-", "-|-|a|x", "-|-|b|y", "-|-|-|-", "-|-|c|z"]
+        );
         assert_eq!(read("open: a@x"), ["-|-|open|-", "-|-|a|x", "-|-|-|-"]);
     }
 

@@ -108,11 +108,7 @@ impl<'a> Cursor<'a> {
         loop {
             match self.bump() {
                 0 => return false,
-                b'\n' => {
-                    if !is_blank(self.bump()) {
-                        return false;
-                    }
-                }
+                b'\n' if !is_blank(self.bump()) => return false,
                 b'\\' => self.advance(1),
                 b'(' => level = level.saturating_add(1),
                 b')' => {

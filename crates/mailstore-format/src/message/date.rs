@@ -6,6 +6,8 @@
 //! comments are not understood; an unknown zone is UTC; a number of four digits without sign counts
 //! as west of Greenwich. Dates before 1970 count as none.
 
+use super::transfer_encoding::hex_digit;
+
 /// What a Date field says: the calendar day it names, and the moment, where one can be read.
 ///
 /// A day without a readable time is common, so the two are apart.
@@ -19,6 +21,44 @@ pub(super) struct SentDate {
 
 /// Longest token that is looked at (`RFC5322_DATETIME_MAX`).
 const LONGEST_TOKEN: usize = 32;
+
+/// Classes of characters, as bits (`rfc5322_usascii_charset`).
+const LETTER: u8 = 1;
+const CAPITAL: u8 = 2;
+const SMALL: u8 = 4;
+const DIGIT: u8 = 8;
+
+/// Cyrus looks 8-bit bytes up in front of its table of classes. This is what happens to stand there,
+/// as a hexadecimal digit for each byte from 0x80, in Debian 12's build for amd64; another build may
+/// take such a byte for something else. It matters only to dates with 8-bit bytes in them.
+const BEFORE_THE_TABLE: &[u8; 128] = b"\
+    80c343f95547c45c3fe70e4e435fc008\
+    5fc0015fc0015fc0095fc0045fc0055a\
+    953cec510ef0da096505432540a55e05\
+    50025000fa741e0c9641000ffffee000";
+
+fn class_of(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => DIGIT,
+        b'A'..=b'Z' => LETTER | CAPITAL,
+        b'a'..=b'z' => LETTER | SMALL,
+        0x80.. => BEFORE_THE_TABLE
+            .get(usize::from(byte & 0x7f))
+            .and_then(|&digit| hex_digit(digit))
+            .unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn is(byte: u8, class: u8) -> bool {
+    class_of(byte) & class != 0
+}
+
+/// A byte as a signed character, in capitals.
+fn capital(byte: u8) -> i64 {
+    let character = i64::from(byte.cast_signed());
+    if is(byte, SMALL) { character.saturating_sub(32) } else { character }
+}
 
 const MONTHS: [&[u8; 3]; 12] = [
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
@@ -51,7 +91,7 @@ impl<'a> Reader<'a> {
         self.current()?;
         let start = self.at;
         while self.at.saturating_sub(start) < LONGEST_TOKEN
-            && self.current().is_some_and(|byte| byte.is_ascii_alphanumeric())
+            && self.current().is_some_and(|byte| is(byte, LETTER | DIGIT))
         {
             self.step();
         }
@@ -89,10 +129,11 @@ impl<'a> Reader<'a> {
 fn number(digits: &[u8]) -> Option<i32> {
     let mut number = 0_i32;
     for &digit in digits {
-        if !digit.is_ascii_digit() {
+        if !is(digit, DIGIT) {
             return None;
         }
-        number = number.wrapping_mul(10).wrapping_add(i32::from(digit.wrapping_sub(b'0')));
+        let value = i32::from(digit.cast_signed()).wrapping_sub(i32::from(b'0'));
+        number = number.wrapping_mul(10).wrapping_add(value);
     }
     (number != -9999).then_some(number)
 }
@@ -111,7 +152,7 @@ pub(super) fn decode_date(text: &[u8]) -> SentDate {
 
 fn decode_day(reader: &mut Reader<'_>) -> Option<i64> {
     reader.skip_space();
-    if reader.current()?.is_ascii_alphabetic() {
+    if is(reader.current()?, LETTER) {
         if reader.token()?.len() != 3 || reader.current() != Some(b',') {
             return None;
         }
@@ -126,7 +167,7 @@ fn decode_day(reader: &mut Reader<'_>) -> Option<i64> {
     let digits = reader.token()?;
     let year = number(digits)?;
     let year = match (digits.len(), year) {
-        (2, 0..70) => year.wrapping_add(2000),
+        (2, ..70) => year.wrapping_add(2000),
         (2, _) => year.wrapping_add(1900),
         (_, ..1900) => return None,
         _ => year,
@@ -155,15 +196,18 @@ fn decode_time(reader: &mut Reader<'_>) -> Option<(i64, i64)> {
 
 /// Minutes east of Greenwich.
 fn zone_minutes(zone: &[u8], sign: Option<u8>) -> i64 {
-    let distance = |from: u8, to: u8| i64::from(to).saturating_sub(i64::from(from));
     match *zone {
-        // Military zones; lower-case ones come out where their character code leads.
-        [letter] => match letter.to_ascii_uppercase() {
-            ..=b'I' => distance(b'A', letter).saturating_add(1).saturating_mul(60),
-            b'K'..=b'M' => distance(b'A', letter).saturating_mul(60),
-            b'N'..=b'Y' => distance(letter, b'M').saturating_mul(60),
-            _ => 0,
-        },
+        // Military zones; a lower-case letter comes out where its character code leads.
+        [letter] => {
+            let code = i64::from(letter.cast_signed());
+            let hours = match capital(letter) {
+                ..=0x49 => code.saturating_sub(0x40),
+                0x4b..=0x4d => code.saturating_sub(0x41),
+                0x4e..=0x59 => 0x4d_i64.saturating_sub(code),
+                _ => 0,
+            };
+            hours.saturating_mul(60)
+        }
         [first, second, third] if third.eq_ignore_ascii_case(&b'T') => {
             let standard = match first.to_ascii_uppercase() {
                 b'A' => -4,

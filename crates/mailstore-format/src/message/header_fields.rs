@@ -7,11 +7,12 @@
 //! bare line feed right after the colon takes in the next line; lines past the 1000th are counted
 //! but not looked at (`maxheaderlines`).
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::arena::{Arena, Span};
 use super::cached_headers::is_cached_header;
 use super::cursor::is_blank;
+use super::date::decode_date;
 
 /// Cyrus's default for `maxheaderlines`.
 const MAX_HEADER_LINES: usize = 1000;
@@ -151,6 +152,29 @@ impl<'a> HeaderFields<'a> {
         }
         Some(arena.since(mark))
     }
+}
+
+/// The moment, in seconds since 1970, that the topmost Received field with a date gives: what follows
+/// its last `;` (`message_parse_received_date`, which takes the first such field or none).
+pub(super) fn newest_received(header: &[u8], scratch: &mut Vec<u8>) -> Option<i64> {
+    const NAME: &[u8] = b"received:";
+    let line_starts =
+        std::iter::once(0).chain(memchr_iter(b'\n', header).map(|end| end.saturating_add(1)));
+    for line_start in line_starts.take(MAX_HEADER_LINES) {
+        let line = header.get(line_start..).unwrap_or_default();
+        if !line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)) {
+            continue;
+        }
+        let field = field_extent(line);
+        let Some(semicolon) = memrchr(b';', field) else { continue };
+        scratch.clear();
+        let date = field.get(semicolon.saturating_add(1)..).unwrap_or_default();
+        scratch.extend(date.iter().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+        if let Some(moment) = decode_date(scratch).moment {
+            return Some(moment);
+        }
+    }
+    None
 }
 
 /// The field name that begins a line, and where its value begins.

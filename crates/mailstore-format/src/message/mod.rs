@@ -15,7 +15,7 @@
 //! let message = b"From: a@example.org\r\nDate: Thu, 2 Nov 2006 10:01:00 +1100\r\n\r\nHello\r\n";
 //! let mut cache = Vec::new();
 //! let fields = MessageReader::default().read(message, &mut cache);
-//! assert_eq!(fields.header_size, 66);
+//! assert_eq!(fields.header_size, 61);
 //! assert_eq!(fields.gmtime.map(|time| time.seconds()), Some(1_162_422_060));
 //! assert_eq!(fields.cache_len, cache.len());
 //! ```
@@ -119,10 +119,19 @@ impl MessageReader {
             gmtime: gmtime.map(as_stored),
             cache_crc: crc32fast::hash(record),
             cache_len: record.len(),
-            received: None,
-            has_header: false,
+            received: self.structure.received.map(as_stored),
+            has_header: has_header(message),
         }
     }
+}
+
+/// Whether a message begins with a header field, or with a `From ` line and one.
+fn has_header(message: &[u8]) -> bool {
+    let mut lines = message.split(|&byte| byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let line = if first.starts_with(b"From ") { lines.next().unwrap_or_default() } else { first };
+    let name = line.iter().take_while(|byte| byte.is_ascii_graphic() && **byte != b':').count();
+    name > 0 && line.get(name) == Some(&b':')
 }
 
 /// A time as an index of version 19 or below stores it: its seconds in 32 unsigned bits, whatever is

@@ -19,7 +19,7 @@ pub(super) struct Parameter {
 
 /// A byte that cannot be part of a MIME token (RFC 2045, `tspecials`, controls and 8-bit).
 pub(super) fn is_token_breaker(byte: u8) -> bool {
-    byte < b' ' || byte >= 0x80 || b"()<>@,;:\\\"/[]?=".contains(&byte)
+    !(b' '..0x80).contains(&byte) || b"()<>@,;:\\\"/[]?=".contains(&byte)
 }
 
 /// What became of one attempt to read a parameter.

@@ -15,7 +15,7 @@ use memchr::{memchr, memchr_iter, memmem};
 use super::arena::Arena;
 use super::boundaries::{Boundaries, decode_boundary};
 use super::content_hash::DecodedContent;
-use super::header_fields::HeaderFields;
+use super::header_fields::{HeaderFields, newest_received};
 use super::part::{DefaultType, Extent, Kind, Part};
 
 /// Cyrus's default for `boundary_limit`.
@@ -67,6 +67,8 @@ pub(super) struct Structure {
     pub(super) arena: Arena,
     /// The fields of the outermost header that the cache keeps.
     pub(super) cached_headers: Vec<u8>,
+    /// The moment, in seconds since 1970, of the newest Received field that has one.
+    pub(super) received: Option<i64>,
     boundaries: Boundaries,
     open: Vec<Open>,
     scratch: Vec<u8>,
@@ -78,6 +80,7 @@ impl Structure {
         self.parts.clear();
         self.arena.clear();
         self.cached_headers.clear();
+        self.received = None;
         self.boundaries.clear();
         self.open.clear();
         Parser { message, offset: 0, nested_messages: 0, structure: self }.run();
@@ -197,6 +200,9 @@ impl<'a> Parser<'a> {
             let cached = outermost.then_some(&mut self.structure.cached_headers);
             HeaderFields::decode(text, cached)
         });
+        if outermost {
+            self.structure.received = newest_received(text, &mut self.structure.scratch);
+        }
         let part = Part {
             header_offset: wrap(start),
             header: Extent { size: size_of(text), lines: fields.lines },

@@ -6,8 +6,8 @@ use mailstore_format::{ModSeq, Uid, UidValidity, UserFlags};
 
 use super::totals::Totals;
 use super::{
-    CacheSource, DEFAULT_VERSION, Draft, Draughtsman, FRESH_GENERATION, MODSEQ_JUMP, PlannedRecord,
-    Rewrite,
+    CacheSource, DEFAULT_VERSION, Draft, Draughtsman, Elsewhere, FRESH_GENERATION, MODSEQ_JUMP,
+    PlannedRecord, Rewrite,
 };
 use crate::evidence::{HeaderFileEvidence, Place, Slot};
 use crate::finding::{Code, Remedy};
@@ -118,7 +118,7 @@ impl Draughtsman<'_> {
     /// Puts the parts together, and decides whether there is anything to write at all.
     pub(super) fn finish(&mut self) -> Option<Rewrite> {
         let layout = self.layout();
-        let changes_conversations = self.stamp_changes();
+        let conversations = self.stamp_changes();
         self.report_missing_caches();
         let records = self.place_in_caches();
         let header = self.header(layout, &records);
@@ -143,8 +143,10 @@ impl Draughtsman<'_> {
         let used_before =
             self.evidence.index.header.as_ref().map(|header| header.quota_mailbox_used);
         Some(Rewrite {
-            changes_quota: used_before != Some(header.quota_mailbox_used),
-            changes_conversations,
+            elsewhere: Elsewhere {
+                quota: used_before != Some(header.quota_mailbox_used),
+                conversations,
+            },
             layout,
             header: IndexHeader {
                 generation_no: self.next_generation(),

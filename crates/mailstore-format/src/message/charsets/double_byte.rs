@@ -76,9 +76,9 @@ fn take(data: &mut &'static [u8], length: usize) -> Option<&'static [u8]> {
 }
 
 fn take_number(data: &mut &'static [u8], length: usize) -> Option<usize> {
-    take(data, length)?.iter().try_fold(0_usize, |number, &byte| {
-        number.checked_mul(256)?.checked_add(usize::from(byte))
-    })
+    take(data, length)?
+        .iter()
+        .try_fold(0_usize, |number, &byte| number.checked_mul(256)?.checked_add(usize::from(byte)))
 }
 
 fn take_table(data: &mut &'static [u8]) -> Option<DoubleByte> {
@@ -120,6 +120,11 @@ impl DoubleByte {
         unit_at(self.singles, usize::from(byte)).unwrap_or(NOT_ASSIGNED)
     }
 
+    /// The character that one byte is, if it leads no pair.
+    pub(super) fn single_character(&self, byte: u8) -> Option<char> {
+        char::from_u32(u32::from(self.single(byte))).filter(|_| self.single(byte) != LEAD)
+    }
+
     /// Whether `byte` belongs to a pair even where the pair means nothing.
     fn is_trail(&self, byte: u8) -> bool {
         self.trails.get(usize::from(byte >> 3)).is_some_and(|bits| bits >> (byte & 7) & 1 == 1)
@@ -134,9 +139,10 @@ impl DoubleByte {
         }
         let shared = self.shares.and_then(|index| TABLES.get(index));
         let rows = &shared.unwrap_or(self).rows;
-        let unit = rows.get(usize::from(lead)).copied().flatten().and_then(|row| {
-            unit_at(row.characters, usize::from(trail.checked_sub(row.first)?))
-        });
+        let unit =
+            rows.get(usize::from(lead)).copied().flatten().and_then(|row| {
+                unit_at(row.characters, usize::from(trail.checked_sub(row.first)?))
+            });
         match unit {
             None | Some(NOT_ASSIGNED) => nothing,
             Some(ILL_FORMED) => Pair::IllFormed,
@@ -170,7 +176,9 @@ impl DoubleByte {
                 bytes = decode_four(lead, trail, after, rest, decoded);
                 continue;
             }
-            if lead == 0x8f && let Some(plane) = third_plane {
+            if lead == 0x8f
+                && let Some(plane) = third_plane
+            {
                 bytes = self.decode_three(plane, rest, decoded);
                 continue;
             }
@@ -243,6 +251,9 @@ fn decode_four<'a>(
     }
 }
 
+/// The number of the sequence 0x90308130, where the characters beyond U+FFFF begin.
+const SUPPLEMENTARY: u32 = 189_000;
+
 fn four_byte_character([first, second, third, fourth]: [u8; 4]) -> Option<char> {
     let digit = |byte: u8, zero: u8| u32::from(byte).checked_sub(u32::from(zero));
     let place = digit(first, 0x81)?
@@ -252,8 +263,6 @@ fn four_byte_character([first, second, third, fourth]: [u8; 4]) -> Option<char> 
         .checked_add(digit(third, 0x81)?)?
         .checked_mul(10)?
         .checked_add(digit(fourth, 0x30)?)?;
-    /// Where the sequences for characters beyond U+FFFF begin: 0x90308130.
-    const SUPPLEMENTARY: u32 = 189_000;
     if let Some(beyond) = place.checked_sub(SUPPLEMENTARY) {
         return char::from_u32(beyond.checked_add(0x1_0000)?);
     }
@@ -283,7 +292,7 @@ mod tests {
     #[test]
     fn all_tables_are_read() {
         let names: Vec<_> = TABLES.iter().map(|table| table.name).collect();
-        assert_eq!(names.len(), 13, "{names:?}");
+        assert_eq!(names.len(), 14, "{names:?}");
     }
 
     #[test]
@@ -293,7 +302,10 @@ mod tests {
         assert_eq!(decode("ibm-943_P15A-2003", b"\x93\xfa\x96\x7b\xb1"), "日本ｱ");
         assert_eq!(decode("euc-jp-2007", b"\xc6\xfc\x8e\xb1\x8f\xb0\xa1"), "日ｱ丂");
         assert_eq!(decode("ibm-970_P110_P110-2006_U2", b"\xc7\xd1\xb1\xdb"), "한글");
-        assert_eq!(decode("gb18030", b"\x81\x30\x81\x30\x94\x39\xda\x33\x81\x30\x86\x30"), "\u{80}💩¸");
+        assert_eq!(
+            decode("gb18030", b"\x81\x30\x81\x30\x94\x39\xda\x33\x81\x30\x86\x30"),
+            "\u{80}💩¸"
+        );
     }
 
     #[test]

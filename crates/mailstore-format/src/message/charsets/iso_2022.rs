@@ -1,4 +1,5 @@
-//! ISO-2022-JP, ISO-2022-KR and HZ, which switch between sets by escapes, as ICU 72 converts them
+//! ISO-2022-JP, ISO-2022-KR and HZ, which switch between sets by escapes, and GB 2312 alone, as ICU 72
+//! converts them
 //! (`ucnv2022.cpp`, `ucnvhz.cpp`).
 //!
 //! A set that is switched to and left again with nothing in it costs one U+FFFD, where ICU takes
@@ -11,6 +12,7 @@ use super::{push_character, single_byte};
 const ESCAPE: u8 = 0x1b;
 const SHIFT_OUT: u8 = 0x0e;
 const SHIFT_IN: u8 = 0x0f;
+const GB_2312: &str = "ibm-5478_P100-1995";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Variant {
@@ -18,6 +20,8 @@ pub(super) enum Variant {
     Japanese(u8),
     Korean,
     Hz,
+    /// GB 2312 alone, in seven bits and without escapes.
+    Gb2312,
 }
 
 impl Variant {
@@ -31,6 +35,7 @@ impl Variant {
             "ISO_2022,locale=ja,version=4" => Self::Japanese(4),
             "ISO_2022,locale=ko,version=0" | "ISO_2022,locale=ko,version=1" => Self::Korean,
             "HZ" => Self::Hz,
+            GB_2312 => Self::Gb2312,
             _ => return None,
         })
     }
@@ -48,6 +53,7 @@ pub(super) fn decode(variant: Variant, bytes: &[u8], decoded: &mut Vec<u8>) {
         .decode(bytes),
         Variant::Korean => decode_korean(bytes, decoded),
         Variant::Hz => decode_hz(bytes, decoded),
+        Variant::Gb2312 => decode_gb2312(bytes, decoded),
     }
 }
 
@@ -121,7 +127,7 @@ impl Set {
                 double_byte::table("ibm-943_P15A-2003")?.character(high, low)
             }
             Self::JisX0212 => high_pair(double_byte::table("euc-jp-2007/8f"), lead, trail),
-            Self::Gb2312 => high_pair(double_byte::table("ibm-1383_P110-1999"), lead, trail),
+            Self::Gb2312 => high_pair(double_byte::table(GB_2312), lead, trail),
             Self::KsX1001 => high_pair(double_byte::table("windows-949-2000"), lead, trail),
             Self::Ascii | Self::Roman | Self::Katakana => None,
         }
@@ -232,7 +238,10 @@ impl Japanese<'_> {
                             .contains(&byte)
                             .then(|| char::from_u32(u32::from(byte).saturating_add(0xff40)))
                             .flatten();
-                        push_character(katakana.unwrap_or(char::REPLACEMENT_CHARACTER), self.decoded);
+                        push_character(
+                            katakana.unwrap_or(char::REPLACEMENT_CHARACTER),
+                            self.decoded,
+                        );
                     }
                     set => {
                         let character = |lead, trail| set.character(lead, trail);
@@ -274,6 +283,11 @@ impl Japanese<'_> {
                 push_character(character.unwrap_or(char::REPLACEMENT_CHARACTER), self.decoded);
                 return rest;
             }
+            Escape::SingleShift => {
+                self.segment_is_empty = false;
+                push_replacement(self.decoded);
+                return after;
+            }
             _ => {
                 self.segment_is_empty = false;
                 push_replacement(self.decoded);
@@ -289,6 +303,7 @@ impl Japanese<'_> {
 }
 
 fn decode_korean(mut bytes: &[u8], decoded: &mut Vec<u8>) {
+    let table = double_byte::table("ibm-949_P110-1999");
     let mut shifted = false;
     let mut segment_is_empty = false;
     while let Some((&byte, rest)) = bytes.split_first() {
@@ -306,28 +321,35 @@ fn decode_korean(mut bytes: &[u8], decoded: &mut Vec<u8>) {
             }
             ESCAPE => {
                 segment_is_empty = false;
-                match rest.strip_prefix(b"$)C") {
-                    Some(rest) => bytes = rest,
-                    None => {
-                        push_replacement(decoded);
-                        let known = ESCAPES.iter().find(|(known, ..)| rest.starts_with(known));
-                        bytes = known
-                            .and_then(|(known, ..)| rest.get(known.len()..))
-                            .unwrap_or(rest);
-                    }
+                if let Some(rest) = rest.strip_prefix(b"$)C") {
+                    bytes = rest;
+                } else {
+                    push_replacement(decoded);
+                    let known = ESCAPES.iter().find(|(known, ..)| rest.starts_with(known));
+                    bytes = known.and_then(|(known, ..)| rest.get(known.len()..)).unwrap_or(rest);
                 }
             }
             _ => {
                 segment_is_empty = false;
                 if shifted {
-                    let table = double_byte::table("ibm-949_P110-1999");
                     let character = |lead, trail| high_pair(table, lead, trail);
                     bytes = decode_pair(byte, rest, is_control, character, decoded);
+                } else if byte.is_ascii() {
+                    // By the table of the two-byte set, where a backslash is a won sign.
+                    let character = table.and_then(|table| table.single_character(byte));
+                    push_character(character.unwrap_or(char::from(byte)), decoded);
                 } else {
-                    push_ascii(byte, decoded);
+                    push_replacement(decoded);
                 }
             }
         }
+    }
+}
+
+fn decode_gb2312(mut bytes: &[u8], decoded: &mut Vec<u8>) {
+    while let Some((&byte, rest)) = bytes.split_first() {
+        let character = |lead, trail| Set::Gb2312.character(lead, trail);
+        bytes = decode_pair(byte, rest, |_| false, character, decoded);
     }
 }
 
@@ -357,7 +379,9 @@ fn decode_hz(mut bytes: &[u8], decoded: &mut Vec<u8>) {
                 _ => {
                     segment_is_empty = false;
                     push_replacement(decoded);
-                    bytes = rest;
+                    if (0x21..=0x7e).contains(&next) {
+                        bytes = rest;
+                    }
                 }
             }
             continue;

@@ -65,9 +65,9 @@ pub(super) fn lookup(name: &[u8]) -> Option<Charset> {
     let coding = match (converter.single_byte, converter.name) {
         (Some(table), _) => Coding::SingleByte(table),
         (None, "ISO-8859-1") => Coding::Latin1,
-        (None, name) => double_byte::table(name)
-            .map(Coding::DoubleByte)
-            .or_else(|| iso_2022::Variant::of_name(name).map(Coding::Iso2022))
+        (None, name) => iso_2022::Variant::of_name(name)
+            .map(Coding::Iso2022)
+            .or_else(|| double_byte::table(name).map(Coding::DoubleByte))
             .or_else(|| unicode::Form::of_name(name).map(Coding::Unicode))
             .unwrap_or(Coding::NotDecoded),
     };
@@ -91,11 +91,14 @@ impl ToUtf8 {
             Coding::Ascii => decode_ascii(bytes, decoded),
             Coding::Utf8 => self.utf8.decode(bytes, decoded),
             Coding::Latin1 => {
-                bytes.iter().for_each(|&byte| push_character(char::from(byte), decoded));
+                for &byte in bytes {
+                    push_character(char::from(byte), decoded);
+                }
             }
             Coding::SingleByte(table) => {
-                let character = |&byte: &u8| single_byte::character(table, byte);
-                bytes.iter().map(character).for_each(|at| push_character(at, decoded));
+                for &byte in bytes {
+                    push_character(single_byte::character(table, byte), decoded);
+                }
             }
             Coding::DoubleByte(table) => table.decode(bytes, decoded),
             Coding::Iso2022(variant) => iso_2022::decode(variant, bytes, decoded),

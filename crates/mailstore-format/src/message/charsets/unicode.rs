@@ -70,9 +70,9 @@ fn push_units(units: impl Iterator<Item = u16>, decoded: &mut Vec<u8>) {
 
 fn utf16(bytes: &[u8], unit: impl Fn([u8; 2]) -> u16, decoded: &mut Vec<u8>) {
     let (units, odd) = bytes.as_chunks::<2>();
-    push_units(units.iter().copied().map(unit), decoded);
+    push_units(units.iter().copied().map(&unit), decoded);
     // A high surrogate before the odd byte is one unfinished character with it.
-    let unfinished = decoded.ends_with("\u{fffd}".as_bytes());
+    let unfinished = units.last().is_some_and(|&last| (0xd800..0xdc00).contains(&unit(last)));
     if !odd.is_empty() && !unfinished {
         push_character(char::REPLACEMENT_CHARACTER, decoded);
     }
@@ -95,7 +95,7 @@ fn utf7(mut bytes: &[u8], decoded: &mut Vec<u8>) {
         match byte {
             b'+' => bytes = utf7_base64(rest, decoded),
             b'~' | b'\\' => push_character(char::REPLACEMENT_CHARACTER, decoded),
-            _ if byte.is_ascii() => decoded.push(byte),
+            b'\t' | b'\r' | b'\n' | b' '..=b'}' => decoded.push(byte),
             _ => push_character(char::REPLACEMENT_CHARACTER, decoded),
         }
     }

@@ -74,9 +74,11 @@ mod tests {
 
     fn decode(pieces: &[&[u8]]) -> String {
         let mut decoder = Decoder::default();
-        let mut decoded = Vec::new();
-        pieces.iter().for_each(|piece| decoder.decode(piece, &mut decoded));
-        String::from_utf8(decoded).unwrap()
+        let mut text = Vec::new();
+        for piece in pieces {
+            decoder.decode(piece, &mut text);
+        }
+        String::from_utf8(text).unwrap()
     }
 
     #[test]
