@@ -1,10 +1,10 @@
 //! Looking at messages: in parallel within a mailbox, each read at most once, memory bounded.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 
-use mailstore::spool::SpoolScan;
+use mailstore::spool::{OddEntry, SpoolFile, SpoolScan};
 use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
 use mailstore_format::index::{IndexRecord, Layout};
@@ -28,9 +28,40 @@ const BUFFER_KEPT: usize = 8 << 20;
 
 /// One of the mailbox's two places, scanned.
 pub(crate) struct ScannedPlace {
-    pub(crate) directory: GuardedDir,
-    pub(crate) scan: SpoolScan,
+    /// The directory and what is in it; `None` where there is none. The server makes one for the
+    /// first file that belongs there, which on a store with a metadata partition is a message.
+    pub(crate) listing: Option<(GuardedDir, SpoolScan)>,
     pub(crate) cache: CacheFile,
+}
+
+impl ScannedPlace {
+    /// Whether there is nothing in it at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.scan().is_none_or(SpoolScan::is_empty)
+    }
+
+    /// Message files, by UID.
+    pub(crate) fn files(&self) -> &[SpoolFile] {
+        self.scan().map_or(&[], |scan| &scan.messages)
+    }
+
+    /// What does not belong there, by name.
+    pub(crate) fn odd(&self) -> &[OddEntry] {
+        self.scan().map_or(&[], |scan| &scan.odd)
+    }
+
+    /// Files of the server, by name.
+    pub(crate) fn meta_files(&self) -> &[OsString] {
+        self.scan().map_or(&[], |scan| &scan.meta_files)
+    }
+
+    fn directory(&self) -> Result<&GuardedDir, ReadError> {
+        self.listing.as_ref().map(|(directory, _)| directory).ok_or(ReadError::NotFound)
+    }
+
+    fn scan(&self) -> Option<&SpoolScan> {
+        self.listing.as_ref().map(|(_, scan)| scan)
+    }
 }
 
 /// What is needed to look at the messages of one mailbox.
@@ -148,9 +179,9 @@ impl Examiner<'_> {
         scratch: &mut Scratch,
     ) -> Looked {
         let Scratch { reader, message, old_item } = scratch;
-        let directory = &self.at(place).directory;
+        let directory = self.at(place).directory();
         let mut new_item = None;
-        match directory.read_message(evidence.uid, LARGEST_MESSAGE, message) {
+        match directory.and_then(|at| at.read_message(evidence.uid, LARGEST_MESSAGE, message)) {
             Ok(meta) => {
                 let mut item = Vec::new();
                 let fields = reader.read(message, &mut item);
@@ -206,7 +237,8 @@ impl Examiner<'_> {
 
     /// Where the file of `uid` lies, and what it is.
     fn file(&self, uid: Uid, record: Option<&IndexRecord>) -> FileEvidence {
-        let listed = |place: &ScannedPlace| place.scan.message(uid).is_some();
+        let listed =
+            |place: &ScannedPlace| place.scan().is_some_and(|scan| scan.message(uid).is_some());
         let in_spool = listed(self.spool);
         let in_archive = self.archive.is_some_and(listed);
         let expected = record.map_or(Place::Spool, Place::of);
@@ -231,8 +263,8 @@ impl Examiner<'_> {
         if place == Place::Archive && self.archive.is_none() {
             return FileEvidence::Absent;
         }
-        let directory = &self.at(place).directory;
-        match directory.stat(OsStr::new(&message_file_name(uid))) {
+        let name = message_file_name(uid);
+        match self.at(place).directory().and_then(|at| at.stat(OsStr::new(&name))) {
             Ok(meta) if meta.kind == Kind::Regular => {
                 FileEvidence::Regular { place, identity: identity_of(&meta), in_both }
             }

@@ -55,22 +55,35 @@ pub(crate) fn gather(
     let index = read_index_file(context, target, held)?;
     let archive = match archive {
         Ok(archive) => archive,
-        Err(_) if !has_records_in(&index, Place::Archive) => None,
+        Err(_) if is_proved_without(&index, Place::Archive) => None,
         Err(why) => return Ok(unavailable(why)),
     };
-    if spool.scan.is_empty() && has_records_in(&index, Place::Spool) {
-        let directory = location.spool.display();
+    // The server makes the archive's directory when it first moves a message there.
+    let archive = archive.filter(|archive| archive.listing.is_some());
+    if archive.is_none() && has_records_in(&index, Place::Archive) {
+        let directory = location.archive.as_deref().unwrap_or(&location.spool).display();
+        let why = format!("{directory} does not exist, but the index lists messages there");
+        return Ok(unavailable(why));
+    }
+    let spool_dir = location.spool.display();
+    if spool.listing.is_none() && !is_proved_without(&index, Place::Spool) {
         return Ok(unavailable(format!(
-            "{directory} is empty, but the index lists messages there"
+            "{spool_dir} does not exist; is its partition mounted, was it moved away? \
+             (If no message was ever in it, make the directory and run again.)"
+        )));
+    }
+    if spool.is_empty() && has_records_in(&index, Place::Spool) {
+        return Ok(unavailable(format!(
+            "{spool_dir} is empty, but the index lists messages there"
         )));
     }
     let header_file = read_header_file(location);
-    let nothing_left = spool.scan.is_empty()
+    let nothing_left = spool.is_empty()
         && index.identity.is_none()
         && matches!(header_file, HeaderFileEvidence::Missing);
     if nothing_left {
-        let directory = location.spool.display();
-        return Ok(unavailable(format!("{directory} is empty: nothing of the mailbox is left")));
+        let why = format!("{spool_dir} is empty: nothing of the mailbox is left");
+        return Ok(unavailable(why));
     }
     let pruned = pruned::of_earlier_runs(&target.recovery.data, &target.key);
     let examiner = Examiner {
@@ -124,14 +137,11 @@ fn open_spool(location: &MailboxLocation) -> Result<ScannedPlace, String> {
     Ok(place)
 }
 
-/// The archive's directory; `None` where the mailbox has none yet.
+/// The archive's directory; `None` where the store has no archive.
 fn open_archive(location: &MailboxLocation) -> Result<Option<ScannedPlace>, String> {
     let parts = (&location.archive, &location.archive_cache, &location.partition_roots.archive);
     let (Some(directory), Some(cache), Some(root)) = parts else { return Ok(None) };
     check_root(root)?;
-    if matches!(DirectoryFacts::of(directory), DirectoryFacts::Missing) {
-        return Err(format!("{} does not exist", directory.display()));
-    }
     scan(root, directory, cache).map(Some)
 }
 
@@ -153,19 +163,20 @@ fn check_root(root: &Path) -> Result<(), String> {
 
 fn scan(root: &Path, directory: &Path, cache: &Path) -> Result<ScannedPlace, String> {
     let shown = directory.display();
-    let opened = GuardedDir::open_under(root, directory).map_err(|error| match error {
-        ReadError::NotFound => {
-            format!("{shown} does not exist; is its partition mounted, was it moved away?")
+    let opened = match GuardedDir::open_under(root, directory) {
+        Ok(opened) => opened,
+        Err(ReadError::NotFound) => {
+            return Ok(ScannedPlace { listing: None, cache: open_cache(cache) });
         }
-        error => format!("{shown} cannot be opened: {error}"),
-    })?;
+        Err(error) => return Err(format!("{shown} cannot be opened: {error}")),
+    };
     let root = GuardedDir::open_trusted(root).map_err(|error| format!("{shown}: {error}"))?;
     if root.meta().dev != opened.meta().dev {
         return Err(format!("{shown} lies on another device than its partition's root"));
     }
     let scan =
         SpoolScan::of(&opened).map_err(|error| format!("{shown} cannot be listed: {error}"))?;
-    Ok(ScannedPlace { directory: opened, scan, cache: open_cache(cache) })
+    Ok(ScannedPlace { listing: Some((opened, scan)), cache: open_cache(cache) })
 }
 
 pub(crate) fn open_cache(path: &Path) -> CacheFile {
@@ -183,6 +194,12 @@ fn has_records_in(index: &IndexEvidence, place: Place) -> bool {
     (0..index.slots.len())
         .filter_map(|slot| index.record(slot))
         .any(|record| !record.is_expunged() && Place::of(record) == place)
+}
+
+/// Whether an index with a sound header says that no message lies in `place`.
+fn is_proved_without(index: &IndexEvidence, place: Place) -> bool {
+    let is_whole = !index.slots.contains(&Slot::Destroyed) && index.truncated_slots == 0;
+    index.is_read() && index.header_proven && is_whole && !has_records_in(index, place)
 }
 
 /// Reads the index; under a shared lock of its own, unless the caller holds the locks.
@@ -268,7 +285,7 @@ fn candidates<'a>(
         }
         Slot::Destroyed => None,
     });
-    let files = spool.scan.messages.iter().chain(archive.iter().flat_map(|a| &a.scan.messages));
+    let files = spool.files().iter().chain(archive.map_or(&[][..], ScannedPlace::files));
     let files = files.map(|file| Candidate { uid: file.uid, slot: None, record: None });
     let mut candidates: Vec<_> = records.chain(files).collect();
     candidates.sort_by_key(|candidate| {
@@ -290,7 +307,7 @@ fn directory_evidence(
     };
     let places = || [Some(spool), archive].into_iter().flatten();
     let odd = places()
-        .flat_map(|place| &place.scan.odd)
+        .flat_map(ScannedPlace::odd)
         // What stands in for a recorded message is told of with the message.
         .filter(|entry| entry.kind == OddKind::BadName || !has_record(&entry.name))
         .cloned()
@@ -299,8 +316,7 @@ fn directory_evidence(
         let name = name.to_string_lossy();
         (name == "cyrus.expunge" || name.ends_with(".NEW")).then(|| name.into_owned())
     };
-    let leftovers =
-        places().flat_map(|place| &place.scan.meta_files).filter_map(|name| leftover(name));
+    let leftovers = places().flat_map(ScannedPlace::meta_files).filter_map(|name| leftover(name));
     DirectoryEvidence { unavailable: None, odd, leftovers: leftovers.collect() }
 }
 
