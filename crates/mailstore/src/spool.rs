@@ -11,7 +11,7 @@ use std::path::Path;
 use mailstore_format::Uid;
 use rustix::fs::{Mode, OFlags, RawDir};
 
-use crate::volume::{GuardedDir, Kind, ReadError};
+use crate::volume::{FileMeta, GuardedDir, Kind, ReadError};
 
 /// Room for some 2,000 entries a system call.
 const BUFFER: usize = 64 * 1024;
@@ -47,7 +47,7 @@ pub enum OddKind {
 }
 
 /// What one directory holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolScan {
     /// Message files, by UID.
     pub messages: Vec<SpoolFile>,
@@ -57,6 +57,8 @@ pub struct SpoolScan {
     pub meta_files: Vec<OsString>,
     /// Directories that are no odd entries, by name: mailboxes below, in the layout by name.
     pub subdirectories: Vec<OsString>,
+    /// The directory itself: its device and inode.
+    pub directory: FileMeta,
 }
 
 impl SpoolScan {
@@ -72,6 +74,7 @@ impl SpoolScan {
             odd: Vec::new(),
             meta_files: Vec::new(),
             subdirectories: Vec::new(),
+            directory: *directory.meta(),
         };
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
         let mut entries = RawDir::new(fd, &mut buffer);

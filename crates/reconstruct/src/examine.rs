@@ -4,19 +4,18 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 
-use mailstore::spool::SpoolScan;
 use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
 use mailstore_format::index::{IndexRecord, Layout};
 use mailstore_format::message::{CACHE_VERSION, MessageReader};
 use rayon::prelude::*;
 
-use crate::cache_file::CacheFile;
 use crate::evidence::{
     CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place, Reading,
 };
 use crate::observer::Observer;
 use crate::options::Check;
+use crate::places::{Places, ScannedPlace};
 use crate::staging::CacheSink;
 
 /// Messages that are looked at together; their new cache records wait in memory meanwhile.
@@ -26,18 +25,9 @@ const LARGEST_MESSAGE: u64 = 1 << 30;
 /// A reading buffer that one large message blew up beyond this is given back.
 const BUFFER_KEPT: usize = 8 << 20;
 
-/// One of the mailbox's two places, scanned.
-pub(crate) struct ScannedPlace {
-    /// `None` where the server had nothing to put into it yet.
-    pub(crate) directory: Option<GuardedDir>,
-    pub(crate) scan: SpoolScan,
-    pub(crate) cache: CacheFile,
-}
-
 /// What is needed to look at the messages of one mailbox.
 pub(crate) struct Examiner<'a> {
-    pub(crate) spool: &'a ScannedPlace,
-    pub(crate) archive: Option<&'a ScannedPlace>,
+    pub(crate) places: &'a Places,
     pub(crate) check: Check,
     /// The version of the mailbox's records, where there are any.
     pub(crate) layout: Option<&'static Layout>,
@@ -112,9 +102,11 @@ impl Examiner<'_> {
         if let Some(known) = self.known_from_before(candidate, file) {
             return known;
         }
-        let cache = record.map_or(CacheItem::None, |record| {
-            self.place_of_record(record).cache.check(self.layout, record, &mut scratch.old_item)
-        });
+        let cache =
+            record.map_or(CacheItem::None, |record| match self.places.at(Place::of(record)) {
+                Some(place) => place.cache.check(self.layout, record, &mut scratch.old_item),
+                None => CacheItem::Damaged,
+            });
         let mut evidence = MessageEvidence { uid, slot, file, reading: None, cache };
         let FileEvidence::Regular { place, identity, .. } = file else {
             return Looked { evidence, new_item: None, bytes_read: 0 };
@@ -149,12 +141,9 @@ impl Examiner<'_> {
         scratch: &mut Scratch,
     ) -> Looked {
         let Scratch { reader, message, old_item } = scratch;
-        let directory = self.at(place).directory.as_ref();
+        let directory = self.directory(place);
         let mut new_item = None;
-        let read = directory.map_or(Err(ReadError::NotFound), |directory| {
-            directory.read_message(evidence.uid, LARGEST_MESSAGE, message)
-        });
-        match read {
+        match directory.and_then(|at| at.read_message(evidence.uid, LARGEST_MESSAGE, message)) {
             Ok(meta) => {
                 let mut item = Vec::new();
                 let fields = reader.read(message, &mut item);
@@ -210,9 +199,10 @@ impl Examiner<'_> {
 
     /// Where the file of `uid` lies, and what it is.
     fn file(&self, uid: Uid, record: Option<&IndexRecord>) -> FileEvidence {
-        let listed = |place: &ScannedPlace| place.scan.message(uid).is_some();
-        let in_spool = listed(self.spool);
-        let in_archive = self.archive.is_some_and(listed);
+        let listed =
+            |place: &ScannedPlace| place.scan().is_some_and(|scan| scan.message(uid).is_some());
+        let in_spool = listed(&self.places.spool);
+        let in_archive = self.places.archive.as_ref().is_some_and(listed);
         let expected = record.map_or(Place::Spool, Place::of);
         let first = match (in_spool, in_archive) {
             (true, false) => Place::Spool,
@@ -232,11 +222,8 @@ impl Examiner<'_> {
     }
 
     fn stat(&self, uid: Uid, place: Place, in_both: bool) -> FileEvidence {
-        if place == Place::Archive && self.archive.is_none() {
-            return FileEvidence::Absent;
-        }
-        let Some(directory) = &self.at(place).directory else { return FileEvidence::Absent };
-        match directory.stat(OsStr::new(&message_file_name(uid))) {
+        let name = message_file_name(uid);
+        match self.directory(place).and_then(|at| at.stat(OsStr::new(&name))) {
             Ok(meta) if meta.kind == Kind::Regular => {
                 FileEvidence::Regular { place, identity: identity_of(&meta), in_both }
             }
@@ -247,15 +234,8 @@ impl Examiner<'_> {
         }
     }
 
-    fn at(&self, place: Place) -> &ScannedPlace {
-        match (place, self.archive) {
-            (Place::Archive, Some(archive)) => archive,
-            _ => self.spool,
-        }
-    }
-
-    fn place_of_record(&self, record: &IndexRecord) -> &ScannedPlace {
-        self.at(Place::of(record))
+    fn directory(&self, place: Place) -> Result<&GuardedDir, ReadError> {
+        self.places.at(place).ok_or(ReadError::NotFound).and_then(ScannedPlace::directory)
     }
 }
 

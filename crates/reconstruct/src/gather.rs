@@ -7,21 +7,20 @@ use std::path::Path;
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::{self, LockMode, MailboxLocks};
-use mailstore::spool::{DirectoryFacts, OddKind, SpoolScan, message_uid};
+use mailstore::spool::{OddKind, message_uid};
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
 use mailstore_format::db;
 use mailstore_format::header_file::HeaderFile;
-use mailstore_format::index::IndexRecord;
 
-use crate::cache_file::CacheFile;
 use crate::error::Error;
 use crate::evidence::{
-    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Place, Slot,
+    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Slot,
     StoredAnnotation,
 };
-use crate::examine::{Candidate, Examiner, ScannedPlace, identity_of};
+use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
+use crate::places::{Closed, Places, ScannedPlace};
 use crate::pruned;
 use crate::run::Context;
 use crate::staging::CacheSink;
@@ -46,49 +45,17 @@ pub(crate) fn gather(
     sink: &mut dyn CacheSink,
 ) -> Result<Evidence, Error> {
     let location = &target.location;
-    let spool = open_spool(location);
-    if let Err(closed @ Closed::Partition(_)) = spool {
-        return closed.into_evidence();
-    }
-    let archive = open_archive(location);
     // The directories were listed before the index is read: a message that arrives in between has
     // a record without a listed file, which is then asked for by name, not a file without record.
+    let listed = Places::list(location);
     let index = read_index_file(context, target, held)?;
-    let spool = match spool {
-        Ok(spool) => spool,
-        // With the metadata elsewhere, the first message makes the directory.
-        Err(_) if is_whole(&index) && !knows_of_files(location, &index, Place::Spool) => {
-            let cache = open_cache(&location.cache);
-            ScannedPlace { directory: None, scan: SpoolScan::default(), cache }
-        }
-        Err(closed) => return closed.into_evidence(),
+    let places = match listed.judged_by(&index, location) {
+        Ok(places) => places,
+        Err(Closed::Partition(why)) => return Err(Error::Unavailable(why)),
+        Err(Closed::Mailbox(why)) => return Ok(unavailable(why)),
     };
-    let archive = match archive {
-        Ok(archive) => archive,
-        // Nothing is missed where every record says so, or where there is a partition without a
-        // directory of this mailbox.
-        Err(Closed::Mailbox(_)) if !has_records_in(&index, Place::Archive) => None,
-        Err(Closed::Partition(_))
-            if is_whole(&index) && !has_records_in(&index, Place::Archive) =>
-        {
-            None
-        }
-        Err(closed) => return closed.into_evidence(),
-    };
-    let places = [
-        (Place::Spool, &location.spool, Some(&spool)),
-        (Place::Archive, location.archive.as_ref().unwrap_or(&location.spool), archive.as_ref()),
-    ];
-    for (place, directory, found) in places {
-        let emptied = found.is_some_and(|found| found.directory.is_some() && found.scan.is_empty());
-        if emptied && knows_of_files(location, &index, place) {
-            let why =
-                format!("{} is empty, but the index knows of files there", directory.display());
-            return Ok(unavailable(why));
-        }
-    }
     let header_file = read_header_file(location);
-    let nothing_left = spool.scan.is_empty()
+    let nothing_left = places.spool.is_empty()
         && index.identity.is_none()
         && matches!(header_file, HeaderFileEvidence::Missing);
     if nothing_left {
@@ -97,8 +64,7 @@ pub(crate) fn gather(
     }
     let pruned = pruned::of_earlier_runs(&target.recovery.data, &target.key);
     let examiner = Examiner {
-        spool: &spool,
-        archive: archive.as_ref(),
+        places: &places,
         check: context.options.check,
         layout: index.layout,
         pool: context.pool,
@@ -106,15 +72,15 @@ pub(crate) fn gather(
         previous,
         wanted_back: &pruned.iter().map(|pruned| pruned.record.uid).collect(),
     };
-    let candidates = candidates(&index, &spool, archive.as_ref());
+    let candidates = candidates(&index, &places);
     let messages = examiner
         .examine(&candidates, sink)
         .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
     Ok(Evidence {
-        directory: directory_evidence(&messages, &spool, archive.as_ref()),
+        directory: directory_evidence(&messages, &places),
         header_file,
-        spool_cache: spool.cache.evidence(),
-        archive_cache: archive.as_ref().map(|archive| archive.cache.evidence()),
+        spool_cache: places.spool.cache.evidence(),
+        archive_cache: places.archive.as_ref().map(|archive| archive.cache.evidence()),
         witnesses: context.witnesses(target),
         annotations: annotations(context, target),
         index,
@@ -136,117 +102,6 @@ fn unavailable(why: String) -> Evidence {
         annotations: None,
         pruned: Vec::new(),
     }
-}
-
-/// Why a mailbox's messages cannot be looked at.
-enum Closed {
-    /// The partition as a whole, or the system refuses: nothing can be said of the mailbox.
-    Partition(String),
-    /// The mailbox's own directory is not where it should be.
-    Mailbox(String),
-}
-
-impl Closed {
-    fn into_evidence(self) -> Result<Evidence, Error> {
-        match self {
-            Self::Partition(why) => Err(Error::Unavailable(why)),
-            Self::Mailbox(why) => Ok(unavailable(why)),
-        }
-    }
-}
-
-fn open_spool(location: &MailboxLocation) -> Result<ScannedPlace, Closed> {
-    let root = &location.partition_roots.data;
-    check_root(root)?;
-    location.partition_roots.meta.iter().try_for_each(|root| check_root(root))?;
-    scan(root, &location.spool, &location.cache)
-}
-
-/// The archive's directory; `None` where the mailbox has none yet.
-fn open_archive(location: &MailboxLocation) -> Result<Option<ScannedPlace>, Closed> {
-    let parts = (&location.archive, &location.archive_cache, &location.partition_roots.archive);
-    let (Some(directory), Some(cache), Some(root)) = parts else { return Ok(None) };
-    check_root(root)?;
-    if matches!(DirectoryFacts::of(directory), DirectoryFacts::Missing) {
-        return Err(Closed::Mailbox(format!("{} does not exist", directory.display())));
-    }
-    scan(root, directory, cache).map(Some)
-}
-
-/// Fails where a partition's root looks as it does when its disk is not mounted.
-fn check_root(root: &Path) -> Result<(), Closed> {
-    let root_is = |what: &str| {
-        let why = format!("the partition {} {what}; is it mounted?", root.display());
-        Err(Closed::Partition(why))
-    };
-    match DirectoryFacts::of(root) {
-        DirectoryFacts::Present { empty: false, .. } => Ok(()),
-        DirectoryFacts::Present { .. } => {
-            root_is("is empty (if nothing belongs there yet, put any file into it)")
-        }
-        DirectoryFacts::Missing => root_is("does not exist"),
-        DirectoryFacts::NotADirectory(kind) => root_is(&format!("is {kind}")),
-        DirectoryFacts::Unreadable(errno) => {
-            let error = io::Error::from_raw_os_error(errno);
-            root_is(&format!("cannot be read: {error}"))
-        }
-    }
-}
-
-fn scan(root: &Path, directory: &Path, cache: &Path) -> Result<ScannedPlace, Closed> {
-    let shown = directory.display();
-    let refused = |what: &str, error: &ReadError| {
-        Closed::Partition(format!(
-            "{shown} cannot be {what}: {error}; check its owner, its mode and its disk"
-        ))
-    };
-    let opened = GuardedDir::open_under(root, directory).map_err(|error| match error {
-        ReadError::NotFound => Closed::Mailbox(format!(
-            "{shown} does not exist; is its partition mounted, was it moved away?"
-        )),
-        error => refused("opened", &error),
-    })?;
-    let root = GuardedDir::open_trusted(root).map_err(|error| refused("opened", &error))?;
-    if root.meta().dev != opened.meta().dev {
-        let why = format!("{shown} lies on another device than its partition's root");
-        return Err(Closed::Mailbox(why));
-    }
-    let scan = SpoolScan::of(&opened).map_err(|error| refused("listed", &error))?;
-    Ok(ScannedPlace { directory: Some(opened), scan, cache: open_cache(cache) })
-}
-
-pub(crate) fn open_cache(path: &Path) -> CacheFile {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return CacheFile::default();
-    };
-    let opened = GuardedDir::open_trusted(parent).and_then(|parent| parent.open_file(name));
-    match opened {
-        Ok((file, meta)) => CacheFile::new(file, identity_of(&meta)),
-        Err(_) => CacheFile::default(),
-    }
-}
-
-/// Whether the index knows of anything in the directory of `place`: files of messages or tombstones,
-/// or annotations of messages wherever those lie.
-fn knows_of_files(location: &MailboxLocation, index: &IndexEvidence, place: Place) -> bool {
-    let records = || (0..index.slots.len()).filter_map(|slot| index.record(slot));
-    let filed = |record: &IndexRecord| !record.is_unlinked() && Place::of(record) == place;
-    let annotated = index.header.as_ref().is_some_and(|header| header.quota_annot_used > 0);
-    let annotations_here =
-        place == Place::Spool && location.annotations.starts_with(&location.spool);
-    let live = |record: &IndexRecord| !record.is_expunged();
-    records().any(filed) || annotations_here && annotated && records().any(live)
-}
-
-/// Whether no record of the index was lost.
-fn is_whole(index: &IndexEvidence) -> bool {
-    index.header_proven && index.truncated_slots == 0 && !index.slots.contains(&Slot::Destroyed)
-}
-
-fn has_records_in(index: &IndexEvidence, place: Place) -> bool {
-    (0..index.slots.len())
-        .filter_map(|slot| index.record(slot))
-        .any(|record| !record.is_expunged() && Place::of(record) == place)
 }
 
 /// Reads the index; under a shared lock of its own, unless the caller holds the locks.
@@ -321,18 +176,14 @@ pub(crate) fn read_header_file(location: &MailboxLocation) -> HeaderFileEvidence
 }
 
 /// Every UID with a record or a file, once; of several records for one the newest counts.
-fn candidates<'a>(
-    index: &'a IndexEvidence,
-    spool: &ScannedPlace,
-    archive: Option<&ScannedPlace>,
-) -> Vec<Candidate<'a>> {
+fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a>> {
     let records = index.slots.iter().enumerate().filter_map(|(slot, content)| match content {
         Slot::Record(record) => {
             Some(Candidate { uid: record.uid, slot: Some(slot), record: Some(record) })
         }
         Slot::Destroyed => None,
     });
-    let files = spool.scan.messages.iter().chain(archive.iter().flat_map(|a| &a.scan.messages));
+    let files = places.all().flat_map(ScannedPlace::files);
     let files = files.map(|file| Candidate { uid: file.uid, slot: None, record: None });
     let mut candidates: Vec<_> = records.chain(files).collect();
     candidates.sort_by_key(|candidate| {
@@ -343,18 +194,14 @@ fn candidates<'a>(
     candidates
 }
 
-fn directory_evidence(
-    messages: &[MessageEvidence],
-    spool: &ScannedPlace,
-    archive: Option<&ScannedPlace>,
-) -> DirectoryEvidence {
+fn directory_evidence(messages: &[MessageEvidence], places: &Places) -> DirectoryEvidence {
     let has_record = |name: &OsStr| {
         message_uid(name.as_encoded_bytes())
             .is_some_and(|uid| messages.binary_search_by_key(&uid, |message| message.uid).is_ok())
     };
-    let places = || [Some(spool), archive].into_iter().flatten();
-    let odd = places()
-        .flat_map(|place| &place.scan.odd)
+    let odd = places
+        .all()
+        .flat_map(ScannedPlace::odd)
         // What stands in for a recorded message is told of with the message.
         .filter(|entry| entry.kind == OddKind::BadName || !has_record(&entry.name))
         .cloned()
@@ -364,7 +211,7 @@ fn directory_evidence(
         (name == "cyrus.expunge" || name.ends_with(".NEW")).then(|| name.into_owned())
     };
     let leftovers =
-        places().flat_map(|place| &place.scan.meta_files).filter_map(|name| leftover(name));
+        places.all().flat_map(ScannedPlace::meta_files).filter_map(|name| leftover(name));
     DirectoryEvidence { unavailable: None, odd, leftovers: leftovers.collect() }
 }
 

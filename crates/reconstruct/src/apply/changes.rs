@@ -68,11 +68,16 @@ fn same_header_file(target: &Target, evidence: &Evidence) -> bool {
 fn same_files(target: &Target, evidence: &Evidence) -> bool {
     let location = &target.location;
     let open = |path: &Path| GuardedDir::open_trusted(path).ok();
-    let Some(spool) = open(&location.spool) else { return false };
+    let spool = open(&location.spool);
+    let lies_in_spool =
+        |file: &FileEvidence| matches!(file, FileEvidence::Regular { place: Place::Spool, .. });
+    if spool.is_none() && evidence.messages.iter().any(|message| lies_in_spool(&message.file)) {
+        return false;
+    }
     let archive = location.archive.as_deref().and_then(open);
     let stat = |place: Place, uid: Uid| {
         let directory = match place {
-            Place::Spool => Some(&spool),
+            Place::Spool => spool.as_ref(),
             Place::Archive => archive.as_ref(),
         };
         directory
