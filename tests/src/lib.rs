@@ -60,7 +60,7 @@ pub use long_form::long_form;
 pub use pop3::Pop3Client;
 pub use populate::{MANY_KEYWORDS, USERS, populate};
 pub use server::Server;
-pub use skipped::skipped_tests_dir;
+pub use skipped::{skip_without_privilege, skipped_tests_dir};
 pub use snapshot::{Differences, Expect, MailboxSnapshot, MessageSnapshot, Snapshot};
 pub use store::Store;
 pub use tool::{Reconstruct, ToolRun};

@@ -23,10 +23,18 @@ pub fn skipped_tests_dir() -> PathBuf {
 ///
 /// # Panics
 /// Where `MAILSTORE_REQUIRE_CYRUS` is set: there, a test that can't run is a failure.
-#[allow(clippy::print_stderr, reason = "a skipped test must be seen in the test's output")]
-#[allow(clippy::panic, reason = "this is how a test fails")]
 pub(crate) fn skip(test: &str, why: &str) {
     assert!(std::env::var_os(REQUIRE).is_none(), "{REQUIRE} is set, but {test} can't run: {why}");
+    skip_without_privilege(test, why);
+}
+
+/// Prints and records that `test` did not run because it takes rights that this process lacks.
+///
+/// # Panics
+/// Where this can't be recorded.
+#[allow(clippy::print_stderr, reason = "a skipped test must be seen in the test's output")]
+#[allow(clippy::panic, reason = "this is how a test fails")]
+pub fn skip_without_privilege(test: &str, why: &str) {
     eprintln!("SKIPPED: {test}: {why}");
     let directory = skipped_tests_dir();
     let file_name = test.replace(|c: char| !c.is_alphanumeric(), "_");

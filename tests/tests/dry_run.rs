@@ -44,34 +44,22 @@ fn assert_changes_nothing(root: &Path, look: impl Fn() -> Result<ToolRun>) -> Re
 
 #[test]
 fn a_dry_run_on_a_damaged_store_changes_nothing() -> Result<()> {
-    for name in [Fixture::BY_ID, Fixture::BY_NAME] {
-        let fixture = Fixture::unpack(name)?;
-        let mailboxes =
-            ["user.erin", "user.erin.Sent", "user.erin.Lists.cyrus-devel", "user.frank"];
+    let by_id = ["user.erin", "user.erin.Sent", "user.erin.Lists.cyrus-devel", "user.frank"];
+    // The other mailboxes of this one have their messages in the archive.
+    let by_name = ["user.frank"];
+    for (name, mailboxes) in [(Fixture::BY_ID, &by_id[..]), (Fixture::BY_NAME, &by_name[..])] {
         for (kind, mailbox) in (0..10).zip(mailboxes.iter().cycle()) {
+            let label = || format!("{name}: {mailbox}, damage {kind}");
             let fixture = Fixture::unpack(name)?;
             let directory = fixture.mailbox_dir(mailbox)?;
-            // In the archive store most mailboxes have their messages elsewhere.
-            let directory =
-                if directory.join("2.").exists() || kind < 7 { directory } else { continue };
-            damage(&directory, kind)?;
+            damage(&directory, kind).with_context(label)?;
             fixture.give_to(&Account::for_servers()?)?;
-            for check in ["stat", "full"] {
-                let arguments = ["-n", "--all", "--check", check, "--prune", "--max-prune", "100"];
-                if kind == 7 && check == "stat" {
-                    continue;
-                }
-                assert_changes_nothing(&fixture.path(), || {
-                    fixture.reconstruct().args(arguments).run()
-                })
-                .with_context(|| format!("{name} {mailbox} damage {kind}"))?;
-            }
-            if directory.join("cyrus.header").exists() {
-                let path = || Reconstruct::bare().args(["-n", "--check", "full", "--path"]);
-                assert_changes_nothing(&fixture.path(), || path().arg(&directory).run())?;
-            }
+            let prune = ["--check", "full", "--prune", "--max-prune", "100"];
+            let look = || fixture.reconstruct().args(["-n", "--all"]).args(prune).run();
+            assert_changes_nothing(&fixture.path(), look).with_context(label)?;
+            let path = || Reconstruct::bare().args(["-n", "--path"]).arg(&directory).args(prune);
+            assert_changes_nothing(&fixture.path(), || path().run()).with_context(label)?;
         }
-        drop(fixture);
     }
     Ok(())
 }
@@ -85,16 +73,13 @@ fn a_dry_run_beside_a_running_server_changes_nothing() -> Result<()> {
     let directories = ["user.alice", "user.alice.Sent", "user.alice.Archive", "user.bob"];
     for (kind, mailbox) in [0, 1, 5, 8].into_iter().zip(directories) {
         let directory = server.mailbox_dir(mailbox)?;
-        let kind_fits = if kind == 8 { directory.join("2.").exists() } else { true };
-        assert!(kind_fits, "{mailbox} has a second message");
-        damage(&directory, kind)?;
+        damage(&directory, kind).with_context(|| format!("{mailbox}, damage {kind}"))?;
     }
     // A lock file that is not there must not be made: this mailbox was never opened since.
     fs::remove_dir_all(server.lock_dir())?;
     fs::create_dir(server.lock_dir())?;
     cyrus.account().own(&server.lock_dir())?;
     let look = || Reconstruct::new(&server).args(["-n", "--all", "--check", "full"]).run();
-    assert!(server.ports().imap > 0);
     assert_changes_nothing(server.path(), look)?;
     assert!(server.is_running()?);
     server.stop()?;
