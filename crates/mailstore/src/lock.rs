@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use thiserror::Error;
 
 use crate::config::ImapdConf;
@@ -308,7 +309,7 @@ pub fn read_database(
         deadline,
         on_wait,
     )?;
-    found.ok_or_else(|| LockError::Io { path: path.into(), source: io::ErrorKind::NotFound.into() })
+    found.ok_or_else(|| LockError::Io { path: path.into(), source: Errno::ENOENT.into() })
 }
 
 /// When waiting began and when it ends.

@@ -98,7 +98,10 @@ impl Work {
         adopt_umask(&conf);
         let umask = conf.umask();
         let timeout = args.options().lock_timeout;
-        let store = Store::open_with(conf, timeout, &mut |wait| output.waiting_for_database(wait))?;
+        let store = Store::open_with(conf, timeout, &mut |wait| output.waiting_for_database(wait))
+            .map_err(|error| {
+                anyhow!("{error}; is it the right configuration (-C), is all mounted?")
+            })?;
         output.list_damage(store.list_damage());
         let selection = Selection {
             mailboxes: args.mailbox.clone(),

@@ -14,10 +14,10 @@ use crate::finding::{Code, Finding, Remedy};
 #[non_exhaustive]
 pub enum Error {
     /// The locks could not be had.
-    #[error(transparent)]
+    #[error("{0}; {advice}", advice = advice_on_lock(.0))]
     Lock(#[from] LockError),
     /// There is not enough room for the new files beside the old.
-    #[error(transparent)]
+    #[error("{0}; make room and run again")]
     NoSpace(#[from] NoSpace),
     /// A change of the disk failed.
     #[error("{source}{}", if source.is_out_of_space() { "; make room and run again" } else { "" })]
@@ -27,7 +27,7 @@ pub enum Error {
         source: WriteError,
     },
     /// Reading failed where no damage can explain it.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), advice_on_space(source.kind()))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -51,6 +51,20 @@ pub enum Error {
     /// The mailbox changed faster than it could be looked at.
     #[error("the mailbox changes faster than it can be repaired; try again at a quieter time")]
     KeepsChanging,
+}
+
+fn advice_on_lock(error: &LockError) -> &'static str {
+    match error {
+        LockError::Timeout { .. } => "end that process, or wait longer for it (--lock-timeout)",
+        _ => "check its owner and mode",
+    }
+}
+
+fn advice_on_space(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room and run again",
+        _ => "",
+    }
 }
 
 impl Error {

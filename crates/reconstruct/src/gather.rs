@@ -47,12 +47,12 @@ pub(crate) fn gather(
     let location = &target.location;
     // The directories were listed before the index is read: a message that arrives in between has
     // a record without a listed file, which is then asked for by name, not a file without record.
-    let listed = Places::list(location);
+    let listed = Places::list(location).opened()?;
     let index = read_index_file(context, target, held)?;
     let places = match listed.judged_by(&index, location) {
         Ok(places) => places,
-        Err(Closed::Partition(why)) => return Err(Error::Unavailable(why)),
         Err(Closed::Mailbox(why)) => return Ok(unavailable(why)),
+        Err(closed) => return Err(closed.into()),
     };
     let header_file = read_header_file(location);
     let nothing_left = places.spool.is_empty()

@@ -13,6 +13,7 @@ use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::index::IndexRecord;
 
 use crate::cache_file::CacheFile;
+use crate::error::Error;
 use crate::evidence::{IndexEvidence, Place, Slot};
 
 /// The mailbox's directories, as far as it has them.
@@ -35,6 +36,14 @@ pub(crate) enum Closed {
     Partition(String),
     /// The mailbox's own directory is not where or what it should be.
     Mailbox(String),
+}
+
+impl From<Closed> for Error {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Partition(why) | Closed::Mailbox(why) => Self::Unavailable(why),
+        }
+    }
 }
 
 /// The directories as listed, before the index says what should be in them.
@@ -64,6 +73,14 @@ impl Places {
 }
 
 impl Listed {
+    /// Fails where the system lets nobody look at the spool, whatever the index says.
+    pub(crate) fn opened(self) -> Result<Self, Closed> {
+        match self.spool {
+            Err(closed @ Closed::Partition(_)) => Err(closed),
+            _ => Ok(self),
+        }
+    }
+
     /// Believes the listing where the index does not contradict it.
     pub(crate) fn judged_by(
         self,

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     pub(crate) path: Option<PathBuf>,
 
     /// With --path: no server runs on this directory, it may be written
-    #[arg(long, requires = "path")]
+    #[arg(long, requires = "path", conflicts_with_all = ["mailbox", "user", "all"])]
     pub(crate) offline: bool,
 
     /// Also the mailboxes below those named
