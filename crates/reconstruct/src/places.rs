@@ -18,6 +18,8 @@ use crate::evidence::{IndexEvidence, Place, Slot};
 pub(crate) struct Places {
     pub(crate) spool: ScannedPlace,
     pub(crate) archive: Option<ScannedPlace>,
+    /// Why the archive was not seen, where the index says that no message lies there.
+    pub(crate) unverified: Option<String>,
 }
 
 /// One of the mailbox's two places, scanned.
@@ -40,6 +42,14 @@ pub(crate) enum Closed {
 pub(crate) struct Listed {
     spool: Result<ScannedPlace, Closed>,
     archive: Result<Option<ScannedPlace>, Closed>,
+}
+
+impl Closed {
+    fn why(self) -> String {
+        match self {
+            Self::Partition(why) | Self::Mailbox(why) => why,
+        }
+    }
 }
 
 impl Places {
@@ -81,9 +91,9 @@ impl Listed {
             let why = format!("{directory} is empty, but the index lists messages there");
             return Err(Closed::Mailbox(why));
         }
-        let archive = match self.archive {
-            Ok(archive) => archive,
-            Err(_) if is_proved_without(index, Place::Archive) => None,
+        let (archive, unverified) = match self.archive {
+            Ok(archive) => (archive, None),
+            Err(closed) if is_proved_without(index, Place::Archive) => (None, Some(closed.why())),
             Err(closed) => return Err(closed),
         };
         // The server makes the archive's directory when it first moves a message there.
@@ -93,7 +103,7 @@ impl Listed {
             let why = format!("{directory} does not exist, but the index lists messages there");
             return Err(Closed::Mailbox(why));
         }
-        Ok(Places { spool, archive })
+        Ok(Places { spool, archive, unverified })
     }
 }
 
