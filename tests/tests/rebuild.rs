@@ -1,13 +1,15 @@
 //! Whole stores whose indexes and caches are lost in every way, rebuilt by our `reconstruct`, and
 //! served by the real server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use mailstore_tests::generate::Random;
-use mailstore_tests::{Cyrus, KnownStore, Layout, MailboxFiles, ServerOptions, USERS, long_form};
+use mailstore_tests::{
+    Cyrus, KnownStore, Layout, Losses, MailboxFiles, ServerOptions, USERS, long_form,
+};
 
 /// What can have happened to the files of a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +124,7 @@ fn damage_and_rebuild(base: &KnownStore, round: usize, seed: u64, seen: &[u32]) 
         }
     }
     let lost = damages.iter().filter(|(_, damage)| damage.loses_index());
-    let lost: BTreeSet<String> = lost.map(|(mailbox, _)| mailbox.clone()).collect();
+    let losses = Losses::of_indexes(lost.map(|(mailbox, _)| mailbox.clone()));
     let told = format!("seed {seed}, round {round}, server runs: {server_runs}: {damages:#?}");
 
     let run = known.reconstruct().run().context(told.clone())?;
@@ -133,7 +135,7 @@ fn damage_and_rebuild(base: &KnownStore, round: usize, seed: u64, seen: &[u32]) 
         let state = &run.mailbox(mailbox)["state"];
         assert!(state == "repaired" || is_empty, "{mailbox} is {state}; {told}");
     }
-    known.check_repaired(&lost).context(told.clone())?;
+    known.check_repaired(&losses).context(told.clone())?;
 
     known.start_again()?;
     assert_eq!(seen_by_bob(&known)?, seen, "{told}");
