@@ -193,7 +193,7 @@ impl KnownStore {
         let mut found = Differences::default();
         for (user, before) in &self.shown {
             let mut after = Snapshot::take(&self.server, user)?;
-            for (name, mailbox) in &before.mailboxes {
+            for name in before.mailboxes.keys() {
                 let internal = internal_name(user, name);
                 let is_lost = |uid: u32| losses.has_record(&internal, uid);
                 if let Some(after) = after.mailboxes.get_mut(name) {

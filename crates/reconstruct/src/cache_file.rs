@@ -27,8 +27,15 @@ impl CacheFile {
         let mut head = [0; cache::HEADER_SIZE];
         let generation =
             file.read_exact_at(&mut head, 0).ok().and_then(|()| cache::generation(&head).ok());
-        let evidence = CacheFileEvidence { identity: Some(identity), generation };
+        let identity = Some(identity);
+        let evidence = CacheFileEvidence { identity, generation, irregular: false };
         Self { file: Some(file), evidence }
+    }
+
+    /// Something else stands in its place.
+    pub(crate) fn irregular() -> Self {
+        let evidence = CacheFileEvidence { irregular: true, ..CacheFileEvidence::default() };
+        Self { file: None, evidence }
     }
 
     pub(crate) fn evidence(&self) -> CacheFileEvidence {

@@ -101,7 +101,7 @@ pub(crate) fn gather(
         .examine(&candidates, sink)
         .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
     Ok(Evidence {
-        directory: directory_evidence(&messages, &spool, archive.as_ref()),
+        directory: directory_evidence(location, &messages, &spool, archive.as_ref()),
         header_file,
         spool_cache: spool.cache.evidence(),
         archive_cache: archive.as_ref().map(|archive| archive.cache.evidence()),
@@ -186,6 +186,7 @@ pub(crate) fn open_cache(path: &Path) -> CacheFile {
     let opened = GuardedDir::open_trusted(parent).and_then(|parent| parent.open_file(name));
     match opened {
         Ok((file, meta)) => CacheFile::new(file, identity_of(&meta)),
+        Err(ReadError::NotRegular(_)) => CacheFile::irregular(),
         Err(_) => CacheFile::default(),
     }
 }
@@ -297,6 +298,7 @@ fn candidates<'a>(
 }
 
 fn directory_evidence(
+    location: &MailboxLocation,
     messages: &[MessageEvidence],
     spool: &ScannedPlace,
     archive: Option<&ScannedPlace>,
@@ -305,10 +307,23 @@ fn directory_evidence(
         message_uid(name.as_encoded_bytes())
             .is_some_and(|uid| messages.binary_search_by_key(&uid, |message| message.uid).is_ok())
     };
+    let MailboxLocation { index, cache, header, archive_cache, .. } = location;
+    let of_server = |path: &Path| {
+        [Some(index), Some(cache), Some(header), archive_cache.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|own| own == path)
+    };
+    let directories = [Some(location.spool.as_path()), location.archive.as_deref()];
     let places = || [Some(spool), archive].into_iter().flatten();
     let odd = places()
-        .flat_map(ScannedPlace::odd)
-        // What stands in for a recorded message is told of with the message.
+        .zip(directories.into_iter().flatten())
+        .flat_map(|(place, directory)| {
+            let odd = place.odd().iter();
+            odd.filter(move |entry| !of_server(&directory.join(&entry.name)))
+        })
+        // What stands in for a recorded message is told of with the message, as what stands in for
+        // a file of the server is with that file.
         .filter(|entry| entry.kind == OddKind::BadName || !has_record(&entry.name))
         .cloned()
         .collect();

@@ -1,6 +1,8 @@
 //! The steps under the locks. Each only adds until the index is renamed; after that each only
 //! cleans up.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use mailstore::volume::message_file_name;
@@ -12,6 +14,8 @@ use crate::evidence::Place;
 use crate::plan::{Rename, Rewrite};
 use crate::target::Target;
 use crate::workshop::Workshop;
+
+const COPIED_AT_ONCE: usize = 1 << 20;
 
 /// A line of the manifest: a file, where it (or its second name) is now, and why.
 #[derive(Debug, Serialize)]
@@ -79,13 +83,35 @@ impl Commit<'_> {
 
     /// Gives a file that is about to be replaced a second name in the run's folder.
     fn keep_original(&self, original: &Path) -> Result<(), Error> {
-        if original.symlink_metadata().is_err() {
-            return Ok(());
+        let Ok(metadata) = original.symlink_metadata() else { return Ok(()) };
+        if !metadata.is_file() {
+            // The server cannot have used it, and no file can be renamed over a directory.
+            return self.quarantine(original, "no file, in the place of one");
         }
         let kept = self.tell(original, "before", "replaced")?;
-        self.workshop.ops().link(original, &kept)?;
+        match self.workshop.ops().link(original, &kept) {
+            // The kernel gives nobody a second name of another's file (fs.protected_hardlinks).
+            Err(error) if error.source.kind() == ErrorKind::PermissionDenied => {
+                self.copy(original, &kept)?;
+            }
+            linked => linked?,
+        }
         self.workshop.ops().sync_dir(parent(&kept))?;
         Ok(())
+    }
+
+    fn copy(&self, original: &Path, kept: &Path) -> Result<(), Error> {
+        let read_error = |source| Error::io("read", original, source);
+        let mut from = File::open(original).map_err(read_error)?;
+        let mut to = self.workshop.ops().create(kept)?;
+        let mut chunk = vec![0; COPIED_AT_ONCE];
+        loop {
+            let len = from.read(&mut chunk).map_err(read_error)?;
+            match chunk.get(..len) {
+                Some(read) if !read.is_empty() => to.write(read)?,
+                _ => return Ok(to.sync()?),
+            }
+        }
     }
 
     /// Moves a file out of the mailbox into the quarantine.
