@@ -25,6 +25,7 @@
 mod account;
 mod configuration;
 mod cyrus;
+mod fixture;
 pub mod generate;
 mod imap;
 mod imap_value;
@@ -48,6 +49,7 @@ mod tree;
 pub use account::Account;
 pub use configuration::{Layout, Ports, ServerOptions};
 pub use cyrus::Cyrus;
+pub use fixture::Fixture;
 pub use imap::{ImapClient, NewMessage, Reply, Selected, Status, quoted};
 pub use imap_value::{Fetched, Value};
 pub use index_image::IndexImage;

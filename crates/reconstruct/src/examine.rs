@@ -1,22 +1,21 @@
 //! Looking at messages: in parallel within a mailbox, each read at most once, memory bounded.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 
-use mailstore::spool::{OddEntry, SpoolFile, SpoolScan};
 use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
 use mailstore_format::index::{IndexRecord, Layout};
 use mailstore_format::message::{CACHE_VERSION, MessageReader};
 use rayon::prelude::*;
 
-use crate::cache_file::CacheFile;
 use crate::evidence::{
     CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place, Reading,
 };
 use crate::observer::Observer;
 use crate::options::Check;
+use crate::places::{Places, ScannedPlace};
 use crate::staging::CacheSink;
 
 /// Messages that are looked at together; their new cache records wait in memory meanwhile.
@@ -26,48 +25,9 @@ const LARGEST_MESSAGE: u64 = 1 << 30;
 /// A reading buffer that one large message blew up beyond this is given back.
 const BUFFER_KEPT: usize = 8 << 20;
 
-/// One of the mailbox's two places, scanned.
-pub(crate) struct ScannedPlace {
-    /// The directory and what is in it; `None` where there is none. The server makes one for the
-    /// first file that belongs there, which on a store with a metadata partition is a message.
-    pub(crate) listing: Option<(GuardedDir, SpoolScan)>,
-    pub(crate) cache: CacheFile,
-}
-
-impl ScannedPlace {
-    /// Whether there is nothing in it at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.scan().is_none_or(SpoolScan::is_empty)
-    }
-
-    /// Message files, by UID.
-    pub(crate) fn files(&self) -> &[SpoolFile] {
-        self.scan().map_or(&[], |scan| &scan.messages)
-    }
-
-    /// What does not belong there, by name.
-    pub(crate) fn odd(&self) -> &[OddEntry] {
-        self.scan().map_or(&[], |scan| &scan.odd)
-    }
-
-    /// Files of the server, by name.
-    pub(crate) fn meta_files(&self) -> &[OsString] {
-        self.scan().map_or(&[], |scan| &scan.meta_files)
-    }
-
-    fn directory(&self) -> Result<&GuardedDir, ReadError> {
-        self.listing.as_ref().map(|(directory, _)| directory).ok_or(ReadError::NotFound)
-    }
-
-    fn scan(&self) -> Option<&SpoolScan> {
-        self.listing.as_ref().map(|(_, scan)| scan)
-    }
-}
-
 /// What is needed to look at the messages of one mailbox.
 pub(crate) struct Examiner<'a> {
-    pub(crate) spool: &'a ScannedPlace,
-    pub(crate) archive: Option<&'a ScannedPlace>,
+    pub(crate) places: &'a Places,
     pub(crate) check: Check,
     /// The version of the mailbox's records, where there are any.
     pub(crate) layout: Option<&'static Layout>,
@@ -142,9 +102,11 @@ impl Examiner<'_> {
         if let Some(known) = self.known_from_before(candidate, file) {
             return known;
         }
-        let cache = record.map_or(CacheItem::None, |record| {
-            self.place_of_record(record).cache.check(self.layout, record, &mut scratch.old_item)
-        });
+        let cache =
+            record.map_or(CacheItem::None, |record| match self.places.at(Place::of(record)) {
+                Some(place) => place.cache.check(self.layout, record, &mut scratch.old_item),
+                None => CacheItem::Damaged,
+            });
         let mut evidence = MessageEvidence { uid, slot, file, reading: None, cache };
         let FileEvidence::Regular { place, identity, .. } = file else {
             return Looked { evidence, new_item: None, bytes_read: 0 };
@@ -179,7 +141,7 @@ impl Examiner<'_> {
         scratch: &mut Scratch,
     ) -> Looked {
         let Scratch { reader, message, old_item } = scratch;
-        let directory = self.at(place).directory();
+        let directory = self.directory(place);
         let mut new_item = None;
         match directory.and_then(|at| at.read_message(evidence.uid, LARGEST_MESSAGE, message)) {
             Ok(meta) => {
@@ -239,8 +201,8 @@ impl Examiner<'_> {
     fn file(&self, uid: Uid, record: Option<&IndexRecord>) -> FileEvidence {
         let listed =
             |place: &ScannedPlace| place.scan().is_some_and(|scan| scan.message(uid).is_some());
-        let in_spool = listed(self.spool);
-        let in_archive = self.archive.is_some_and(listed);
+        let in_spool = listed(&self.places.spool);
+        let in_archive = self.places.archive.as_ref().is_some_and(listed);
         let expected = record.map_or(Place::Spool, Place::of);
         let first = match (in_spool, in_archive) {
             (true, false) => Place::Spool,
@@ -260,11 +222,8 @@ impl Examiner<'_> {
     }
 
     fn stat(&self, uid: Uid, place: Place, in_both: bool) -> FileEvidence {
-        if place == Place::Archive && self.archive.is_none() {
-            return FileEvidence::Absent;
-        }
         let name = message_file_name(uid);
-        match self.at(place).directory().and_then(|at| at.stat(OsStr::new(&name))) {
+        match self.directory(place).and_then(|at| at.stat(OsStr::new(&name))) {
             Ok(meta) if meta.kind == Kind::Regular => {
                 FileEvidence::Regular { place, identity: identity_of(&meta), in_both }
             }
@@ -275,15 +234,8 @@ impl Examiner<'_> {
         }
     }
 
-    fn at(&self, place: Place) -> &ScannedPlace {
-        match (place, self.archive) {
-            (Place::Archive, Some(archive)) => archive,
-            _ => self.spool,
-        }
-    }
-
-    fn place_of_record(&self, record: &IndexRecord) -> &ScannedPlace {
-        self.at(Place::of(record))
+    fn directory(&self, place: Place) -> Result<&GuardedDir, ReadError> {
+        self.places.at(place).ok_or(ReadError::NotFound).and_then(ScannedPlace::directory)
     }
 }
 

@@ -30,6 +30,7 @@ mod gather;
 mod index_reader;
 mod observer;
 mod options;
+mod places;
 pub mod plan;
 mod pruned;
 mod report;

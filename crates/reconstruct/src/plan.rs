@@ -327,7 +327,10 @@ impl Draughtsman<'_> {
                 "{wanted} of {messages} messages are missing, more than the {limit} allowed (--max-prune)"
             ))
         } else if wanted > self.policy.prune_budget {
-            Some("the run as a whole has pruned as much as it may".to_owned())
+            Some(format!(
+                "{wanted} messages are missing, and with them the run would prune more of all its \
+                 messages than it may (--max-prune)"
+            ))
         } else {
             None
         };

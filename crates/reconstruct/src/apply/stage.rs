@@ -7,11 +7,11 @@ use mailstore::replace::{FreeSpace, NewFile, Ownership, WriteError};
 use mailstore::volume::{GuardedDir, Kind};
 use mailstore_format::cache;
 
-use crate::cache_file::stores_cache_crc;
+use crate::cache_file::{CacheFile, stores_cache_crc};
 use crate::error::Error;
 use crate::evidence::{CacheItem, Place};
 use crate::examine::identity_of;
-use crate::gather::{open_cache, read_file};
+use crate::gather::read_file;
 use crate::index_reader::read_index;
 use crate::plan::{CacheSource, PlannedRecord, Rewrite};
 use crate::staging::LazyStaging;
@@ -94,7 +94,7 @@ impl Staged {
             [(Place::Spool, &self.spool_cache), (Place::Archive, &self.archive_cache)]
         {
             let Some(staged) = staged else { continue };
-            let cache = open_cache(&staged.path);
+            let cache = CacheFile::open(&staged.path);
             let mut item = Vec::new();
             for planned in in_place(rewrite, place) {
                 let sound = matches!(
@@ -170,7 +170,7 @@ impl StagedCacheFile {
             writer.write(&cache::encode_generation(generation))?;
             (path, writer)
         };
-        let old = open_cache(original);
+        let old = CacheFile::open(original);
         let mut item = Vec::new();
         for planned in in_place(rewrite, place).skip(done) {
             match planned.cache {
