@@ -7,8 +7,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use mailstore_format::header_file::HeaderFile;
+use mailstore_tests::generate::Random;
 use mailstore_tests::{
-    Cyrus, IndexImage, KnownStore, Layout, Losses, MailboxFiles, ServerOptions, ToolRun, Tree,
+    Cyrus, Expect, IndexImage, KnownStore, Layout, Losses, MailboxFiles, ServerOptions, Snapshot,
+    ToolRun, Tree, long_form,
 };
 
 const INBOX: &str = "user.alice";
@@ -386,6 +388,114 @@ fn a_lost_header_file_is_made_from_mailboxes_db_and_keywords_stay_told_apart() -
     alice.logout()?;
     scene.known.stop()?;
     scene.known.check_at_rest()
+}
+
+#[test]
+fn a_mailbox_of_which_only_messages_are_left_is_made_from_mailboxes_db() -> Result<()> {
+    let name = "a_mailbox_of_which_only_messages_are_left_is_made_from_mailboxes_db";
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    let options = ServerOptions::new(Layout::ByName).with_conversations();
+    let mut known = KnownStore::with_one_mailbox(&cyrus, options)?;
+    let files = known.files(INBOX)?;
+    for file in ["cyrus.header", "cyrus.index", "cyrus.cache"] {
+        fs::remove_file(files.data.join(file))?;
+    }
+    let run = known.reconstruct().run()?;
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    // The user's counters prove the highest modseq.
+    assert!(run.findings("modseq-unproven").is_empty(), "{}", run.stdout);
+    known.check_repaired(&Losses::of_indexes([INBOX.to_string()]))
+}
+
+#[test]
+fn a_header_file_of_garbage_is_made_from_mailboxes_db() -> Result<()> {
+    let mut scene =
+        scene_or_skip!("a_header_file_of_garbage_is_made_from_mailboxes_db", Layout::ById);
+    let path = scene.files.header.join("cyrus.header");
+    let sound = fs::read(&path)?;
+    for garbage in [&b""[..], &sound[..50], &sound[..sound.len() - 9], &[0; 4096]] {
+        fs::write(&path, garbage)?;
+        scene.repair(0, "header-file-damaged")?;
+        let made = HeaderFile::decode(&fs::read(&path)?)?;
+        assert_eq!(made.uniqueid, HeaderFile::decode(&sound)?.uniqueid);
+        scene.known.check_at_rest()?;
+    }
+    // With the names of its keywords back, everything is as it was.
+    fs::write(&path, sound)?;
+    scene.repair(0, "header-file-crc")?;
+    scene.recovered(&Losses::none())
+}
+
+#[test]
+fn a_header_file_whose_unique_id_was_damaged_gets_that_of_mailboxes_db() -> Result<()> {
+    let mut scene = scene_or_skip!(
+        "a_header_file_whose_unique_id_was_damaged_gets_that_of_mailboxes_db",
+        Layout::ByName
+    );
+    let path = scene.files.header.join("cyrus.header");
+    let sound = fs::read(&path)?;
+    let uniqueid = HeaderFile::decode(&sound)?.uniqueid.context("it has one")?;
+    let at = sound.windows(uniqueid.len()).position(|window| window == uniqueid);
+    let mut bytes = sound.clone();
+    bytes[at.context("it stands there")? + 3] ^= 1;
+    fs::write(&path, bytes)?;
+    scene.repair(0, "header-file-damaged")?;
+    assert_eq!(HeaderFile::decode(&fs::read(&path)?)?, HeaderFile::decode(&sound)?);
+    scene.recovered(&Losses::none())
+}
+
+/// Damages `bytes` somewhere.
+fn ruin(bytes: &mut Vec<u8>, random: &mut Random) {
+    let len = bytes.len();
+    if len == 0 {
+        return;
+    }
+    let begin = random.below(len);
+    let end = (begin + 1 + random.below(700)).min(len);
+    match random.below(4) {
+        0 => (0..=random.below(20)).for_each(|_| {
+            let at = random.below(len);
+            bytes[at] ^= 1 << random.below(8);
+        }),
+        1 => bytes[begin..end].fill(0),
+        2 => bytes[begin..end].fill_with(|| random.bits().to_le_bytes()[0]),
+        _ => bytes.truncate(begin),
+    }
+}
+
+#[test]
+fn whatever_happens_to_index_and_cache_no_message_is_lost() -> Result<()> {
+    let name = "whatever_happens_to_index_and_cache_no_message_is_lost";
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    for layout in [Layout::ById, Layout::ByName] {
+        let base = KnownStore::with_one_mailbox(&cyrus, ServerOptions::new(layout))?;
+        for seed in 1..=if long_form() { 40 } else { 5 } {
+            let mut random = Random::new(seed);
+            let mut known = base.copy()?;
+            let files = known.files(INBOX)?;
+            for file in ["cyrus.index", "cyrus.cache"] {
+                let path = files.data.join(file);
+                let mut bytes = fs::read(&path)?;
+                (0..=random.below(3)).for_each(|_| ruin(&mut bytes, &mut random));
+                fs::write(&path, bytes)?;
+            }
+            let told = format!("{layout:?}, seed {seed}");
+            let run = known.reconstruct().run()?;
+            assert_eq!(run.status, Some(0), "{told}: {}{}", run.stdout, run.stderr);
+            known.check_at_rest().context(told.clone())?;
+
+            known.start_again()?;
+            let mut after = Snapshot::take(&known, "alice")?;
+            let inbox = after.mailboxes.get_mut("INBOX").context("the INBOX")?;
+            // Whether a tombstone survived depends on the seed.
+            inbox.messages.retain(|uid, _| !known.expunged(INBOX).contains_key(uid));
+            let before = known.shown().get("alice").context("what alice saw")?;
+            let differences = before.differences(&after, Expect::IndexLost);
+            assert!(differences.is_empty(), "{told}:\n{differences}\n{}", run.stdout);
+            assert_eq!(known.deaths(), [""; 0], "{told}");
+        }
+    }
+    Ok(())
 }
 
 #[test]
