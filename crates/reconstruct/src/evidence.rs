@@ -120,6 +120,8 @@ pub struct CacheFileEvidence {
     pub identity: Option<FileIdentity>,
     /// Its generation number, where it is long enough to have one.
     pub generation: Option<u32>,
+    /// Whether the name belongs to something that is no regular file.
+    pub irregular: bool,
 }
 
 /// What is known about one UID.

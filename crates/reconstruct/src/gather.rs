@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::{self, LockMode, MailboxLocks};
-use mailstore::spool::{OddKind, message_uid};
+use mailstore::spool::{OddEntry, OddKind, message_uid};
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
 use mailstore_format::db;
@@ -80,7 +80,7 @@ pub(crate) fn gather(
         .examine(&candidates, sink)
         .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
     Ok(Evidence {
-        directory: directory_evidence(&messages, &places),
+        directory: directory_evidence(location, &messages, &places),
         header_file,
         spool_cache: places.spool.cache.evidence(),
         archive_cache: places.archive.as_ref().map(|archive| archive.cache.evidence()),
@@ -197,15 +197,26 @@ fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a
     candidates
 }
 
-fn directory_evidence(messages: &[MessageEvidence], places: &Places) -> DirectoryEvidence {
+fn directory_evidence(
+    location: &MailboxLocation,
+    messages: &[MessageEvidence],
+    places: &Places,
+) -> DirectoryEvidence {
     let has_record = |name: &OsStr| {
         message_uid(name.as_encoded_bytes())
             .is_some_and(|uid| messages.binary_search_by_key(&uid, |message| message.uid).is_ok())
     };
+    let MailboxLocation { index, cache, header, archive_cache, .. } = location;
+    let of_server = [Some(index), Some(cache), Some(header), archive_cache.as_ref()];
+    let is_of_server = |place: &ScannedPlace, entry: &OddEntry| {
+        let path = place.directory().map(|directory| directory.path().join(&entry.name));
+        path.is_ok_and(|path| of_server.contains(&Some(&path)))
+    };
     let odd = places
         .all()
-        .flat_map(ScannedPlace::odd)
-        // What stands in for a recorded message is told of with the message.
+        .flat_map(|place| place.odd().iter().filter(move |entry| !is_of_server(place, entry)))
+        // What stands in for a recorded message is told of with the message, as what stands in for
+        // a file of the server is with that file.
         .filter(|entry| entry.kind == OddKind::BadName || !has_record(&entry.name))
         .cloned()
         .collect();

@@ -2,6 +2,8 @@
 //! cleans up.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +21,9 @@ use crate::workshop::Workshop;
 
 /// The list of what a run kept of a mailbox.
 const MANIFEST: &str = "manifest.jsonl";
+
+/// So much of a file is copied at a time.
+const COPIED_AT_ONCE: usize = 1 << 20;
 
 /// A line of the manifest: a file, where it (or its second name) is kept, and why.
 #[derive(Debug, Serialize)]
@@ -152,12 +157,37 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    /// Gives files a second name in the run's folder.
+    /// Gives files a second name in the run's folder. What is no file is moved there: the server
+    /// cannot have used it, and no file can be renamed over a directory.
     fn link(&self, files: &[Kept<'_>]) -> Result<(), Error> {
         for file in files {
-            self.workshop.ops().link(&file.origin, &file.now)?;
+            if !file.origin.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+                self.workshop.ops().move_to_free(&file.origin, &file.now)?;
+                continue;
+            }
+            match self.workshop.ops().link(&file.origin, &file.now) {
+                // The kernel gives nobody a second name of another's file (fs.protected_hardlinks).
+                Err(error) if error.source.kind() == ErrorKind::PermissionDenied => {
+                    self.copy(&file.origin, &file.now)?;
+                }
+                linked => linked?,
+            }
         }
         self.sync_parents(files.iter().map(|file| file.now.as_path()))
+    }
+
+    fn copy(&self, original: &Path, kept: &Path) -> Result<(), Error> {
+        let read_error = |source| Error::io("read", original, source);
+        let mut from = File::open(original).map_err(read_error)?;
+        let mut to = self.workshop.ops().create(kept)?;
+        let mut chunk = vec![0; COPIED_AT_ONCE];
+        loop {
+            let len = from.read(&mut chunk).map_err(read_error)?;
+            match chunk.get(..len) {
+                Some(read) if !read.is_empty() => to.write(read)?,
+                _ => return Ok(to.sync()?),
+            }
+        }
     }
 
     /// Moves files into the quarantine.

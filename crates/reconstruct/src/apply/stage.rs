@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mailstore::replace::{FreeSpace, NewFile, Ownership, WriteError};
-use mailstore::volume::GuardedDir;
+use mailstore::volume::{GuardedDir, Kind};
 use mailstore_format::cache;
 
 use crate::cache_file::{CacheFile, stores_cache_crc};
@@ -232,13 +232,19 @@ fn write_small(
 }
 
 /// Owner and mode of the file that is replaced; where there is none, those the server would give.
+///
+/// A file that is somebody else's, such as one that root restored, passes to the owner of its
+/// directory: only root could give it back, and the server could not write to it.
 fn ownership(workshop: &Workshop, original: &Path) -> Result<Ownership, Error> {
     let read = || -> Result<Ownership, mailstore::volume::ReadError> {
         let parent = GuardedDir::open_trusted(original.parent().unwrap_or(Path::new(".")))?;
-        let meta = parent.stat(original.file_name().unwrap_or_default());
-        Ok(meta
-            .as_ref()
-            .map_or_else(|_| Ownership::within(parent.meta(), workshop.umask()), Ownership::from))
+        let fresh = Ownership::within(parent.meta(), workshop.umask());
+        Ok(match parent.stat(original.file_name().unwrap_or_default()) {
+            Ok(meta) if meta.kind == Kind::Regular && meta.uid == fresh.uid => {
+                Ownership::from(&meta)
+            }
+            _ => fresh,
+        })
     };
     read().map_err(|error| {
         Error::io("learn the owner of", original, io::Error::other(error.to_string()))

@@ -119,6 +119,7 @@ impl Draughtsman<'_> {
     pub(super) fn finish(&mut self) -> Option<Rewrite> {
         let layout = self.layout();
         let conversations = self.stamp_changes();
+        self.replace_irregular_caches();
         self.report_missing_caches();
         let records = self.place_in_caches();
         let header = self.header(layout, &records);
@@ -201,6 +202,13 @@ impl Draughtsman<'_> {
         true
     }
 
+    /// What stands in the place of a cache and is no file must go, messages or not: the server could
+    /// deliver nothing.
+    fn replace_irregular_caches(&mut self) {
+        self.stale_spool_cache |= self.evidence.spool_cache.irregular;
+        self.stale_archive_cache |= self.evidence.archive_cache.is_some_and(|file| file.irregular);
+    }
+
     fn report_missing_caches(&mut self) {
         let files = [
             (self.stale_spool_cache, Some(self.evidence.spool_cache), "spool"),
@@ -208,7 +216,8 @@ impl Draughtsman<'_> {
         ];
         for (stale, file, place) in files {
             // With the index gone too, the cache is made anew as a matter of course.
-            let expected = !self.evidence.index.slots.is_empty();
+            let expected =
+                !self.evidence.index.slots.is_empty() || file.is_some_and(|file| file.irregular);
             if stale && expected && file.is_none_or(|file| file.generation.is_none()) {
                 let detail =
                     format!("the cache of the {place} is missing or does not begin as one");

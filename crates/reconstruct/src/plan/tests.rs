@@ -97,7 +97,7 @@ fn sound(uids: &[u32]) -> Evidence {
         },
         messages: messages.collect(),
         header_file: HeaderFileEvidence::Sound { value: Box::new(header_file), crc },
-        spool_cache: CacheFileEvidence { identity: None, generation: Some(7) },
+        spool_cache: CacheFileEvidence { generation: Some(7), ..CacheFileEvidence::default() },
         archive_cache: None,
         witnesses: Witnesses { listed: true, ..Witnesses::default() },
         annotations: Some(Vec::new()),
