@@ -39,6 +39,7 @@ mod server;
 mod skipped;
 mod snapshot;
 mod store;
+mod tool;
 mod tree;
 
 pub use account::Account;
@@ -54,4 +55,5 @@ pub use server::Server;
 pub use skipped::skipped_tests_dir;
 pub use snapshot::{Differences, Expect, MailboxSnapshot, MessageSnapshot, Snapshot};
 pub use store::Store;
+pub use tool::{Reconstruct, ToolRun};
 pub use tree::{Entry, Tree};
