@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
-const HEADER_SIZE: usize = 160;
-const RECORD_SIZE: usize = 112;
+use anyhow::{Context as _, Result};
+
+pub(crate) const HEADER_SIZE: usize = 160;
+pub(crate) const RECORD_SIZE: usize = 112;
 /// The minor version of Cyrus 3.6.
 const MINOR_VERSION: u32 = 17;
 
@@ -73,12 +75,7 @@ pub(crate) fn differences(before: &[u8], after: &[u8]) -> Vec<String> {
     if before == after {
         return Vec::new();
     }
-    let known = |index: &[u8]| {
-        number(index, 8) == Some(MINOR_VERSION.into())
-            && number(index, 12) == Some(HEADER_SIZE as u64)
-            && number(index, 16) == Some(RECORD_SIZE as u64)
-    };
-    if !known(before) || !known(after) {
+    if !usable_version(before) || !usable_version(after) {
         return vec!["the index is not of minor version 17, or its header is not readable".into()];
     }
     let mut header_fields = HEADER_FIELDS.to_vec();
@@ -104,6 +101,41 @@ pub(crate) fn differences(before: &[u8], after: &[u8]) -> Vec<String> {
         found.push("the same records in another order, or one more than once".into());
     }
     found
+}
+
+/// Whether an index is of the version whose fields are listed here.
+pub(crate) fn usable_version(index: &[u8]) -> bool {
+    number(index, 8) == Some(MINOR_VERSION.into())
+        && number(index, 12) == Some(HEADER_SIZE as u64)
+        && number(index, 16) == Some(RECORD_SIZE as u64)
+        && index.len() >= HEADER_SIZE
+}
+
+/// Where a field of the header begins and ends.
+pub(crate) fn header_field(name: &str) -> Result<(usize, usize)> {
+    let mut fields = HEADER_FIELDS.to_vec();
+    fields.extend([HEADER_CRC, ("", HEADER_SIZE)]);
+    range_of(&fields, name)
+}
+
+/// Where a field of a record begins and ends.
+pub(crate) fn record_field(name: &str) -> Result<(usize, usize)> {
+    range_of(&RECORD_FIELDS, name)
+}
+
+/// The number of 4 or 8 bytes that stands at `range`.
+pub(crate) fn number_in(bytes: &[u8], (begin, end): (usize, usize)) -> Result<u64> {
+    let field = bytes.get(begin..end).filter(|field| matches!(field.len(), 4 | 8));
+    let field = field.context("no number stands there")?;
+    Ok(field.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+}
+
+fn range_of(fields: &[(&str, usize)], name: &str) -> Result<(usize, usize)> {
+    let mut pairs = fields.windows(2).filter_map(|pair| match pair {
+        &[(field, begin), (_, end)] if field == name => Some((begin, end)),
+        _ => None,
+    });
+    pairs.next().with_context(|| format!("no field is called {name}"))
 }
 
 /// The CRC-32 of `cyrus.header` that an index remembers.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
+use reconstruct::RECOVERY_DIRECTORY;
+
 use crate::index_fields;
 use crate::store::Store;
 use crate::tree::Tree;
@@ -117,7 +119,9 @@ impl Contents {
         let mut indexes = BTreeMap::new();
         for partition in store.partitions() {
             let tree = Tree::read(&partition)?;
-            for path in tree.entries.keys().filter(|path| path.ends_with("cyrus.index")) {
+            let is_set_aside = |path: &PathBuf| path.starts_with(RECOVERY_DIRECTORY);
+            let indexes = tree.entries.keys().filter(|path| path.ends_with("cyrus.index"));
+            for path in indexes.filter(|path| !is_set_aside(path)) {
                 let path = partition.join(path);
                 let bytes =
                     fs::read(&path).with_context(|| format!("reading {}", path.display()))?;

@@ -45,9 +45,14 @@ impl Server {
         Self::serve(Store::create(cyrus, options)?)
     }
 
+    /// A server on `store` that does not run yet.
+    pub fn at_rest(store: Store) -> Result<Self> {
+        Ok(Self { processes: None, ports: free_ports()?, store })
+    }
+
     /// A running server on `store`.
     pub fn serve(store: Store) -> Result<Self> {
-        let mut server = Self { processes: None, ports: free_ports()?, store };
+        let mut server = Self::at_rest(store)?;
         server.start_again()?;
         Ok(server)
     }

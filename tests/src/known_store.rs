@@ -1,0 +1,281 @@
+//! A store of which it is known what it showed before it was damaged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use mailstore_format::Guid;
+
+use crate::configuration::ServerOptions;
+use crate::cyrus::Cyrus;
+use crate::judge::judge;
+use crate::populate::{USERS, populate};
+use crate::server::Server;
+use crate::snapshot::{Differences, Expect, MailboxSnapshot, Snapshot};
+use crate::tool::{Reconstruct, ToolRun};
+use crate::tree::Tree;
+
+/// A server, running or not, and what its users saw when all was well.
+#[derive(Debug)]
+pub struct KnownStore {
+    server: Server,
+    shown: BTreeMap<String, Snapshot>,
+    expunged: BTreeMap<String, BTreeMap<u32, Guid>>,
+}
+
+/// Where the files of a mailbox lie.
+#[derive(Debug, Clone)]
+pub struct MailboxFiles {
+    /// The directory of the message files.
+    pub data: PathBuf,
+    /// The directory of `cyrus.index`, which the metadata partition may hold.
+    pub index: PathBuf,
+    /// The directory of `cyrus.cache`.
+    pub cache: PathBuf,
+    /// The directory of `cyrus.header`.
+    pub header: PathBuf,
+    /// The directory of archived messages and their cache, where there is one.
+    pub archive: Option<PathBuf>,
+}
+
+impl Deref for KnownStore {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl DerefMut for KnownStore {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+}
+
+impl KnownStore {
+    /// A store filled by [`populate`], not being served. `archived`: every message lies in the
+    /// archive that `cyr_expire` would move there by now.
+    pub fn populated(cyrus: &Cyrus, options: ServerOptions, seed: u64) -> Result<Self> {
+        let archive = options.archive;
+        let mut server = Server::start(cyrus, options)?;
+        populate(&server, seed)?;
+        if archive {
+            server.stop()?;
+            server.tool_output("cyr_expire", &["-A", "0", "-E", "7"])?;
+            server.start_again()?;
+        }
+        Self::of(server, &USERS)
+    }
+
+    /// What `users` see now on `server`, which is stopped.
+    pub fn of(mut server: Server, users: &[&str]) -> Result<Self> {
+        let mut shown = BTreeMap::new();
+        for user in users {
+            shown.insert((*user).to_string(), Snapshot::take(&server, user)?);
+        }
+        server.stop()?;
+        let mut known = Self { server, shown, expunged: BTreeMap::new() };
+        for (mailbox, messages) in known.mailboxes_shown() {
+            let live: BTreeSet<u32> = messages.messages.keys().copied().collect();
+            let mut files = known.files(&mailbox)?.messages()?;
+            files.retain(|uid, _| !live.contains(uid));
+            known.expunged.insert(mailbox, files);
+        }
+        Ok(known)
+    }
+
+    /// A copy of the store, which must not be being served; nor is the copy.
+    pub fn copy(&self) -> Result<Self> {
+        let server = Server::at_rest(self.server.copy()?)?;
+        Ok(Self { server, shown: self.shown.clone(), expunged: self.expunged.clone() })
+    }
+
+    /// What the users saw.
+    #[must_use]
+    pub fn shown(&self) -> &BTreeMap<String, Snapshot> {
+        &self.shown
+    }
+
+    /// What was seen of a mailbox, by its internal name.
+    pub fn mailbox_shown(&self, mailbox: &str) -> Result<MailboxSnapshot> {
+        let shown = self.mailboxes_shown();
+        let found = shown.into_iter().find(|(name, _)| name == mailbox);
+        found.map(|(_, snapshot)| snapshot).with_context(|| format!("no {mailbox} was seen"))
+    }
+
+    /// The internal names of all mailboxes that were seen.
+    #[must_use]
+    pub fn seen_mailboxes(&self) -> Vec<String> {
+        self.mailboxes_shown().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The expunged messages of a mailbox whose files are still there.
+    #[must_use]
+    pub fn expunged(&self, mailbox: &str) -> BTreeMap<u32, Guid> {
+        self.expunged.get(mailbox).cloned().unwrap_or_default()
+    }
+
+    /// Where the files of a mailbox lie.
+    pub fn files(&self, mailbox: &str) -> Result<MailboxFiles> {
+        let data = self.server.mailbox_dir(mailbox)?;
+        let within = data.strip_prefix(self.server.spool()).context("a mailbox elsewhere")?;
+        let options = self.server.options();
+        let place = |file: &str| {
+            let on_meta = options.metapartition_files.iter().any(|name| name == file);
+            if on_meta { self.server.meta().join(within) } else { data.clone() }
+        };
+        let archive = options.archive.then(|| self.server.archive().join(within));
+        Ok(MailboxFiles {
+            index: place("index"),
+            cache: place("cache"),
+            header: place("header"),
+            archive: archive.filter(|directory| directory.is_dir()),
+            data,
+        })
+    }
+
+    /// Our `reconstruct` on every mailbox of every user that is known, with `--json`.
+    #[must_use]
+    pub fn reconstruct(&self) -> Reconstruct {
+        let users = self.shown.keys().flat_map(|user| ["--user", user]);
+        Reconstruct::new(&self.server).args(users).arg("--json")
+    }
+
+    /// How what the users see now differs from what they saw. Of the mailboxes in `index_lost`
+    /// only what files and mailboxes.db tell must be the same, and exactly the expunged messages
+    /// whose files were still there must have come back, without flags.
+    ///
+    /// The server must run.
+    pub fn differences(&self, index_lost: &BTreeSet<String>) -> Result<Differences> {
+        let mut found = Differences::default();
+        for (user, before) in &self.shown {
+            let mut after = Snapshot::take(&self.server, user)?;
+            for (name, mailbox) in &mut after.mailboxes {
+                let internal = internal_name(user, name);
+                if index_lost.contains(&internal) {
+                    self.take_back_expunged(&internal, mailbox, &mut found);
+                }
+            }
+            for (name, mailbox) in &before.mailboxes {
+                let lost = index_lost.contains(&internal_name(user, name));
+                let expect = if lost { Expect::IndexLost } else { Expect::SameContent };
+                let after = after.only(name);
+                let before = Snapshot { mailboxes: [(name.clone(), mailbox.clone())].into() };
+                found.0.extend(before.differences(&after, expect).0);
+            }
+            let new = after.mailboxes.keys().filter(|name| !before.mailboxes.contains_key(*name));
+            found.0.extend(new.map(|name| format!("{user}'s {name} is new")));
+        }
+        Ok(found)
+    }
+
+    /// Removes from `after` the expunged messages that are back, and tells which are not, and who
+    /// has flags that nothing tells of.
+    fn take_back_expunged(
+        &self,
+        mailbox: &str,
+        after: &mut MailboxSnapshot,
+        found: &mut Differences,
+    ) {
+        for (uid, guid) in self.expunged(mailbox) {
+            match after.messages.remove(&uid) {
+                Some(back) if back.body == guid.to_string() => {}
+                Some(_) => found.0.push(format!("{mailbox} {uid} is back with other bytes")),
+                None => found.0.push(format!("{mailbox} {uid}: its file did not bring it back")),
+            }
+        }
+        let flagged = after.messages.iter().filter(|(_, message)| !message.flags.is_empty());
+        let invented = flagged.map(|(uid, m)| format!("{mailbox} {uid} has flags {:?}", m.flags));
+        found.0.extend(invented);
+    }
+
+    /// Everything a repair must leave behind: what the users saw (as [`Self::differences`] has
+    /// it) on a server that nothing kills, Cyrus content with all of it, and a second run that has
+    /// nothing to do and writes nothing. Starts the server where it does not run, and stops it.
+    pub fn check_repaired(&mut self, index_lost: &BTreeSet<String>) -> Result<()> {
+        if !self.server.is_running()? {
+            self.server.start_again()?;
+        }
+        let differences = self.differences(index_lost)?;
+        ensure!(differences.is_empty(), "the server shows other mail:\n{differences}");
+        let deaths = self.server.deaths();
+        ensure!(deaths.is_empty(), "the server died: {deaths:#?}");
+        self.server.stop()?;
+        self.check_at_rest()
+    }
+
+    /// The part of [`Self::check_repaired`] that no server is needed for.
+    pub fn check_at_rest(&self) -> Result<()> {
+        let verdict = judge(&self.server)?;
+        ensure!(verdict.is_clean(), "Cyrus is not content:\n{verdict}");
+        self.check_second_run(&self.reconstruct()).map(drop)
+    }
+
+    /// That `again` finds nothing to repair and writes nothing at all.
+    pub fn check_second_run(&self, again: &Reconstruct) -> Result<ToolRun> {
+        let before = Tree::read(self.server.path())?;
+        let run = again.run()?;
+        let changed = before.differences(&Tree::read(self.server.path())?);
+        ensure!(changed.is_empty(), "a second run wrote: {changed:#?}\n{}", run.stdout);
+        let summary = run.summary();
+        let idle = summary["mailboxes"] == summary["sound"] && summary["repaired"] == 0;
+        ensure!(idle && summary["mailboxes"] != 0, "a second run did something: {}", run.stdout);
+        Ok(run)
+    }
+
+    fn mailboxes_shown(&self) -> Vec<(String, MailboxSnapshot)> {
+        let of_user = |(user, snapshot): (&String, &Snapshot)| {
+            let mailboxes = snapshot.mailboxes.iter();
+            let named = mailboxes.map(|(name, shown)| (internal_name(user, name), shown.clone()));
+            named.collect::<Vec<_>>()
+        };
+        self.shown.iter().flat_map(of_user).collect()
+    }
+}
+
+impl MailboxFiles {
+    /// The UIDs and GUIDs of all message files, archived ones included.
+    pub fn messages(&self) -> Result<BTreeMap<u32, Guid>> {
+        let mut found = BTreeMap::new();
+        for directory in [Some(&self.data), self.archive.as_ref()].into_iter().flatten() {
+            // Where the server's own files lie elsewhere, the first message makes the directory.
+            if !directory.exists() {
+                continue;
+            }
+            for entry in fs::read_dir(directory)? {
+                let path = entry?.path();
+                if let Some(uid) = uid_of(&path) {
+                    found.insert(uid, Guid::of(&fs::read(path)?));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The path of a message's file: in the archive, if it lies there.
+    #[must_use]
+    pub fn message(&self, uid: u32) -> PathBuf {
+        let name = format!("{uid}.");
+        let archived = self.archive.as_ref().map(|directory| directory.join(&name));
+        archived.filter(|path| path.exists()).unwrap_or_else(|| self.data.join(name))
+    }
+}
+
+fn uid_of(path: &Path) -> Option<u32> {
+    path.file_name()?.to_str()?.strip_suffix('.')?.parse().ok()
+}
+
+/// `user.alice.Sent` for Alice's `INBOX.Sent`.
+#[must_use]
+pub fn internal_name(user: &str, shown: &str) -> String {
+    format!("user.{user}{}", shown.trim_start_matches("INBOX"))
+}
+
+impl Snapshot {
+    fn only(&self, name: &str) -> Self {
+        let found = self.mailboxes.get_key_value(name);
+        Self { mailboxes: found.into_iter().map(|(k, v)| (k.clone(), v.clone())).collect() }
+    }
+}
