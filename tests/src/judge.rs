@@ -120,8 +120,8 @@ impl Contents {
         for partition in store.partitions() {
             let tree = Tree::read(&partition)?;
             let is_set_aside = |path: &PathBuf| path.starts_with(RECOVERY_DIRECTORY);
-            let indexes = tree.entries.keys().filter(|path| path.ends_with("cyrus.index"));
-            for path in indexes.filter(|path| !is_set_aside(path)) {
+            let found = tree.entries.keys().filter(|path| path.ends_with("cyrus.index"));
+            for path in found.filter(|path| !is_set_aside(path)) {
                 let path = partition.join(path);
                 let bytes =
                     fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
