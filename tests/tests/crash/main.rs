@@ -7,7 +7,7 @@ mod scene;
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use scene::{Case, Damage, Scene, Served};
+use scene::{Case, Damage, Scene, Served, State};
 use mailstore_tests::{Cyrus, Layout, long_form};
 
 /// The Cyrus to test with, or the end of the test.
@@ -82,14 +82,14 @@ struct Undisturbed {
 impl Undisturbed {
     fn of(scene: &mut Scene, damage: Damage) -> Result<Self> {
         let case = scene.damaged(damage)?;
-        let before = case.served(scene)?;
+        let before = case.state(scene)?;
         let run = case.repair_to(scene, "count")?;
         ensure!(run.status == Some(0), "the undisturbed repair: {run:?}");
-        let after = case.served(scene)?;
-        ensure!(after != before, "nothing was repaired: {run:?}");
+        let after = case.state(scene)?;
+        ensure!(after.index != before.index, "nothing was repaired: {run:?}");
         case.must_be_sound(scene)?;
         case.end(scene)?;
-        Ok(Self { steps: run.steps(), after })
+        Ok(Self { steps: run.steps(), after: after.served })
     }
 
     fn chosen(&self, thoroughness: Thoroughness) -> Vec<usize> {
@@ -140,7 +140,7 @@ fn kill_at_each_step(
 /// Whether the mailbox was left as it had been.
 fn killed(scene: &mut Scene, damage: Damage, end: &str, undisturbed: &Undisturbed) -> Result<bool> {
     let case = scene.damaged(damage)?;
-    let before = case.served(scene)?;
+    let before = case.state(scene)?;
     let run = case.repair_to(scene, end)?;
     ensure!(run.status.is_none(), "it was not killed: {run:?}");
     let is_as_before = finish(scene, &case, &before, undisturbed)?;
@@ -162,7 +162,7 @@ fn fail_at_each_step(
             let failing = &undisturbed.steps[step];
             let what = format!("{damage:?}, {errno} at step {step}: {failing}");
             let case = scene.damaged(damage)?;
-            let before = case.served(&scene)?;
+            let before = case.state(&scene)?;
             let run = case.repair_to(&scene, &format!("fail:{step}:{errno}"))?;
             // The list of finished mailboxes only saves a resumed run time.
             if run.status != Some(0) || !failing.contains("/finished") {
@@ -183,26 +183,30 @@ fn fail_at_each_step(
     scene.end()
 }
 
-/// After an interruption: served as before or as after, and finished by the next run.
+/// After an interruption the mailbox is served as before or as after the commit, and the next run
+/// finishes the work. Tells whether there had been no commit.
 fn finish(
     scene: &mut Scene,
     case: &Case,
-    before: &Served,
+    before: &State,
     undisturbed: &Undisturbed,
 ) -> Result<bool> {
-    let interrupted = case.served(scene)?;
-    let is_as_before = interrupted == *before;
-    if !is_as_before {
-        let differences = undisturbed.after.differences(&interrupted);
+    let interrupted = case.state(scene)?;
+    let is_as_before = interrupted.index == before.index;
+    if is_as_before {
         ensure!(
-            differences.is_empty(),
-            "the interrupted repair left neither what was nor what will be: {differences:?}"
+            interrupted.served == before.served,
+            "the old index serves something else: {:?}",
+            before.served.differences(&interrupted.served)
         );
+    } else {
+        let differences = undisturbed.after.differences(&interrupted.served);
+        ensure!(differences.is_empty(), "the new index serves something else: {differences:?}");
         case.must_have_journal(scene)?;
     }
     let run = case.reconstruct(scene, &["--json"])?;
     ensure!(run.status == Some(0), "the second run: {run:?}");
-    let after = case.served(scene)?;
+    let after = case.state(scene)?.served;
     let differences = undisturbed.after.differences(&after);
     ensure!(differences.is_empty(), "the second run led elsewhere: {differences:?}\n{run:?}");
     after.must_not_fall_below(&case.intact)?;

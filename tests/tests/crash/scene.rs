@@ -161,12 +161,13 @@ impl Case {
         scene.server.path().join(format!("{}-{uid}", self.mailbox))
     }
 
-    /// What the server shows of it now.
-    pub(crate) fn served(&self, scene: &Scene) -> Result<Served> {
+    /// Its index, and what the server shows of it.
+    pub(crate) fn state(&self, scene: &Scene) -> Result<State> {
+        let index = fs::read(self.directory.join("cyrus.index")).ok();
         let mut session = scene.server.login("alice")?;
         let served = Served::by(&mut session, &self.folder)?;
         session.logout()?;
-        Ok(served)
+        Ok(State { index, served })
     }
 
     /// Repairs it through the library up to `end` (see `repair_to_step`).
@@ -231,7 +232,7 @@ impl Case {
         }
         let run = self.reconstruct(scene, &["--json"])?;
         ensure!(run.status == Some(0), "the run after the messages' return: {run:?}");
-        let differences = self.intact.differences(&self.served(scene)?);
+        let differences = self.intact.differences(&self.state(scene)?.served);
         ensure!(differences.is_empty(), "not as before the prune: {differences:?}\n{run:?}");
         Ok(())
     }
@@ -271,6 +272,13 @@ impl Interrupted {
         let line = self.stdout.lines().last().context("it printed nothing")?;
         serde_json::from_str(line).with_context(|| format!("no report: {line}"))
     }
+}
+
+/// A mailbox at one time.
+pub(crate) struct State {
+    /// The bytes of `cyrus.index`; none where there is no such file.
+    pub(crate) index: Option<Vec<u8>>,
+    pub(crate) served: Served,
 }
 
 /// A mailbox as the server shows it.
