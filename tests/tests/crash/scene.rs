@@ -242,13 +242,6 @@ impl Case {
         let kept = scene.server.spool().join(".mailstore-recovery");
         fs::remove_dir_all(kept).context("no run kept anything")
     }
-
-    /// The name by which an error can tell which file `step` (of any other case) is about.
-    pub(crate) fn object_of<'a>(&self, step: &'a str) -> Result<&'a str> {
-        let path = step.split(' ').find(|word| word.starts_with('/'));
-        let name = path.and_then(|path| path.rsplit('/').next());
-        name.context("a step without a path")
-    }
 }
 
 /// What became of a run of `repair_to_step`.
