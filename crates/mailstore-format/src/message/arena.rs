@@ -3,34 +3,55 @@
 //! Decoded text (unfolded header values, parameters, addresses, boundaries) goes into one buffer and
 //! is referred to by [`Span`]; so a message costs no allocation once the buffers have grown.
 
+use std::ops::Range;
+
 use super::address::Address;
 use super::parameters::Parameter;
+
+/// A place in an [`Arena`]. A message whose texts go beyond the 4 GiB that Cyrus's 32-bit sizes can
+/// tell has no text there.
+fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn index(place: u32) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
+}
 
 /// Where a piece of text lies in an [`Arena`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Span {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
 }
 
 impl Span {
     pub(super) fn len(self) -> usize {
-        self.end.saturating_sub(self.start)
+        index(self.end.saturating_sub(self.start))
     }
 
     pub(super) fn is_empty(self) -> bool {
         self.len() == 0
+    }
+
+    fn range(self) -> Range<usize> {
+        index(self.start)..index(self.end)
     }
 }
 
 /// A run of neighbouring items (parameters, addresses) in an [`Arena`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Run {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
 }
 
 impl Run {
+    /// The places of its items among all of their kind.
+    pub(super) fn indices(self) -> Range<usize> {
+        index(self.start)..index(self.end)
+    }
+
     pub(super) fn is_empty(self) -> bool {
         self.end <= self.start
     }
@@ -51,7 +72,7 @@ impl Arena {
     }
 
     pub(super) fn text(&self, span: Span) -> &[u8] {
-        self.text.get(span.start..span.end).unwrap_or_default()
+        self.text.get(span.range()).unwrap_or_default()
     }
 
     /// Where text that is pushed from here on will begin.
@@ -61,10 +82,10 @@ impl Arena {
 
     /// The text pushed since `mark`.
     pub(super) fn since(&self, mark: usize) -> Span {
-        Span { start: mark, end: self.text.len() }
+        Span { start: place(mark), end: place(self.text.len()) }
     }
 
-    /// The text pushed since `mark`, to look at or shorten while it is being built.
+    /// The text pushed since `mark`, to look at while it is being built.
     pub(super) fn tail(&self, mark: usize) -> &[u8] {
         self.text.get(mark..).unwrap_or_default()
     }
@@ -92,8 +113,9 @@ impl Arena {
 
     /// Copies stored text to the end of the buffer, where it can grow.
     pub(super) fn store_again(&mut self, span: Span) {
-        if span.start <= span.end && span.end <= self.text.len() {
-            self.text.extend_from_within(span.start..span.end);
+        let range = span.range();
+        if range.start <= range.end && range.end <= self.text.len() {
+            self.text.extend_from_within(range);
         }
     }
 
@@ -106,11 +128,11 @@ impl Arena {
     }
 
     pub(super) fn parameters_since(&self, start: usize) -> Run {
-        Run { start, end: self.parameters.len() }
+        Run { start: place(start), end: place(self.parameters.len()) }
     }
 
     pub(super) fn parameters(&self, run: Run) -> &[Parameter] {
-        self.parameters.get(run.start..run.end).unwrap_or_default()
+        self.parameters.get(run.indices()).unwrap_or_default()
     }
 
     pub(super) fn parameter_mut(&mut self, index: usize) -> Option<&mut Parameter> {
@@ -136,10 +158,10 @@ impl Arena {
     }
 
     pub(super) fn addresses_since(&self, start: usize) -> Run {
-        Run { start, end: self.addresses.len() }
+        Run { start: place(start), end: place(self.addresses.len()) }
     }
 
     pub(super) fn addresses(&self, run: Run) -> &[Address] {
-        self.addresses.get(run.start..run.end).unwrap_or_default()
+        self.addresses.get(run.indices()).unwrap_or_default()
     }
 }

@@ -83,19 +83,18 @@ fn decode_type_and_parameters(mut cursor: Cursor<'_>, arena: &mut Arena) -> Opti
 /// A value that came decoded out of encoded words is encoded again, each parameter by itself, save
 /// those in the extended form.
 fn encode_8bit_parameters(parameters: Run, arena: &mut Arena) {
-    let list: Vec<Parameter> = arena.parameters(parameters).to_vec();
-    let first = arena.parameter_count().saturating_sub(list.len());
-    for (offset, parameter) in list.into_iter().enumerate() {
-        let attribute = arena.text(parameter.attribute);
-        if attribute.is_empty() || attribute.ends_with(b"*") {
+    for index in parameters.indices() {
+        let Some(&mut Parameter { attribute, value }) = arena.parameter_mut(index) else {
+            continue;
+        };
+        let attribute = arena.text(attribute);
+        let value = arena.text(value);
+        if attribute.is_empty() || attribute.ends_with(b"*") || value.is_ascii() {
             continue;
         }
-        let value = arena.text(parameter.value).to_vec();
-        if value.is_ascii() {
-            continue;
-        }
-        let encoded = arena.store(&encode_8bit_value(&value));
-        if let Some(parameter) = arena.parameter_mut(first.saturating_add(offset)) {
+        let encoded = encode_8bit_value(value);
+        let encoded = arena.store(&encoded);
+        if let Some(parameter) = arena.parameter_mut(index) {
             parameter.value = encoded;
         }
     }

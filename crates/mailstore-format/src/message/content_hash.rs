@@ -1,6 +1,7 @@
 //! The digest of a part's decoded content (`imap/message.c`: `body_add_content_guid`;
 //! `lib/charset.c`: `charset_decode_sha1`).
 
+use memchr::{memchr, memrchr};
 use sha1::{Digest, Sha1};
 
 use super::transfer_encoding::{Base64, QuotedPrintable};
@@ -45,24 +46,82 @@ pub(super) struct DecodedContent {
     pub(super) size: u32,
 }
 
+/// How much is decoded before it is hashed: little enough to stay in the processor's cache.
+const PIECE: usize = 16 * 1024;
+
 impl DecodedContent {
     /// Null and 0 where the encoding is unknown. `scratch` is overwritten.
     pub(super) fn of(content: &[u8], encoding: TransferEncoding, scratch: &mut Vec<u8>) -> Self {
-        let decoded = match encoding {
-            TransferEncoding::None => content,
+        let mut digest = Sha1::new();
+        let mut size = 0_usize;
+        let mut add = |decoded: &[u8]| {
+            digest.update(decoded);
+            size = size.saturating_add(decoded.len());
+        };
+        match encoding {
+            TransferEncoding::None => add(content),
             TransferEncoding::Unknown => return Self::default(),
             TransferEncoding::Base64 => {
-                scratch.clear();
-                Base64::default().decode(content, scratch);
-                scratch
+                let mut decoder = Base64::default();
+                for piece in content.chunks(PIECE) {
+                    scratch.clear();
+                    decoder.decode(piece, scratch);
+                    add(scratch);
+                }
             }
             TransferEncoding::QuotedPrintable => {
-                scratch.clear();
-                QuotedPrintable::Body.decode(content, scratch);
-                scratch
+                let mut rest = content;
+                while !rest.is_empty() {
+                    let (piece, after) = split_after_line(rest);
+                    rest = after;
+                    scratch.clear();
+                    QuotedPrintable::Body.decode(piece, scratch);
+                    add(scratch);
+                }
             }
-        };
-        let guid = Guid(Sha1::digest(decoded).into());
-        Self { guid, size: super::structure::size_of(decoded) }
+        }
+        Self { guid: Guid(digest.finalize().into()), size: super::structure::wrap(size) }
+    }
+}
+
+/// Whole lines of about [`PIECE`] bytes, or all, and what comes after.
+fn split_after_line(text: &[u8]) -> (&[u8], &[u8]) {
+    let window = text.get(..PIECE).unwrap_or(text);
+    let in_window = memrchr(b'\n', window).filter(|_| window.len() < text.len());
+    let line_end =
+        in_window.or_else(|| memchr(b'\n', text.get(window.len()..)?)?.checked_add(window.len()));
+    let length = line_end.map_or(text.len(), |line_end| line_end.saturating_add(1));
+    text.split_at_checked(length).unwrap_or((text, &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_in_many_pieces_has_the_digest_of_the_whole() {
+        let mut scratch = Vec::new();
+        for line in ["=41=\r\n", "abc =20\r\n", "YWJj\r\nZA"] {
+            let content = line.repeat(9000);
+            for encoding in [TransferEncoding::Base64, TransferEncoding::QuotedPrintable] {
+                let mut whole = Vec::new();
+                match encoding {
+                    TransferEncoding::Base64 => {
+                        Base64::default().decode(content.as_bytes(), &mut whole);
+                    }
+                    _ => QuotedPrintable::Body.decode(content.as_bytes(), &mut whole),
+                }
+                let decoded = DecodedContent::of(content.as_bytes(), encoding, &mut scratch);
+                assert_eq!(decoded.guid, Guid::of(&whole));
+                assert_eq!(decoded.size as usize, whole.len());
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_encoding_has_no_digest() {
+        let decoded = DecodedContent::of(b"x", TransferEncoding::Unknown, &mut Vec::new());
+        assert!(decoded.guid.is_null());
+        assert_eq!(decoded.size, 0);
     }
 }

@@ -59,7 +59,7 @@ enum Step {
     Done(usize),
 }
 
-/// The buffers of [`Parser`], kept from message to message.
+/// A message as it was read, in buffers that are kept from message to message.
 #[derive(Debug, Default)]
 pub(super) struct Structure {
     /// The parts in the order in which they begin; the first is the message itself.

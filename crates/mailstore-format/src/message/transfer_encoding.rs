@@ -48,52 +48,97 @@ pub(super) struct Base64 {
 
 impl Base64 {
     /// Decodes `encoded`, appending to `decoded`.
-    pub(super) fn decode(&mut self, mut encoded: &[u8], decoded: &mut Vec<u8>) {
-        decoded.reserve(encoded.len().div_ceil(4).saturating_mul(3));
-        while !encoded.is_empty() {
+    pub(super) fn decode(&mut self, encoded: &[u8], decoded: &mut Vec<u8>) {
+        let start = decoded.len();
+        // One byte more than a whole number of groups gives can come of a group begun before.
+        let most = encoded.len().div_ceil(4).saturating_mul(3).saturating_add(3);
+        decoded.resize(start.saturating_add(most), 0);
+        let left = self.decode_into(encoded, decoded.get_mut(start..).unwrap_or_default());
+        decoded.truncate(decoded.len().saturating_sub(left));
+    }
+
+    /// Decodes into `out`, which is large enough; how much of it is left.
+    fn decode_into(&mut self, mut encoded: &[u8], mut out: &mut [u8]) -> usize {
+        loop {
             if self.seen == 0 {
-                encoded = decode_whole_groups(encoded, decoded);
+                (encoded, out) = decode_whole_groups(encoded, out);
             }
-            let Some((&byte, rest)) = encoded.split_first() else { break };
+            let Some((&byte, rest)) = encoded.split_first() else { return out.len() };
             encoded = rest;
-            self.take(byte, decoded);
+            if let Some(byte) = self.take(byte)
+                && let Some((place, rest)) = std::mem::take(&mut out).split_first_mut()
+            {
+                *place = byte;
+                out = rest;
+            }
         }
     }
 
-    fn take(&mut self, byte: u8, decoded: &mut Vec<u8>) {
+    /// Takes one character; the byte that it completes, if it does.
+    fn take(&mut self, byte: u8) -> Option<u8> {
         match base64_value(byte) {
-            PADDING => *self = Self::default(),
+            PADDING => {
+                *self = Self::default();
+                None
+            }
             value @ 0..64 => {
                 self.bits = (self.bits << 6) | u32::from(value);
-                let [_, high, middle, low] = self.bits.to_be_bytes();
-                match self.seen {
-                    0 => {}
-                    1 => decoded.push((self.bits >> 4).to_le_bytes()[0]),
-                    2 => decoded.push((self.bits >> 2).to_le_bytes()[0]),
-                    _ => decoded.push(low),
-                }
-                let _ = (high, middle);
+                let surplus = match self.seen {
+                    0 => None,
+                    1 => Some(4),
+                    2 => Some(2),
+                    _ => Some(0),
+                };
                 self.seen = self.seen.wrapping_add(1) & 3;
+                surplus.map(|surplus| (self.bits >> surplus).to_le_bytes()[0])
             }
-            _ => {}
+            _ => None,
         }
     }
 }
 
-/// Decodes groups of four characters of the alphabet, as many as come in a row.
-fn decode_whole_groups<'a>(encoded: &'a [u8], decoded: &mut Vec<u8>) -> &'a [u8] {
-    let mut rest = encoded;
-    while let Some((group, after)) = rest.split_first_chunk::<4>() {
-        let [a, b, c, d] = group.map(base64_value);
-        if (a | b | c | d) & (PASSED_OVER | PADDING) != 0 {
+/// What each character of the alphabet adds to a group's 24 bits, by its place in the group; other
+/// characters set a bit above those.
+const GROUP_BITS: [[u32; 256]; 4] = [group_bits(18), group_bits(12), group_bits(6), group_bits(0)];
+const NOT_A_GROUP: u32 = 1 << 24;
+
+const fn group_bits(shift: u32) -> [u32; 256] {
+    let mut bits = [NOT_A_GROUP; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(
+            clippy::indexing_slicing,
+            reason = "constant evaluation: a bad index cannot compile"
+        )]
+        if BASE64_VALUES[byte] < 64 {
+            bits[byte] = (BASE64_VALUES[byte] as u32) << shift;
+        }
+        byte = byte.wrapping_add(1);
+    }
+    bits
+}
+
+/// Decodes groups of four characters of the alphabet, as many as come in a row; what is left of both.
+fn decode_whole_groups<'a, 'b>(encoded: &'a [u8], out: &'b mut [u8]) -> (&'a [u8], &'b mut [u8]) {
+    let [first, second, third, fourth] = &GROUP_BITS;
+    let bits_of =
+        |table: &[u32; 256], byte: u8| table.get(usize::from(byte)).copied().unwrap_or(NOT_A_GROUP);
+    let (groups, _) = encoded.as_chunks::<4>();
+    let (places, _) = out.as_chunks_mut::<3>();
+    let mut decoded = 0_usize;
+    for (&[a, b, c, d], place) in groups.iter().zip(places) {
+        let bits = bits_of(first, a) | bits_of(second, b) | bits_of(third, c) | bits_of(fourth, d);
+        if bits >= NOT_A_GROUP {
             break;
         }
-        let bits = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
-        let [_, first, second, third] = bits.to_be_bytes();
-        decoded.extend_from_slice(&[first, second, third]);
-        rest = after;
+        let [_, bytes @ ..] = bits.to_be_bytes();
+        *place = bytes;
+        decoded = decoded.wrapping_add(1);
     }
-    rest
+    (
+        encoded.get(decoded.saturating_mul(4)..).unwrap_or_default(),
+        out.get_mut(decoded.saturating_mul(3)..).unwrap_or_default(),
+    )
 }
 
 /// Longest stretch of a quoted-printable line that is looked at as one.
