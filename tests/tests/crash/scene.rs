@@ -52,7 +52,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(cyrus: &Cyrus, layout: Layout) -> Result<Self> {
         eprintln!("mailboxes of seed {SEED}");
-        let server = Server::start(cyrus, ServerOptions::new(layout))?;
+        let server = Server::start(cyrus, ServerOptions::new(layout).in_memory())?;
         server.admin()?.create("user.alice")?;
         let (mut messages, mut random) = (Messages::new(SEED), Random::new(SEED));
         let mut new_message = |number: usize| {
