@@ -7,8 +7,8 @@ mod scene;
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use scene::{Case, Damage, Scene, Served, State};
 use mailstore_tests::{Cyrus, Layout, long_form};
+use scene::{Case, Damage, Scene, Served, State};
 
 /// The Cyrus to test with, or the end of the test.
 macro_rules! cyrus_or_skip {

@@ -302,9 +302,7 @@ impl Served {
         for fetched in session.fetch("1:*", items)? {
             let text = |name: &str| fetched.item(name).map(Value::to_string);
             let mut facts = vec![fetched.flags()?.join(" ")];
-            for name in
-                ["INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "ANNOTATION"]
-            {
+            for name in ["INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "ANNOTATION"] {
                 facts.push(text(name)?);
             }
             messages.insert(fetched.uid()?, (facts, fetched.number("MODSEQ")?));

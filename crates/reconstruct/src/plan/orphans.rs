@@ -189,10 +189,17 @@ impl<'a> Draughtsman<'a> {
 
     /// The higher name of the same file, where there is one: a run was interrupted after it had
     /// linked the new name, or after the index named it, and left the old name to be put away.
+    /// An expunged message is no such name: the server copies within a mailbox by linking too, and
+    /// the orphan would go with its deleted copy.
     fn linked_by_an_interrupted_run(&self, uid: Uid, identity: FileIdentity) -> Option<Uid> {
-        let others = self.evidence.messages.iter().rev().take_while(|other| other.uid > uid);
         let same_file = |file: FileEvidence| matches!(file, FileEvidence::Regular { identity: found, .. } if found.ino == identity.ino);
-        others.into_iter().find(|other| same_file(other.file)).map(|other| other.uid)
+        let is_expunged =
+            |slot: usize| self.evidence.index.record(slot).is_some_and(IndexRecord::is_expunged);
+        let above = self.evidence.messages.iter().rev().take_while(|other| other.uid > uid);
+        above
+            .filter(|other| same_file(other.file) && !other.slot.is_some_and(is_expunged))
+            .map(|other| other.uid)
+            .next()
     }
 }
 
