@@ -1,0 +1,49 @@
+//! Damage to a mailbox that a server is serving: in place, and under the server's own locks where
+//! it could otherwise hit what the server is writing.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use mailstore_tests::Store;
+use mailstore_tests::generate::Random;
+
+/// The first bytes of a scrambled cache: no generation that a server writes.
+const SCRAMBLED: [u8; 4] = [0xee; 4];
+
+/// The files of one mailbox.
+pub(crate) struct MailboxFiles {
+    directory: PathBuf,
+}
+
+impl MailboxFiles {
+    pub(crate) fn of(store: &Store, mailbox: &str) -> Result<Self> {
+        Ok(Self { directory: store.mailbox_dir(mailbox)? })
+    }
+
+    /// The bytes of `cyrus.index`.
+    pub(crate) fn index(&self) -> Result<Vec<u8>> {
+        fs::read(self.directory.join("cyrus.index")).context("reading an index")
+    }
+
+    /// Overwrites every cache record there is; what is appended meanwhile stays as it is.
+    pub(crate) fn scramble_cache(&self, seed: u64) -> Result<()> {
+        let path = self.directory.join("cyrus.cache");
+        let cache = OpenOptions::new().write(true).open(path).context("opening a cache")?;
+        let length = usize::try_from(cache.metadata()?.len())?;
+        let mut random = Random::new(seed);
+        let mut garbage = SCRAMBLED.to_vec();
+        while garbage.len() < length {
+            garbage.extend(random.bits().to_be_bytes());
+        }
+        garbage.truncate(length);
+        cache.write_all_at(&garbage, 0).context("scrambling a cache")
+    }
+
+    /// Whether the cache is still the one that was scrambled.
+    pub(crate) fn cache_is_scrambled(&self) -> Result<bool> {
+        let cache = fs::read(self.directory.join("cyrus.cache")).context("reading a cache")?;
+        Ok(cache.starts_with(&SCRAMBLED))
+    }
+}
