@@ -6,8 +6,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use mailstore_tests::Store;
 use mailstore_tests::generate::Random;
+use mailstore_tests::{IndexImage, Store};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 
 /// The first bytes of a scrambled cache: no generation that a server writes.
 const SCRAMBLED: [u8; 4] = [0xee; 4];
@@ -39,6 +41,49 @@ impl MailboxFiles {
         }
         garbage.truncate(length);
         cache.write_all_at(&garbage, 0).context("scrambling a cache")
+    }
+
+    /// Makes the header's counts and checksum wrong, its own CRC good.
+    pub(crate) fn falsify_counts(&self) -> Result<()> {
+        self.edit_index(|index| {
+            for field in ["answered", "flagged", "unseen", "synccrcs.basic", "quota_mailbox_used"] {
+                index.set_header(field, index.header(field)? ^ 3)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Flips a bit in these records, so that their CRCs fail.
+    pub(crate) fn flip_bits_of(&self, uids: &[u32]) -> Result<()> {
+        self.edit_index(|index| {
+            for uid in uids {
+                let record = index.record_mut(*uid)?;
+                record[20] ^= 0x40;
+            }
+            Ok(())
+        })
+    }
+
+    /// Changes the index in place while nobody else can.
+    fn edit_index(&self, edit: impl FnOnce(&mut IndexImage) -> Result<()>) -> Result<()> {
+        let path = self.directory.join("cyrus.index");
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let whole_file = libc::flock {
+            l_type: i16::try_from(libc::F_WRLCK)?,
+            l_whence: 0,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_OFD_SETLKW(&whole_file)).context("locking an index")?;
+        let mut index = IndexImage::read(&self.directory)?;
+        edit(&mut index)?;
+        index.write()
+    }
+
+    /// Takes the index away.
+    pub(crate) fn lose_index(&self) -> Result<()> {
+        fs::remove_file(self.directory.join("cyrus.index")).context("removing an index")
     }
 
     /// Whether the cache is still the one that was scrambled.

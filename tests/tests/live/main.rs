@@ -2,14 +2,21 @@
 //! dies.
 
 mod mailbox_files;
+mod traffic;
 
+use std::collections::BTreeMap;
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use mailbox_files::MailboxFiles;
 use mailstore_tests::generate::Messages;
-use mailstore_tests::{Cyrus, Layout, NewMessage, Reconstruct, Server, ServerOptions, ToolRun};
+use mailstore_tests::{
+    Cyrus, Layout, MailboxSnapshot, NewMessage, Reconstruct, Server, ServerOptions, ToolRun, Tree,
+    judge, long_form,
+};
+use traffic::{Known, Ledger, Traffic, message};
 
 const SEED: u64 = 8_000;
 /// How long a mailbox may be locked, and so how long anybody else may have to wait.
@@ -26,7 +33,6 @@ macro_rules! cyrus_or_skip {
 }
 
 fn new_messages(seed: u64, count: usize) -> Vec<NewMessage> {
-    eprintln!("messages of seed {seed}");
     let mut messages = Messages::new(seed);
     let new_message = |_| NewMessage {
         flags: Vec::new(),
@@ -107,4 +113,109 @@ fn a_pop3_session_is_waited_for_and_named_and_nobody_waits_behind_us() -> Result
         assert_nobody_died(&server);
     }
     Ok(())
+}
+
+/// Appends messages that name themselves, and tells what is known of them.
+fn known_messages(server: &Server, user: &str, count: usize) -> Result<BTreeMap<u32, Known>> {
+    let tokens = (0..count).map(|number| format!("first-{number}"));
+    let tokens: Vec<String> = tokens.collect();
+    let new_message = |token: &String| NewMessage {
+        flags: vec!["work".into()],
+        internaldate: None,
+        bytes: message(token),
+    };
+    let messages: Vec<NewMessage> = tokens.iter().map(new_message).collect();
+    let uids = server.login(user)?.append_all("INBOX", &messages)?;
+    let known = |token| Known { token, flags: ["work".to_string()].into() };
+    Ok(uids.into_iter().zip(tokens.into_iter().map(known)).collect())
+}
+
+/// A run on `mailbox` that must repair it without keeping it long.
+fn must_repair(server: &Server, mailbox: &str) -> Result<Duration> {
+    let tool = Reconstruct::new(server).args(["--mailbox", mailbox, "--json"]);
+    let run = tool.run()?;
+    let report = run.mailbox(mailbox);
+    ensure!(run.status == Some(0) && report["state"] == "repaired", "{run:?}");
+    let locked = Duration::from_millis(report["locked_ms"].as_u64().context("no locked_ms")?);
+    ensure!(locked <= LONGEST_LOCK, "locked for {locked:?}: {run:?}");
+    Ok(locked)
+}
+
+/// The mailbox is all that was acknowledged and nothing else, and Cyrus finds no fault with it.
+fn settle(server: Server, user: &str, ledger: &Ledger) -> Result<()> {
+    assert_nobody_died(&server);
+    let mailbox = format!("user.{user}");
+    let sound = Reconstruct::new(&server).args(["--mailbox", &mailbox, "-n", "--check", "full"]);
+    let run = sound.run()?;
+    ensure!(run.status == Some(0), "{run:?}");
+    ledger.must_be_kept(&MailboxSnapshot::take(&mut server.login(user)?, "INBOX")?)?;
+    let account = server.cyrus().account().clone();
+    for root in [server.lock_dir(), server.spool()] {
+        for (path, entry) in Tree::read(&root)?.entries {
+            ensure!(entry.uid == account.uid, "{} belongs to {}", path.display(), entry.uid);
+        }
+    }
+    let verdict = judge(&server.into_store()?)?;
+    ensure!(verdict.is_clean(), "{verdict}");
+    Ok(())
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_while_repairs_run_beside_traffic() -> Result<()> {
+    let cyrus = cyrus_or_skip!("nothing_acknowledged_is_lost_while_repairs_run_beside_traffic");
+    let duration = Duration::from_secs(if long_form() { 120 } else { 10 });
+    eprintln!("traffic of seed {SEED}");
+    let server = Server::start(&cyrus, ServerOptions::new(Layout::ById))?;
+    server.admin()?.create("user.alice")?;
+    let known = known_messages(&server, "alice", 200)?;
+    let files = MailboxFiles::of(&server, "user.alice")?;
+    let (stop, begun) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let traffic =
+        Traffic { server: &server, user: "alice", seed: SEED, stop: &stop, begun: &begun };
+    let (ledger, repairs) = std::thread::scope(|scope| -> Result<(Ledger, Vec<Duration>)> {
+        let clients = [
+            scope.spawn(|| traffic.work(known)),
+            scope.spawn(|| traffic.idle()),
+            scope.spawn(|| traffic.deliver(Duration::from_millis(15))),
+            scope.spawn(|| traffic.fetch_mail()),
+        ];
+        let repairs = repair_again_and_again(&server, &files, duration, &begun, clients.len());
+        stop.store(true, Ordering::Relaxed);
+        let mut ledger = Ledger::default();
+        for client in clients {
+            ledger.add(client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
+        }
+        Ok((ledger, repairs?))
+    })?;
+    let longest = repairs.iter().max().copied().unwrap_or_default();
+    eprintln!(
+        "{} repairs, the longest lock {longest:?}, the slowest command {:?}, acknowledged: {:?}",
+        repairs.len(),
+        ledger.slowest,
+        ledger.counts
+    );
+    settle(server, "alice", &ledger)
+}
+
+fn repair_again_and_again(
+    server: &Server,
+    files: &MailboxFiles,
+    duration: Duration,
+    begun: &AtomicUsize,
+    clients: usize,
+) -> Result<Vec<Duration>> {
+    let started = Instant::now();
+    while begun.load(Ordering::Relaxed) < clients && started.elapsed() < duration {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let started = Instant::now();
+    let mut locked = Vec::new();
+    while started.elapsed() < duration {
+        files.scramble_cache(SEED)?;
+        if locked.len() % 2 == 1 {
+            files.falsify_counts()?;
+        }
+        locked.push(must_repair(server, "user.alice")?);
+    }
+    Ok(locked)
 }
