@@ -64,6 +64,14 @@ impl MailboxFiles {
         })
     }
 
+    /// Flips a bit in the header, so that its CRC fails.
+    pub(crate) fn flip_bit_of_header(&self) -> Result<()> {
+        self.edit_index(|index| {
+            index.bytes_mut()[40] ^= 1;
+            Ok(())
+        })
+    }
+
     /// Changes the index in place while nobody else can.
     fn edit_index(&self, edit: impl FnOnce(&mut IndexImage) -> Result<()>) -> Result<()> {
         let path = self.directory.join("cyrus.index");

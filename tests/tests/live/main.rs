@@ -219,3 +219,114 @@ fn repair_again_and_again(
     }
     Ok(locked)
 }
+
+/// What happens to an index that sessions have open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Records,
+    Header,
+    Index,
+}
+
+/// Sessions know UIDs and flags; what the repair makes of the mailbox must fit what they know.
+#[test]
+fn sessions_live_through_the_repair_of_a_destroyed_index() -> Result<()> {
+    let cyrus = cyrus_or_skip!("sessions_live_through_the_repair_of_a_destroyed_index");
+    let server = Server::start(&cyrus, ServerOptions::new(Layout::ById))?;
+    for (loss, user) in [(Loss::Records, "alice"), (Loss::Header, "bob"), (Loss::Index, "carol")] {
+        survive(&server, loss, user).with_context(|| format!("{loss:?}"))?;
+    }
+    assert_nobody_died(&server);
+    let verdict = judge(&server.into_store()?)?;
+    ensure!(verdict.is_clean(), "{verdict}");
+    Ok(())
+}
+
+fn survive(server: &Server, loss: Loss, user: &str) -> Result<()> {
+    const LOST: [u32; 3] = [2, 9, 30];
+    let mailbox = format!("user.{user}");
+    server.admin()?.create(&mailbox)?;
+    let mut ledger = Ledger { messages: known_messages(server, user, 30)?, ..Ledger::default() };
+    let mut worker = server.login(user)?;
+    worker.select("INBOX")?;
+    let mut idler = server.login(user)?;
+    idler.select("INBOX")?;
+    idler.idle_start()?;
+    let mut reader = server.login(user)?;
+    reader.examine("INBOX")?;
+
+    let files = MailboxFiles::of(server, &mailbox)?;
+    let stop = AtomicBool::new(false);
+    let deliver = || -> Result<Vec<String>> {
+        let mut lmtp = server.lmtp()?;
+        let mut acknowledged = Vec::new();
+        for number in 0.. {
+            let token = format!("{user}-{number}");
+            let is_last = stop.load(Ordering::Relaxed);
+            // A mailbox it cannot open the server refuses for now, and the sender tries again.
+            let (code, text) = lmtp.deliver(user, &message(&token))?;
+            ensure!(code == 250 || !is_last, "after the repair: {code} {text}");
+            if code == 250 {
+                acknowledged.push(token);
+            }
+            if is_last {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        Ok(acknowledged)
+    };
+    match loss {
+        Loss::Records => files.flip_bits_of(&LOST)?,
+        Loss::Header => files.flip_bit_of_header()?,
+        Loss::Index => files.lose_index()?,
+    }
+    ledger.delivered = std::thread::scope(|scope| {
+        let deliveries = scope.spawn(deliver);
+        let repaired = must_repair(server, &mailbox);
+        stop.store(true, Ordering::Relaxed);
+        let delivered = deliveries.join().map_err(|_| anyhow::anyhow!("deliveries panicked"))?;
+        repaired.and(delivered)
+    })?;
+    eprintln!("{loss:?}: {} deliveries went on", ledger.delivered.len());
+    let flags_lost = |uid: &u32| match loss {
+        Loss::Records => LOST.contains(uid),
+        Loss::Header => false,
+        Loss::Index => true,
+    };
+    for (uid, known) in &mut ledger.messages {
+        if flags_lost(uid) {
+            known.flags.clear();
+        }
+    }
+
+    idler.idle_done()?;
+    for session in [&mut worker, &mut idler, &mut reader] {
+        session.noop()?;
+        let served = session.fetch("1:*", "(FLAGS)")?;
+        ensure!(served.len() == ledger.messages.len() + ledger.delivered.len(), "{served:?}");
+    }
+    worker.store("1:30", "+FLAGS (later)")?;
+    idler.store("1:30", "+FLAGS (\\Seen)")?;
+    for known in ledger.messages.values_mut() {
+        known.flags.extend(["later".into(), "\\Seen".into()]);
+    }
+    worker.store("5", "+FLAGS (\\Deleted)")?;
+    worker.expunge()?;
+    ledger.messages.remove(&5);
+    ledger.expunged.insert(5);
+    for (session, token) in [(&mut worker, "from-worker"), (&mut idler, "from-idler")] {
+        let uid = session.append("INBOX", &["work"], None, &message(token))?;
+        let known = Known { token: token.into(), flags: ["work".into()].into() };
+        ensure!(ledger.messages.insert(uid, known).is_none(), "UID {uid} was given twice");
+    }
+    for session in [worker, idler, reader] {
+        let mut session = session;
+        session.noop()?;
+        session.logout()?;
+    }
+    let run =
+        Reconstruct::new(server).args(["--mailbox", &mailbox, "-n", "--check", "full"]).run()?;
+    ensure!(run.status == Some(0), "{run:?}");
+    ledger.must_be_kept(&MailboxSnapshot::take(&mut server.login(user)?, "INBOX")?)
+}
