@@ -253,6 +253,24 @@ fn the_second_name_of_a_message_is_put_away_only_where_an_interrupted_run_noted_
     assert_eq!((renames[0].from, renames[0].to), (Uid(3), Uid(5)));
 }
 
+/// The server copies within a mailbox by linking: the copy is no trace of an interrupted run, and
+/// once it was expunged, to put the orphan away would take the message out of sight.
+#[test]
+fn a_message_whose_copy_was_expunged_is_not_put_away_with_it() {
+    let mut evidence = sound(&[1, 2, 5]);
+    add_orphan(&mut evidence, 3);
+    for message in &mut evidence.messages {
+        if let FileEvidence::Regular { identity, .. } = &mut message.file {
+            identity.ino = if message.uid.0 == 3 { 5 } else { identity.ino };
+        }
+    }
+    if let Some(Slot::Record(copy)) = evidence.index.slots.last_mut() {
+        copy.internal_flags = copy.internal_flags.with(InternalFlags::EXPUNGED);
+    }
+    let plan = plan(&evidence, policy());
+    assert_eq!(uids(&plan), [1, 2, 5, 6], "the orphan has a record again");
+}
+
 #[test]
 fn no_new_uid_is_one_whose_name_is_taken_by_anything() {
     let mut evidence = sound(&[1, 2, 5]);
