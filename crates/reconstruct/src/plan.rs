@@ -2,6 +2,7 @@
 
 mod dates;
 mod header;
+mod header_file;
 mod known;
 mod orphans;
 mod totals;
@@ -16,7 +17,7 @@ use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
 
-use crate::evidence::{CacheItem, Evidence, FileIdentity, HeaderFileEvidence, Place, StagedCache};
+use crate::evidence::{CacheItem, Evidence, FileIdentity, Place, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
 use crate::options::PrunePolicy;
 use crate::pruned::PrunedRecord;
@@ -281,34 +282,6 @@ impl Draughtsman<'_> {
                 format!("{destroyed} of {} records fail their CRC", index.slots.len()),
             );
         }
-    }
-
-    /// Makes sure there is a `cyrus.header` to work with; `false` where there can be none.
-    fn settle_header_file(&mut self) -> bool {
-        let (code, why) = match &self.evidence.header_file {
-            HeaderFileEvidence::Sound { .. } => return true,
-            HeaderFileEvidence::Unreadable(why) => {
-                let detail =
-                    format!("cyrus.header cannot be read: {why}; the mailbox is left alone");
-                self.find(Code::HeaderFileDamaged, Remedy::Left, detail);
-                return false;
-            }
-            HeaderFileEvidence::Damaged(why) => (Code::HeaderFileDamaged, why.clone()),
-            HeaderFileEvidence::Missing => {
-                (Code::HeaderFileMissing, "there is no cyrus.header".to_owned())
-            }
-        };
-        if let Some(header) = self.evidence.witnesses.header.clone() {
-            self.find(code, Remedy::Repair, format!("{why}; made anew from mailboxes.db"));
-            self.header_file = Some(header);
-            return true;
-        }
-        self.find(
-            code,
-            Remedy::Left,
-            format!("{why}, and no mailboxes.db tells its content: run with -C imapd.conf"),
-        );
-        false
     }
 
     /// Enforces the fuse: too many missing messages look more like a missing mount than like loss.
