@@ -425,7 +425,7 @@ fn two_runs_over_the_mailboxes_of_one_user_both_finish() -> Result<()> {
                 [start(&forwards)?, start(&backwards)?, start(&run().args(["--user", "alice"]))?];
             for child in runs {
                 let run = end(child)?.parsed()?;
-                ensure!(run.status == Some(0), "round {round}: {run:?}");
+                ensure!(run.status == Some(0), "round {round}: {}", run.stderr);
             }
             Ok(())
         });
