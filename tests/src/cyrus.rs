@@ -102,9 +102,15 @@ impl Cyrus {
         command
     }
 
+    /// The directory `target/<name>`, made if it is not there; or, where the account that servers run
+    /// as can't pass through the directories above that, one in `/var/tmp`.
+    pub fn lasting_directory(&self, name: &str) -> Result<PathBuf> {
+        reachable_directory(&self.account, name)
+    }
+
     fn locate() -> Result<Self> {
         let account = Account::for_servers()?;
-        let servers = servers_dir(&account)?;
+        let servers = reachable_directory(&account, "servers")?;
         let mut cyrus = match std::env::var_os("CYRUS_BIN") {
             Some(programs) => Self::installed(PathBuf::from(programs), account),
             None => Self::unpacked(&unpacked_cyrus(&servers)?, account)?,
@@ -184,16 +190,17 @@ impl Cyrus {
     }
 }
 
-/// Where servers are unpacked: `target/servers`, or, where the account that runs them can't pass
-/// through the directories above that, a directory of our own in `/var/tmp`.
-fn servers_dir(account: &Account) -> Result<PathBuf> {
-    let beside_the_build = target_dir().join("servers");
-    fs::create_dir_all(&beside_the_build).context("can't create target/servers")?;
-    if account.can_reach(&beside_the_build.join("cyrus-root")) {
+/// `target/<name>`, or, where `account` can't pass through the directories above that, a directory of
+/// our own in `/var/tmp`.
+fn reachable_directory(account: &Account, name: &str) -> Result<PathBuf> {
+    let beside_the_build = target_dir().join(name);
+    fs::create_dir_all(&beside_the_build)
+        .with_context(|| format!("can't create {}", beside_the_build.display()))?;
+    if account.can_reach(&beside_the_build.join("in it")) {
         return Ok(beside_the_build);
     }
     let us = rustix::process::getuid().as_raw();
-    let reachable = PathBuf::from(format!("/var/tmp/mailstore-servers-{us}"));
+    let reachable = PathBuf::from(format!("/var/tmp/mailstore-{name}-{us}"));
     if let Err(error) = fs::DirBuilder::new().mode(0o755).create(&reachable)
         && error.kind() != std::io::ErrorKind::AlreadyExists
     {

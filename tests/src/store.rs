@@ -18,17 +18,29 @@ use crate::cyrus::Cyrus;
 pub struct Store {
     cyrus: Cyrus,
     options: ServerOptions,
-    directory: TempDir,
+    path: PathBuf,
+    /// Removes the directory when it is dropped.
+    _temporary: Option<TempDir>,
 }
 
 impl Store {
     /// An empty store; the first server on it makes its databases.
     pub fn create(cyrus: &Cyrus, options: ServerOptions) -> Result<Self> {
         let store = Self::in_new_directory(cyrus, options)?;
-        for directory in store.options.directories() {
-            fs::create_dir_all(store.path().join(directory))?;
+        store.create_directories()?;
+        Ok(store)
+    }
+
+    /// The store in `directory`, which is made where there is none and stays when this is dropped.
+    /// `options` are to be those it was made with. The server's account must be able to reach it:
+    /// [`Cyrus::lasting_directory`].
+    pub fn lasting(cyrus: &Cyrus, options: ServerOptions, directory: &Path) -> Result<Self> {
+        fs::create_dir_all(directory)?;
+        let path = directory.canonicalize()?;
+        let store = Self::set_up(cyrus, options, path, None)?;
+        if !store.conf().exists() {
+            store.create_directories()?;
         }
-        cyrus.account().own(store.path())?;
         Ok(store)
     }
 
@@ -39,22 +51,36 @@ impl Store {
             Some(memory) if options.in_memory => builder.tempdir_in(memory)?,
             _ => builder.tempdir()?,
         };
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+        let path = directory.path().to_path_buf();
+        Self::set_up(cyrus, options, path, Some(directory))
+    }
+
+    fn set_up(
+        cyrus: &Cyrus,
+        options: ServerOptions,
+        path: PathBuf,
+        temporary: Option<TempDir>,
+    ) -> Result<Self> {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
         ensure!(
-            cyrus.account().can_reach(&directory.path().join("conf")),
+            cyrus.account().can_reach(&path.join("conf")),
             "{} can't reach {}: set TMPDIR to a directory that it can",
             cyrus.account().name,
-            directory.path().display()
+            path.display()
         );
         // Only the directory itself: what a test puts below it keeps the owner the test gave it.
-        std::os::unix::fs::chown(
-            directory.path(),
-            Some(cyrus.account().uid),
-            Some(cyrus.account().gid),
-        )?;
-        let store = Self { cyrus: cyrus.clone(), options, directory };
+        let account = cyrus.account();
+        std::os::unix::fs::chown(&path, Some(account.uid), Some(account.gid))?;
+        let store = Self { cyrus: cyrus.clone(), options, path, _temporary: temporary };
         fs::write(store.imapd_conf(), store.options.imapd_conf(cyrus, store.path()))?;
         Ok(store)
+    }
+
+    fn create_directories(&self) -> Result<()> {
+        for directory in self.options.directories() {
+            fs::create_dir_all(self.path().join(directory))?;
+        }
+        self.cyrus.account().own(self.path())
     }
 
     /// The installation it belongs to.
@@ -72,7 +98,7 @@ impl Store {
     /// The directory that holds everything else.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.directory.path()
+        &self.path
     }
 
     /// The configuration, to be given to every tool with `-C`.

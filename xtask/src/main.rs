@@ -1,2 +1,51 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands, run as `cargo xtask <command>`.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands print")]
+
+mod bench;
+mod cargo;
+mod demo;
+mod fixture;
+mod table;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of the recovery toolkit.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Destroy the indexes of a store that a real Cyrus made, rebuild them, show before and after
+    ///
+    /// Needs no server, no root and nothing installed but Rust and a C compiler. Exits with 0 where
+    /// everything came back that is left anywhere.
+    Demo(demo::Arguments),
+    /// Run all tests of the workspace, those against a real Cyrus included
+    ///
+    /// On Debian the server's packages are fetched and unpacked under target/servers/; nothing is
+    /// installed. Elsewhere `CYRUS_BIN` may name the directory of an installed Cyrus 3.6; without one,
+    /// the tests that need it are skipped and counted.
+    Test(test::Arguments),
+    /// Measure a tool side by side with Cyrus's own
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::from(2)
+    })
+}

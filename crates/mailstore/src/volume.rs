@@ -29,7 +29,7 @@ pub enum ReadError {
     #[error("it is {0}, which is never read")]
     NotRegular(Kind),
     /// The system refused or the disk failed (`EACCES`, `EIO`, `ESTALE`, …).
-    #[error("{} after {read} bytes", std::io::Error::from_raw_os_error(*errno))]
+    #[error("{}{}", std::io::Error::from_raw_os_error(*errno), if *read > 0 { format!(" after {read} bytes") } else { String::new() })]
     Io {
         /// The error number.
         errno: i32,

@@ -3,12 +3,15 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
+use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::cache::{self, RecordLength};
 use mailstore_format::index::layout::RecordField;
 use mailstore_format::index::{IndexRecord, Layout};
 
 use crate::evidence::{CacheFileEvidence, CacheItem, FileIdentity};
+use crate::examine::identity_of;
 
 /// Enough for nearly every record, in one read.
 const FIRST_READ: usize = 4 * 1024;
@@ -23,12 +26,32 @@ pub(crate) struct CacheFile {
 }
 
 impl CacheFile {
-    pub(crate) fn new(file: File, identity: FileIdentity) -> Self {
+    /// Opens the cache at `path`, which need not be there.
+    pub(crate) fn open(path: &Path) -> Self {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Self::default();
+        };
+        let opened = GuardedDir::open_trusted(parent).and_then(|parent| parent.open_file(name));
+        match opened {
+            Ok((file, meta)) => Self::new(file, identity_of(&meta)),
+            Err(ReadError::NotRegular(_)) => Self::irregular(),
+            Err(_) => Self::default(),
+        }
+    }
+
+    fn new(file: File, identity: FileIdentity) -> Self {
         let mut head = [0; cache::HEADER_SIZE];
         let generation =
             file.read_exact_at(&mut head, 0).ok().and_then(|()| cache::generation(&head).ok());
-        let evidence = CacheFileEvidence { identity: Some(identity), generation };
+        let identity = Some(identity);
+        let evidence = CacheFileEvidence { identity, generation, irregular: false };
         Self { file: Some(file), evidence }
+    }
+
+    /// Something else stands in its place.
+    fn irregular() -> Self {
+        let evidence = CacheFileEvidence { irregular: true, ..CacheFileEvidence::default() };
+        Self { file: None, evidence }
     }
 
     pub(crate) fn evidence(&self) -> CacheFileEvidence {

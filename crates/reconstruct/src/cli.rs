@@ -7,12 +7,12 @@ mod progress;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use mailstore::config::ImapdConf;
 use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
 use mailstore::replace::FileOps;
 use mailstore::store::{Selection, Store};
-use reconstruct::{Progress, Run, Site, Summary, Target, Workshop};
+use reconstruct::{MailboxReport, Observer, Progress, Run, Site, Summary, Target, Workshop};
 
 pub(crate) use args::Args;
 use output::Output;
@@ -32,8 +32,12 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let mut summary = if args.dry_run || (args.path.is_some() && !args.offline) {
         run.survey(&work.targets)
     } else {
-        repair(args, &run, &work)?
+        repair(args, &run, &work, &output)?
     };
+    for report in &work.misplaced {
+        output.finished(report);
+        summary.add(report);
+    }
     summary.list_damage = work.list_damage;
     output.summary(&summary);
     Ok(summary.exit_status())
@@ -43,6 +47,8 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 struct Work {
     site: Site,
     targets: Vec<Target>,
+    /// Mailboxes of which nothing tells where they lie.
+    misplaced: Vec<MailboxReport>,
     umask: u32,
     /// Faults in mailboxes.db.
     list_damage: u64,
@@ -69,10 +75,11 @@ impl Work {
             .canonicalize()
             .with_context(|| format!("cannot use {}", directory.display()))?;
         let target = Target::in_directory(&directory);
-        let root = target.recovery.data.clone();
+        let root = target.recovery.clone();
         Ok(Self {
             site: Site::none(),
             targets: vec![target],
+            misplaced: Vec::new(),
             umask: DEFAULT_UMASK,
             list_damage: 0,
             root,
@@ -80,7 +87,8 @@ impl Work {
     }
 
     fn on_store(args: &Args, output: &Output) -> Result<Self> {
-        let conf = ImapdConf::load(&args.config)?;
+        let conf = ImapdConf::load(&args.config)
+            .map_err(|error| anyhow!("{error}; correct it, or name the server's with -C"))?;
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let hints = AccountHints {
             environment_user: variable("CYRUS_USER"),
@@ -98,35 +106,52 @@ impl Work {
             all: args.all,
             recursive: args.recursive,
         };
-        let entries = store.select(&selection)?;
-        let targets = entries
-            .into_iter()
-            .map(|entry| {
-                Target::listed(&store, entry).with_context(|| {
+        let (mut targets, mut misplaced) = (Vec::new(), Vec::new());
+        let selected = store
+            .select(&selection)
+            .map_err(|error| anyhow!("{error}; -n -vv --all lists what there is"))?;
+        for entry in selected {
+            match Target::listed(&store, entry) {
+                Ok(target) => targets.push(target),
+                Err(error) => {
                     let name = store.namespace().display(&entry.name);
-                    format!("cannot tell where {name} lies")
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
+                    let error = format!("{error}; correct that, or name another with -C");
+                    misplaced.push(MailboxReport::failed(&name, error));
+                }
+            }
+        }
         let root = store.conf().default_partition();
         let root = root.and_then(|name| store.conf().partition(&name)).map(|found| found.data);
-        let first = || targets.first().map(|target| target.recovery.data.clone());
+        let first = || targets.first().map(|target| target.recovery.clone());
         let root = root.or_else(first).unwrap_or_default();
         let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
-        Ok(Self { site: Site::of(&store), targets, umask, list_damage, root })
+        Ok(Self { site: Site::of(&store), targets, misplaced, umask, list_damage, root })
     }
 }
 
-fn repair(args: &Args, run: &Run<'_>, work: &Work) -> Result<Summary> {
+fn repair(args: &Args, run: &Run<'_>, work: &Work, output: &Output) -> Result<Summary> {
     let name = args.resume.clone().unwrap_or_else(new_run_name);
     let progress = match &args.resume {
         None => Progress::new(&work.root),
-        Some(name) => Progress::resume(&work.root, name).with_context(|| {
-            format!("there is no run '{name}' to resume under {}", work.root.display())
-        })?,
+        Some(name) => {
+            Progress::resume(&work.root, name).map_err(|_| no_such_run(name, &work.root))?
+        }
     };
+    if work.targets.len() > 1 {
+        output.run_begins(&name);
+    }
     let workshop = Workshop::new(FileOps::new(), name, work.umask);
     Ok(run.repair(&work.targets, &workshop, &progress))
+}
+
+fn no_such_run(name: &str, root: &Path) -> anyhow::Error {
+    let root_shown = root.display();
+    match Progress::resumable(root).as_slice() {
+        [] => anyhow!("no run under {root_shown} can be resumed: begin anew, without --resume"),
+        [.., last] => anyhow!(
+            "there is no run '{name}' to resume under {root_shown}; the last one there is {last}"
+        ),
+    }
 }
 
 /// A name that sorts by time and that no other run on this machine has.

@@ -7,6 +7,8 @@ use mailstore::lock::LockError;
 use mailstore::replace::{NoSpace, WriteError};
 use thiserror::Error;
 
+use crate::finding::{Code, Finding, Remedy};
+
 /// An operation that failed; nothing of the mailbox was changed, unless the variant says so.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -34,6 +36,10 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A partition or a mailbox's directory is missing, empty or refuses to be read, as where a file
+    /// system is not mounted.
+    #[error("{0}")]
+    Unavailable(String),
     /// What was written does not read back as planned; the mailbox was not touched.
     #[error("{} does not read back as it was written ({what}); the mailbox is as before", path.display())]
     NotAsWritten {
@@ -48,6 +54,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same as damage, where it may be that.
+    pub(crate) fn finding(&self) -> Option<Finding> {
+        let Self::Unavailable(why) = self else { return None };
+        Some(Finding::new(Code::PartitionUnavailable, Remedy::Left, why))
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
     }

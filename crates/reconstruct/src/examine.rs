@@ -4,19 +4,18 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 
-use mailstore::spool::SpoolScan;
 use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
 use mailstore_format::index::{IndexRecord, Layout};
 use mailstore_format::message::{CACHE_VERSION, MessageReader};
 use rayon::prelude::*;
 
-use crate::cache_file::CacheFile;
 use crate::evidence::{
     CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place, Reading,
 };
 use crate::observer::Observer;
 use crate::options::Check;
+use crate::places::{Places, ScannedPlace};
 use crate::staging::CacheSink;
 
 /// Messages that are looked at together; their new cache records wait in memory meanwhile.
@@ -26,17 +25,9 @@ const LARGEST_MESSAGE: u64 = 1 << 30;
 /// A reading buffer that one large message blew up beyond this is given back.
 const BUFFER_KEPT: usize = 8 << 20;
 
-/// One of the mailbox's two places, scanned.
-pub(crate) struct ScannedPlace {
-    pub(crate) directory: GuardedDir,
-    pub(crate) scan: SpoolScan,
-    pub(crate) cache: CacheFile,
-}
-
 /// What is needed to look at the messages of one mailbox.
 pub(crate) struct Examiner<'a> {
-    pub(crate) spool: &'a ScannedPlace,
-    pub(crate) archive: Option<&'a ScannedPlace>,
+    pub(crate) places: &'a Places,
     pub(crate) check: Check,
     /// The version of the mailbox's records, where there are any.
     pub(crate) layout: Option<&'static Layout>,
@@ -105,15 +96,51 @@ impl Examiner<'_> {
     }
 
     fn look(&self, candidate: Candidate<'_>, scratch: &mut Scratch) -> Looked {
-        let Candidate { uid, slot, record } = candidate;
-        let unlinked = record.is_some_and(IndexRecord::is_unlinked);
-        let file = if unlinked { FileEvidence::Absent } else { self.file(uid, record) };
+        let Candidate { uid, record, .. } = candidate;
+        // The file of a record with a delete order is the server's, unless it is one that came back.
+        let given_up = record.is_some_and(IndexRecord::is_unlinked);
+        let given_up = given_up && !self.wanted_back.contains(&uid);
+        let file = if given_up { FileEvidence::Absent } else { self.file(uid, record) };
         if let Some(known) = self.known_from_before(candidate, file) {
             return known;
         }
-        let cache = record.map_or(CacheItem::None, |record| {
-            self.place_of_record(record).cache.check(self.layout, record, &mut scratch.old_item)
-        });
+        let looked = self.look_at(candidate, file, scratch);
+        match (file, record) {
+            (FileEvidence::Regular { place, in_both: true, .. }, Some(record))
+                if !is_message_of(record, &looked.evidence) =>
+            {
+                self.better_copy(candidate, place, scratch).unwrap_or(looked)
+            }
+            _ => looked,
+        }
+    }
+
+    /// The copy in the other place, where that one is the message of the record.
+    fn better_copy(
+        &self,
+        candidate: Candidate<'_>,
+        worse: Place,
+        scratch: &mut Scratch,
+    ) -> Option<Looked> {
+        let record = candidate.record?;
+        let other = self.stat(candidate.uid, worse.other(), false);
+        let looked = self.look_at(candidate, other, scratch);
+        let is_read = looked.evidence.reading.is_some();
+        (is_read && is_message_of(record, &looked.evidence)).then_some(looked)
+    }
+
+    fn look_at(
+        &self,
+        candidate: Candidate<'_>,
+        file: FileEvidence,
+        scratch: &mut Scratch,
+    ) -> Looked {
+        let Candidate { uid, slot, record } = candidate;
+        let cache =
+            record.map_or(CacheItem::None, |record| match self.places.at(Place::of(record)) {
+                Some(place) => place.cache.check(self.layout, record, &mut scratch.old_item),
+                None => CacheItem::Damaged,
+            });
         let mut evidence = MessageEvidence { uid, slot, file, reading: None, cache };
         let FileEvidence::Regular { place, identity, .. } = file else {
             return Looked { evidence, new_item: None, bytes_read: 0 };
@@ -148,9 +175,9 @@ impl Examiner<'_> {
         scratch: &mut Scratch,
     ) -> Looked {
         let Scratch { reader, message, old_item } = scratch;
-        let directory = &self.at(place).directory;
+        let directory = self.directory(place);
         let mut new_item = None;
-        match directory.read_message(evidence.uid, LARGEST_MESSAGE, message) {
+        match directory.and_then(|at| at.read_message(evidence.uid, LARGEST_MESSAGE, message)) {
             Ok(meta) => {
                 let mut item = Vec::new();
                 let fields = reader.read(message, &mut item);
@@ -206,33 +233,27 @@ impl Examiner<'_> {
 
     /// Where the file of `uid` lies, and what it is.
     fn file(&self, uid: Uid, record: Option<&IndexRecord>) -> FileEvidence {
-        let listed = |place: &ScannedPlace| place.scan.message(uid).is_some();
-        let in_spool = listed(self.spool);
-        let in_archive = self.archive.is_some_and(listed);
+        let listed =
+            |place: &ScannedPlace| place.scan().is_some_and(|scan| scan.message(uid).is_some());
+        let in_spool = listed(&self.places.spool);
+        let in_archive = self.places.archive.as_ref().is_some_and(listed);
         let expected = record.map_or(Place::Spool, Place::of);
         let first = match (in_spool, in_archive) {
             (true, false) => Place::Spool,
             (false, true) => Place::Archive,
             _ => expected,
         };
-        let other = match first {
-            Place::Spool => Place::Archive,
-            Place::Archive => Place::Spool,
-        };
         let in_both = in_spool && in_archive;
         // A file that no listing has is asked for by name: it may have come since.
         match self.stat(uid, first, in_both) {
-            FileEvidence::Absent => self.stat(uid, other, false),
+            FileEvidence::Absent => self.stat(uid, first.other(), false),
             found => found,
         }
     }
 
     fn stat(&self, uid: Uid, place: Place, in_both: bool) -> FileEvidence {
-        if place == Place::Archive && self.archive.is_none() {
-            return FileEvidence::Absent;
-        }
-        let directory = &self.at(place).directory;
-        match directory.stat(OsStr::new(&message_file_name(uid))) {
+        let name = message_file_name(uid);
+        match self.directory(place).and_then(|at| at.stat(OsStr::new(&name))) {
             Ok(meta) if meta.kind == Kind::Regular => {
                 FileEvidence::Regular { place, identity: identity_of(&meta), in_both }
             }
@@ -243,20 +264,22 @@ impl Examiner<'_> {
         }
     }
 
-    fn at(&self, place: Place) -> &ScannedPlace {
-        match (place, self.archive) {
-            (Place::Archive, Some(archive)) => archive,
-            _ => self.spool,
-        }
-    }
-
-    fn place_of_record(&self, record: &IndexRecord) -> &ScannedPlace {
-        self.at(Place::of(record))
+    fn directory(&self, place: Place) -> Result<&GuardedDir, ReadError> {
+        self.places.at(place).ok_or(ReadError::NotFound).and_then(ScannedPlace::directory)
     }
 }
 
 const EIO: i32 = 5;
 const EFBIG: i32 = 27;
+
+/// Whether nothing speaks against the file that was looked at being the record's message.
+fn is_message_of(record: &IndexRecord, evidence: &MessageEvidence) -> bool {
+    match (&evidence.reading, evidence.file) {
+        (Some(reading), _) => record.guid.is_null() || record.guid == reading.fields.guid,
+        (None, FileEvidence::Regular { identity, .. }) => identity.size == record.size,
+        (None, _) => false,
+    }
+}
 
 pub(crate) fn identity_of(meta: &FileMeta) -> FileIdentity {
     FileIdentity { ino: meta.ino, size: meta.size, mtime: meta.mtime }

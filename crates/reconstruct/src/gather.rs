@@ -4,32 +4,35 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::{self, LockMode, MailboxLocks};
-use mailstore::spool::{DirectoryFacts, OddKind, SpoolScan, message_uid};
+use mailstore::spool::{OddEntry, OddKind, message_uid};
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
 use mailstore_format::db;
 use mailstore_format::header_file::HeaderFile;
 
-use crate::cache_file::CacheFile;
 use crate::error::Error;
 use crate::evidence::{
-    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Place, Slot,
+    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Slot,
     StoredAnnotation,
 };
-use crate::examine::{Candidate, Examiner, ScannedPlace, identity_of};
+use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
-use crate::pruned;
+use crate::journal::{self, Journal};
+use crate::places::{Closed, Places, ScannedPlace};
 use crate::run::Context;
 use crate::staging::CacheSink;
 use crate::target::Target;
 
 /// A larger index would hold more messages than a mailbox can have.
-const LARGEST_INDEX: u64 = 1 << 36;
+const LARGEST_INDEX: u64 = 1 << 31;
 /// `cyrus.header` is some kilobytes; this leaves room for very long ACLs.
 const LARGEST_HEADER_FILE: u64 = 16 << 20;
+/// How long a database is waited for while others wait for us.
+const HURRY: Duration = Duration::from_millis(200);
 /// A larger annotation database is not read into memory.
 const LARGEST_DATABASE: u64 = 1 << 30;
 
@@ -45,58 +48,47 @@ pub(crate) fn gather(
     sink: &mut dyn CacheSink,
 ) -> Result<Evidence, Error> {
     let location = &target.location;
-    let spool = match open_spool(location) {
-        Ok(spool) => spool,
-        Err(why) => return Ok(unavailable(why)),
-    };
-    let archive = open_archive(location);
     // The directories were listed before the index is read: a message that arrives in between has
     // a record without a listed file, which is then asked for by name, not a file without record.
+    let listed = Places::list(location);
     let index = read_index_file(context, target, held)?;
-    let archive = match archive {
-        Ok(archive) => archive,
-        Err(_) if !has_records_in(&index, Place::Archive) => None,
-        Err(why) => return Ok(unavailable(why)),
+    let places = match listed.judged_by(&index, location) {
+        Ok(places) => places,
+        Err(Closed::Partition(why)) => return Err(Error::Unavailable(why)),
+        Err(Closed::Mailbox(why)) => return Ok(unavailable(why)),
     };
-    if spool.scan.is_empty() && has_records_in(&index, Place::Spool) {
-        let directory = location.spool.display();
-        return Ok(unavailable(format!(
-            "{directory} is empty, but the index lists messages there"
-        )));
-    }
     let header_file = read_header_file(location);
-    let nothing_left = spool.scan.is_empty()
+    let nothing_left = places.spool.is_empty()
         && index.identity.is_none()
         && matches!(header_file, HeaderFileEvidence::Missing);
     if nothing_left {
         let directory = location.spool.display();
         return Ok(unavailable(format!("{directory} is empty: nothing of the mailbox is left")));
     }
-    let pruned = pruned::of_earlier_runs(&target.recovery.data, &target.key);
+    let journal = journal::of_earlier_runs(target.recovery_root(&location.index), &target.key);
     let examiner = Examiner {
-        spool: &spool,
-        archive: archive.as_ref(),
+        places: &places,
         check: context.options.check,
         layout: index.layout,
         pool: context.pool,
         observer: context.observer,
         previous,
-        wanted_back: &pruned.iter().map(|pruned| pruned.record.uid).collect(),
+        wanted_back: &journal.pruned.iter().map(|pruned| pruned.record.uid).collect(),
     };
-    let candidates = candidates(&index, &spool, archive.as_ref());
+    let candidates = candidates(&index, &places);
     let messages = examiner
         .examine(&candidates, sink)
         .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
     Ok(Evidence {
-        directory: directory_evidence(&messages, &spool, archive.as_ref()),
+        directory: directory_evidence(location, &messages, &places),
         header_file,
-        spool_cache: spool.cache.evidence(),
-        archive_cache: archive.as_ref().map(|archive| archive.cache.evidence()),
+        spool_cache: places.spool.cache.evidence(),
+        archive_cache: places.archive.as_ref().map(|archive| archive.cache.evidence()),
         witnesses: context.witnesses(target),
-        annotations: annotations(context, target),
+        annotations: annotations(context, target, held.is_some()),
         index,
         messages,
-        pruned,
+        journal,
     })
 }
 
@@ -111,78 +103,8 @@ fn unavailable(why: String) -> Evidence {
         messages: Vec::new(),
         witnesses: crate::evidence::Witnesses::default(),
         annotations: None,
-        pruned: Vec::new(),
+        journal: Journal::default(),
     }
-}
-
-fn open_spool(location: &MailboxLocation) -> Result<ScannedPlace, String> {
-    let root = &location.partition_roots.data;
-    check_root(root)?;
-    let place = scan(root, &location.spool, &location.cache)?;
-    let roots: Vec<_> = location.partition_roots.meta.iter().collect();
-    roots.into_iter().try_for_each(|root| check_root(root))?;
-    Ok(place)
-}
-
-/// The archive's directory; `None` where the mailbox has none yet.
-fn open_archive(location: &MailboxLocation) -> Result<Option<ScannedPlace>, String> {
-    let parts = (&location.archive, &location.archive_cache, &location.partition_roots.archive);
-    let (Some(directory), Some(cache), Some(root)) = parts else { return Ok(None) };
-    check_root(root)?;
-    if matches!(DirectoryFacts::of(directory), DirectoryFacts::Missing) {
-        return Err(format!("{} does not exist", directory.display()));
-    }
-    scan(root, directory, cache).map(Some)
-}
-
-/// Fails where a partition's root looks as it does when its disk is not mounted.
-fn check_root(root: &Path) -> Result<(), String> {
-    let root_is =
-        |what: &str| Err(format!("the partition {} {what}; is it mounted?", root.display()));
-    match DirectoryFacts::of(root) {
-        DirectoryFacts::Present { empty: false, .. } => Ok(()),
-        DirectoryFacts::Present { .. } => root_is("is empty"),
-        DirectoryFacts::Missing => root_is("does not exist"),
-        DirectoryFacts::NotADirectory(kind) => root_is(&format!("is {kind}")),
-        DirectoryFacts::Unreadable(errno) => {
-            let error = io::Error::from_raw_os_error(errno);
-            root_is(&format!("cannot be read: {error}"))
-        }
-    }
-}
-
-fn scan(root: &Path, directory: &Path, cache: &Path) -> Result<ScannedPlace, String> {
-    let shown = directory.display();
-    let opened = GuardedDir::open_under(root, directory).map_err(|error| match error {
-        ReadError::NotFound => {
-            format!("{shown} does not exist; is its partition mounted, was it moved away?")
-        }
-        error => format!("{shown} cannot be opened: {error}"),
-    })?;
-    let root = GuardedDir::open_trusted(root).map_err(|error| format!("{shown}: {error}"))?;
-    if root.meta().dev != opened.meta().dev {
-        return Err(format!("{shown} lies on another device than its partition's root"));
-    }
-    let scan =
-        SpoolScan::of(&opened).map_err(|error| format!("{shown} cannot be listed: {error}"))?;
-    Ok(ScannedPlace { directory: opened, scan, cache: open_cache(cache) })
-}
-
-pub(crate) fn open_cache(path: &Path) -> CacheFile {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return CacheFile::default();
-    };
-    let opened = GuardedDir::open_trusted(parent).and_then(|parent| parent.open_file(name));
-    match opened {
-        Ok((file, meta)) => CacheFile::new(file, identity_of(&meta)),
-        Err(_) => CacheFile::default(),
-    }
-}
-
-fn has_records_in(index: &IndexEvidence, place: Place) -> bool {
-    (0..index.slots.len())
-        .filter_map(|slot| index.record(slot))
-        .any(|record| !record.is_expunged() && Place::of(record) == place)
 }
 
 /// Reads the index; under a shared lock of its own, unless the caller holds the locks.
@@ -214,7 +136,7 @@ fn read_index_file(
             return Ok(IndexEvidence { unreadable, ..IndexEvidence::default() });
         }
     };
-    let mut index = read_index(&bytes, identity_of(&meta));
+    let mut index = read_index(&bytes, identity_of(&meta), context.site.index_version());
     if index.unreadable.is_some() && looks_newer(&bytes).is_some() {
         index.identity = None;
     }
@@ -257,18 +179,14 @@ pub(crate) fn read_header_file(location: &MailboxLocation) -> HeaderFileEvidence
 }
 
 /// Every UID with a record or a file, once; of several records for one the newest counts.
-fn candidates<'a>(
-    index: &'a IndexEvidence,
-    spool: &ScannedPlace,
-    archive: Option<&ScannedPlace>,
-) -> Vec<Candidate<'a>> {
+fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a>> {
     let records = index.slots.iter().enumerate().filter_map(|(slot, content)| match content {
         Slot::Record(record) => {
             Some(Candidate { uid: record.uid, slot: Some(slot), record: Some(record) })
         }
         Slot::Destroyed => None,
     });
-    let files = spool.scan.messages.iter().chain(archive.iter().flat_map(|a| &a.scan.messages));
+    let files = places.all().flat_map(ScannedPlace::files);
     let files = files.map(|file| Candidate { uid: file.uid, slot: None, record: None });
     let mut candidates: Vec<_> = records.chain(files).collect();
     candidates.sort_by_key(|candidate| {
@@ -280,18 +198,25 @@ fn candidates<'a>(
 }
 
 fn directory_evidence(
+    location: &MailboxLocation,
     messages: &[MessageEvidence],
-    spool: &ScannedPlace,
-    archive: Option<&ScannedPlace>,
+    places: &Places,
 ) -> DirectoryEvidence {
     let has_record = |name: &OsStr| {
         message_uid(name.as_encoded_bytes())
             .is_some_and(|uid| messages.binary_search_by_key(&uid, |message| message.uid).is_ok())
     };
-    let places = || [Some(spool), archive].into_iter().flatten();
-    let odd = places()
-        .flat_map(|place| &place.scan.odd)
-        // What stands in for a recorded message is told of with the message.
+    let MailboxLocation { index, cache, header, archive_cache, .. } = location;
+    let of_server = [Some(index), Some(cache), Some(header), archive_cache.as_ref()];
+    let is_of_server = |place: &ScannedPlace, entry: &OddEntry| {
+        let path = place.directory().map(|directory| directory.path().join(&entry.name));
+        path.is_ok_and(|path| of_server.contains(&Some(&path)))
+    };
+    let odd = places
+        .all()
+        .flat_map(|place| place.odd().iter().filter(move |entry| !is_of_server(place, entry)))
+        // What stands in for a recorded message is told of with the message, as what stands in for
+        // a file of the server is with that file.
         .filter(|entry| entry.kind == OddKind::BadName || !has_record(&entry.name))
         .cloned()
         .collect();
@@ -300,19 +225,30 @@ fn directory_evidence(
         (name == "cyrus.expunge" || name.ends_with(".NEW")).then(|| name.into_owned())
     };
     let leftovers =
-        places().flat_map(|place| &place.scan.meta_files).filter_map(|name| leftover(name));
-    DirectoryEvidence { unavailable: None, odd, leftovers: leftovers.collect() }
+        places.all().flat_map(ScannedPlace::meta_files).filter_map(|name| leftover(name));
+    DirectoryEvidence {
+        unavailable: None,
+        unverified: places.unverified.clone(),
+        odd,
+        leftovers: leftovers.collect(),
+    }
 }
 
 /// The annotations of the mailbox and its messages; `None` where they cannot be read whole, and
 /// so nothing can be said of their checksum.
-fn annotations(context: &Context<'_>, target: &Target) -> Option<Vec<StoredAnnotation>> {
+fn annotations(
+    context: &Context<'_>,
+    target: &Target,
+    hurry: bool,
+) -> Option<Vec<StoredAnnotation>> {
     let mut annotations = context.mailbox_annotations(target)?;
     let path = &target.location.annotations;
     if matches!(path.try_exists(), Ok(false)) {
         return Some(annotations);
     }
-    let locked = lock::read_database(path, context.options.lock_timeout, &mut |_| {}).ok()?;
+    // Under the mailbox's locks nothing is waited for.
+    let patience = if hurry { HURRY } else { context.options.lock_timeout };
+    let locked = lock::read_database(path, patience, &mut |_| {}).ok()?;
     let bytes = read_whole(locked.file()).ok()?;
     let contents = db::read(&bytes).ok()?;
     if !contents.damage.is_empty() {

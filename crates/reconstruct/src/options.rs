@@ -17,13 +17,15 @@ pub enum Check {
 pub struct PrunePolicy {
     /// Share of a mailbox's messages, in percent; ten messages are always allowed.
     pub max_percent: f64,
+    /// Share of the messages of all the run's mailboxes, in percent; a hundred are always allowed.
+    pub max_percent_of_run: f64,
     /// Prune although a replica might still hold the only intact copy.
     pub even_on_replica: bool,
 }
 
 impl Default for PrunePolicy {
     fn default() -> Self {
-        Self { max_percent: 1.0, even_on_replica: false }
+        Self { max_percent: 1.0, max_percent_of_run: 0.1, even_on_replica: false }
     }
 }
 
@@ -32,27 +34,31 @@ impl PrunePolicy {
     pub const MAILBOX_FLOOR: u64 = 10;
     /// Messages of one run that may always be pruned, whatever their share.
     pub const RUN_FLOOR: u64 = 100;
-    /// Share of all messages of a run, as a divisor: 0.1 %.
-    pub const RUN_DIVISOR: u64 = 1000;
 
-    /// How many of a mailbox's `messages` may be pruned.
+    /// How many of a mailbox's `messages` may be pruned, where `missing` of them are missing. The
+    /// floor does not hold where most are: that looks like a disk that is not mounted.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "a share of a message count; f64 is exact far beyond any mailbox's size"
-    )]
-    pub fn mailbox_limit(&self, messages: u64) -> u64 {
-        let share = (messages as f64 * self.max_percent.clamp(0.0, 100.0) / 100.0) as u64;
-        share.max(Self::MAILBOX_FLOOR)
+    pub fn mailbox_limit(&self, messages: u64, missing: u64) -> u64 {
+        let most_are_missing = missing.saturating_mul(2) > messages;
+        let floor = if most_are_missing { 0 } else { Self::MAILBOX_FLOOR };
+        share(messages, self.max_percent).max(floor)
     }
 
     /// How many messages a run over `messages` in all may prune.
     #[must_use]
-    pub fn run_limit(messages: u64) -> u64 {
-        (messages / Self::RUN_DIVISOR).max(Self::RUN_FLOOR)
+    pub fn run_limit(&self, messages: u64) -> u64 {
+        share(messages, self.max_percent_of_run).max(Self::RUN_FLOOR)
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a share of a message count; f64 is exact far beyond any store's size"
+)]
+fn share(messages: u64, percent: f64) -> u64 {
+    (messages as f64 * percent.clamp(0.0, 100.0) / 100.0) as u64
 }
 
 /// The settings of a run.
@@ -86,14 +92,17 @@ mod tests {
     #[test]
     fn a_small_mailbox_may_lose_ten_records_and_a_large_one_its_share() {
         let policy = PrunePolicy::default();
-        assert_eq!(policy.mailbox_limit(20), 10);
-        assert_eq!(policy.mailbox_limit(5000), 50);
-        assert_eq!(PrunePolicy { max_percent: 100.0, ..policy }.mailbox_limit(5000), 5000);
+        assert_eq!(policy.mailbox_limit(20, 10), 10);
+        assert_eq!(policy.mailbox_limit(5000, 60), 50);
+        assert_eq!(policy.mailbox_limit(4, 3), 0, "most of a mailbox is no small loss");
+        assert_eq!(PrunePolicy { max_percent: 100.0, ..policy }.mailbox_limit(5000, 4000), 5000);
     }
 
     #[test]
     fn a_run_may_prune_a_hundred_or_a_thousandth() {
-        assert_eq!(PrunePolicy::run_limit(5), 100);
-        assert_eq!(PrunePolicy::run_limit(10_000_000), 10_000);
+        let policy = PrunePolicy::default();
+        assert_eq!(policy.run_limit(5), 100);
+        assert_eq!(policy.run_limit(10_000_000), 10_000);
+        assert_eq!(PrunePolicy { max_percent_of_run: 50.0, ..policy }.run_limit(600), 300);
     }
 }

@@ -4,6 +4,7 @@ mod dates;
 mod header;
 mod known;
 mod orphans;
+mod prune;
 mod totals;
 
 #[cfg(test)]
@@ -18,8 +19,8 @@ use mailstore_format::{ModSeq, Timestamp, Uid};
 
 use crate::evidence::{CacheItem, Evidence, FileIdentity, HeaderFileEvidence, Place, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
+use crate::journal::PrunedRecord;
 use crate::options::PrunePolicy;
-use crate::pruned::PrunedRecord;
 
 /// What is wrong with a mailbox, and what it will be after the repair.
 #[derive(Debug)]
@@ -177,6 +178,9 @@ impl Draughtsman<'_> {
         if self.evidence.index.unreadable.is_some() && self.evidence.index.identity.is_none() {
             return self.leave_unreadable_index();
         }
+        if self.belongs_to_another_mailbox() {
+            return None;
+        }
         self.report_directory();
         self.report_index();
         if !self.settle_header_file() {
@@ -208,6 +212,29 @@ impl Draughtsman<'_> {
             format!("{why}; left alone: check the volume and its permissions, then run again"),
         );
         None
+    }
+
+    /// Files of another mailbox in this one's place: a restore or a rename went wrong, and to repair
+    /// either from the other's files would mix them.
+    fn belongs_to_another_mailbox(&mut self) -> bool {
+        let HeaderFileEvidence::Sound { value, .. } = &self.evidence.header_file else {
+            return false;
+        };
+        let listed = self.evidence.witnesses.header.as_ref();
+        let listed = listed.and_then(|header| header.uniqueid.clone());
+        let (Some(listed), Some(found)) = (listed, value.uniqueid.clone()) else { return false };
+        if listed == found {
+            return false;
+        }
+        let text = |id: &[u8]| String::from_utf8_lossy(id).into_owned();
+        let detail = format!(
+            "cyrus.header has the unique id {}, mailboxes.db has {}: these are another mailbox's \
+             files; left alone",
+            text(&found),
+            text(&listed)
+        );
+        self.find(Code::MailboxMismatch, Remedy::Left, detail);
+        true
     }
 
     fn report_directory(&mut self) {
@@ -309,32 +336,6 @@ impl Draughtsman<'_> {
             format!("{why}, and no mailboxes.db tells its content: run with -C imapd.conf"),
         );
         false
-    }
-
-    /// Enforces the fuse: too many missing messages look more like a missing mount than like loss.
-    fn refuse_or_keep_pruning(&mut self) {
-        let Some(prune) = self.policy.prune else { return };
-        let messages = u64::try_from(self.drafts.len()).unwrap_or(u64::MAX);
-        let wanted = u64::try_from(self.pruned.len()).unwrap_or(u64::MAX);
-        if wanted == 0 {
-            return;
-        }
-        let limit = prune.mailbox_limit(messages);
-        let refusal = if self.evidence.witnesses.replicated && !prune.even_on_replica {
-            Some("the store is replicated, and a prune would travel to the copy that may still have the messages (--even-on-replica)".to_owned())
-        } else if wanted > limit {
-            Some(format!(
-                "{wanted} of {messages} messages are missing, more than the {limit} allowed (--max-prune)"
-            ))
-        } else if wanted > self.policy.prune_budget {
-            Some("the run as a whole has pruned as much as it may".to_owned())
-        } else {
-            None
-        };
-        if let Some(why) = refusal {
-            self.take_pruning_back();
-            self.find(Code::PruneRefused, Remedy::Left, why);
-        }
     }
 }
 

@@ -72,6 +72,12 @@ impl MailboxReport {
         }
     }
 
+    /// A report of a mailbox that could not be worked on.
+    #[must_use]
+    pub fn failed(mailbox: &str, error: impl Into<String>) -> Self {
+        Self { error: Some(error.into()), ..Self::new(mailbox, State::Failed) }
+    }
+
     /// How many messages were pruned.
     pub(crate) fn pruned(&self) -> u64 {
         let pruned = self.findings.iter().filter(|finding| finding.code == Code::Pruned);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::workshop::{RECOVERY_DIRECTORY, Workshop};
+use crate::workshop::{RECOVERY_DIRECTORY, Workshop, earlier_runs};
 
 const LIST: &str = "finished";
 /// A run shorter than this is as soon done again as resumed.
@@ -54,6 +54,15 @@ impl Progress {
         Ok(Self { finished_before, ..Self::new(root) })
     }
 
+    /// The runs that left a list at `root` and so can be gone on with, oldest first.
+    #[must_use]
+    pub fn resumable(root: &Path) -> Vec<String> {
+        let runs = earlier_runs(root).unwrap_or_default().into_iter();
+        runs.filter(|run| run.join(LIST).is_file())
+            .filter_map(|run| Some(run.file_name()?.to_str()?.to_owned()))
+            .collect()
+    }
+
     pub(crate) fn is_done(&self, key: &str) -> bool {
         self.finished_before.contains(key)
     }
@@ -92,6 +101,7 @@ mod tests {
         assert!(!progress.was_kept());
         assert!(std::fs::read_dir(root.path()).unwrap().next().is_none(), "nothing is written yet");
         progress.done(&workshop, "repaired", true);
+        assert_eq!(Progress::resumable(root.path()), ["run-1"]);
         let resumed = Progress::resume(root.path(), "run-1").unwrap();
         assert!(resumed.is_done("sound") && resumed.is_done("repaired"));
         assert!(!resumed.is_done("other"));

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::evidence::{Evidence, StoredAnnotation, Witnesses};
 use crate::gather::gather;
 use crate::observer::Observer;
-use crate::options::{Options, PrunePolicy};
+use crate::options::Options;
 use crate::plan::{Plan, Policy, Rewrite, plan};
 use crate::report::{FollowUp, MailboxReport, State, Summary};
 use crate::resume::Progress;
@@ -75,14 +75,19 @@ impl<'a> Run<'a> {
                 return Ok(MailboxReport::new(&target.name, State::Resumed));
             }
             let applied = apply::repair(context, target, workshop, policy)?;
-            progress.done(workshop, &target.key, applied.wrote);
             let Applied { evidence, plan, wrote, locked } = applied;
             let state = if wrote { State::Repaired } else { State::Sound };
             let mut report = report(context, target, state, &evidence, plan);
             report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
+            // What has damage left is looked at again, so that the status of the run that resumes
+            // this one tells of it.
+            if !report.damage_left() {
+                progress.done(workshop, &target.key, wrote);
+            }
             Ok(report)
         });
-        summary.run = progress.was_kept().then(|| workshop.run().to_owned());
+        summary.run =
+            (summary.repaired > 0 || progress.was_kept()).then(|| workshop.run().to_owned());
         summary
     }
 
@@ -99,7 +104,8 @@ impl<'a> Run<'a> {
             site: self.site,
         };
         let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
-        let prune_budget = Mutex::new(PrunePolicy::run_limit(messages));
+        let prune_budget = self.options.prune.map_or(0, |prune| prune.run_limit(messages));
+        let prune_budget = Mutex::new(prune_budget);
         let worker = || {
             while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let report = one(&context, target, work, &prune_budget);
@@ -140,8 +146,8 @@ fn one(
             report
         }
         Err(error) => MailboxReport {
-            error: Some(error.to_string()),
-            ..MailboxReport::new(&target.name, State::Failed)
+            findings: error.finding().into_iter().collect(),
+            ..MailboxReport::failed(&target.name, error.to_string())
         },
     }
 }

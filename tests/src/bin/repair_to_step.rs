@@ -48,7 +48,7 @@ fn main() -> Result<ExitCode> {
     let targets =
         entries.into_iter().map(|entry| Target::listed(&store, entry)).collect::<Result<_, _>>();
     let targets: Vec<Target> = targets?;
-    let root = targets.first().context("no such mailbox")?.recovery.data.clone();
+    let root = targets.first().context("no such mailbox")?.recovery.clone();
     let options = Options {
         prune: (prune == "prune").then(PrunePolicy::default),
         jobs: 1,

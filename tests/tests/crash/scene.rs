@@ -211,7 +211,7 @@ impl Case {
         let mut journaled = Vec::new();
         for run in fs::read_dir(scene.server.spool().join(".mailstore-recovery"))? {
             for mailbox in fs::read_dir(run?.path())? {
-                let journal = mailbox?.path().join("pruned.jsonl");
+                let journal = mailbox?.path().join("journal.jsonl");
                 let text = fs::read_to_string(journal).unwrap_or_default();
                 let lines = text.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
                 journaled.extend(lines.filter_map(|line| line["uid"].as_u64()));

@@ -52,7 +52,7 @@ fn same_file(now: Option<FileIdentity>, then: Option<FileIdentity>) -> bool {
 /// Every record is compared: the server rewrites some without a trace in the header, as when it
 /// archives a message or gives it a thread.
 fn same_content(bytes: &[u8], identity: FileIdentity, evidence: &Evidence) -> bool {
-    let now = read_index(bytes, identity);
+    let now = read_index(bytes, identity, evidence.index.layout.map(|layout| layout.version));
     now.header_bytes == evidence.index.header_bytes && now.slots == evidence.index.slots
 }
 
@@ -68,11 +68,16 @@ fn same_header_file(target: &Target, evidence: &Evidence) -> bool {
 fn same_files(target: &Target, evidence: &Evidence) -> bool {
     let location = &target.location;
     let open = |path: &Path| GuardedDir::open_trusted(path).ok();
-    let Some(spool) = open(&location.spool) else { return false };
+    let spool = open(&location.spool);
+    let lies_in_spool =
+        |file: &FileEvidence| matches!(file, FileEvidence::Regular { place: Place::Spool, .. });
+    if spool.is_none() && evidence.messages.iter().any(|message| lies_in_spool(&message.file)) {
+        return false;
+    }
     let archive = location.archive.as_deref().and_then(open);
     let stat = |place: Place, uid: Uid| {
         let directory = match place {
-            Place::Spool => Some(&spool),
+            Place::Spool => spool.as_ref(),
             Place::Archive => archive.as_ref(),
         };
         directory
@@ -99,7 +104,7 @@ fn is_missed(evidence: &Evidence, message: &MessageEvidence) -> bool {
 
 /// How many records of the index as it is now were not looked at with the same cache item.
 fn unknown_records(bytes: &[u8], identity: FileIdentity, evidence: &Evidence) -> usize {
-    let now = read_index(bytes, identity);
+    let now = read_index(bytes, identity, evidence.index.layout.map(|layout| layout.version));
     (0..now.slots.len())
         .filter_map(|slot| now.record(slot))
         .filter(|record| {

@@ -4,14 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mailstore::replace::{FreeSpace, NewFile, Ownership, WriteError};
-use mailstore::volume::GuardedDir;
+use mailstore::volume::{GuardedDir, Kind};
 use mailstore_format::cache;
 
-use crate::cache_file::stores_cache_crc;
+use crate::cache_file::{CacheFile, stores_cache_crc};
 use crate::error::Error;
 use crate::evidence::{CacheItem, Place};
 use crate::examine::identity_of;
-use crate::gather::{open_cache, read_file};
+use crate::gather::read_file;
 use crate::index_reader::read_index;
 use crate::plan::{CacheSource, PlannedRecord, Rewrite};
 use crate::staging::LazyStaging;
@@ -94,7 +94,7 @@ impl Staged {
             [(Place::Spool, &self.spool_cache), (Place::Archive, &self.archive_cache)]
         {
             let Some(staged) = staged else { continue };
-            let cache = open_cache(&staged.path);
+            let cache = CacheFile::open(&staged.path);
             let mut item = Vec::new();
             for planned in in_place(rewrite, place) {
                 let sound = matches!(
@@ -130,7 +130,7 @@ impl Staged {
             planned.record.encode_into(rewrite.layout, &mut record);
             next(&record, "a record differs")?;
         }
-        let read = read_index(&bytes, identity_of(&meta));
+        let read = read_index(&bytes, identity_of(&meta), None);
         if !read.header_proven || read.slots.len() != rewrite.records.len() {
             return Err(not_as_written("it is not sound"));
         }
@@ -170,7 +170,7 @@ impl StagedCacheFile {
             writer.write(&cache::encode_generation(generation))?;
             (path, writer)
         };
-        let old = open_cache(original);
+        let old = CacheFile::open(original);
         let mut item = Vec::new();
         for planned in in_place(rewrite, place).skip(done) {
             match planned.cache {
@@ -232,13 +232,19 @@ fn write_small(
 }
 
 /// Owner and mode of the file that is replaced; where there is none, those the server would give.
+///
+/// A file that is somebody else's, such as one that root restored, passes to the owner of its
+/// directory: only root could give it back, and the server could not write to it.
 fn ownership(workshop: &Workshop, original: &Path) -> Result<Ownership, Error> {
     let read = || -> Result<Ownership, mailstore::volume::ReadError> {
         let parent = GuardedDir::open_trusted(original.parent().unwrap_or(Path::new(".")))?;
-        let meta = parent.stat(original.file_name().unwrap_or_default());
-        Ok(meta
-            .as_ref()
-            .map_or_else(|_| Ownership::within(parent.meta(), workshop.umask()), Ownership::from))
+        let fresh = Ownership::within(parent.meta(), workshop.umask());
+        Ok(match parent.stat(original.file_name().unwrap_or_default()) {
+            Ok(meta) if meta.kind == Kind::Regular && meta.uid == fresh.uid => {
+                Ownership::from(&meta)
+            }
+            _ => fresh,
+        })
     };
     read().map_err(|error| {
         Error::io("learn the owner of", original, io::Error::other(error.to_string()))
@@ -259,16 +265,18 @@ fn require_space(target: &Target, rewrite: &Rewrite) -> Result<(), Error> {
             })
             .fold(0, u64::saturating_add)
     };
-    let mut needs = vec![(&target.recovery.meta, index)];
+    let location = &target.location;
+    let mut needs = vec![(location.index.as_path(), index)];
     if rewrite.replace_spool_cache {
-        needs.push((&target.recovery.meta, cache(Place::Spool)));
+        needs.push((cache_path(target, Place::Spool), cache(Place::Spool)));
     }
     if rewrite.replace_archive_cache {
-        needs.push((&target.recovery.archive, cache(Place::Archive)));
+        needs.push((cache_path(target, Place::Archive), cache(Place::Archive)));
     }
     let renames = sum(rewrite.renames.len());
     let (room, links) = (64 * 1024, renames.saturating_add(16));
-    for (root, bytes) in needs {
+    for (file, bytes) in needs {
+        let root = target.recovery_root(file);
         let free = FreeSpace::at(root).map_err(|e| Error::io("measure free space at", root, e))?;
         free.require(root, bytes.saturating_add(room), links)?;
     }

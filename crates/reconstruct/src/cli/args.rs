@@ -64,9 +64,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) prune: bool,
 
-    /// Refuse to prune more than this share of a mailbox (10 messages are always allowed)
-    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, requires = "prune", value_parser = percent)]
-    pub(crate) max_prune: f64,
+    /// Refuse to prune more than this share of a mailbox, and of all mailboxes together
+    /// [default: 1 of a mailbox, but 10 messages are always allowed; 0.1 of all, but 100 are]
+    #[arg(long, value_name = "PERCENT", requires = "prune", value_parser = percent)]
+    pub(crate) max_prune: Option<f64>,
 
     /// Prune although the store is replicated: the prune will travel to the replica
     #[arg(long, requires = "prune")]
@@ -120,6 +121,15 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
+    fn prune_policy(&self) -> PrunePolicy {
+        let defaults = PrunePolicy::default();
+        PrunePolicy {
+            max_percent: self.max_prune.unwrap_or(defaults.max_percent),
+            max_percent_of_run: self.max_prune.unwrap_or(defaults.max_percent_of_run),
+            even_on_replica: self.even_on_replica,
+        }
+    }
+
     /// The settings of the run.
     pub(crate) fn options(&self) -> Options {
         let defaults = Options::default();
@@ -128,10 +138,7 @@ impl Args {
                 CheckArg::Stat => Check::Stat,
                 CheckArg::Full => Check::Full,
             },
-            prune: self.prune.then_some(PrunePolicy {
-                max_percent: self.max_prune,
-                even_on_replica: self.even_on_replica,
-            }),
+            prune: self.prune.then(|| self.prune_policy()),
             lock_timeout: Duration::from_secs(self.lock_timeout),
             jobs: self.jobs.map_or(defaults.jobs, usize::from),
         }

@@ -54,6 +54,15 @@ impl Output {
         self.say(&format!("reconstruct: waiting for the list of mailboxes: {}", described(wait)));
     }
 
+    /// Tells by what name a run over many mailboxes can be gone on with, before it may be cut short.
+    pub(crate) fn run_begins(&self, name: &str) {
+        if !self.quiet {
+            self.say(&format!(
+                "reconstruct: run {name}; if interrupted, go on with --resume {name}"
+            ));
+        }
+    }
+
     /// Tells of damage in mailboxes.db: mailboxes may be missing from the list.
     pub(crate) fn list_damage(&self, damage: &[DbDamage]) {
         for fault in damage {
