@@ -50,10 +50,14 @@ impl Staged {
             Some(earlier) => earlier.into_caches(workshop)?,
             None => (None, None),
         };
-        let cache = |place, replace: bool, before| {
-            replace
-                .then(|| StagedCacheFile::write(target, workshop, rewrite, staging, place, before))
-                .transpose()
+        let cache = |place, replace: bool, before: Option<StagedCacheFile>| {
+            if replace {
+                return StagedCacheFile::write(target, workshop, rewrite, staging, place, before)
+                    .map(Some);
+            }
+            // What was staged for the mailbox as it was is not needed for the one that it is.
+            before.map_or(Ok(()), |before| workshop.ops().remove(&before.path))?;
+            Ok::<_, Error>(None)
         };
         let spool_cache = cache(Place::Spool, rewrite.replace_spool_cache, spool_before)?;
         let archive_cache = cache(Place::Archive, rewrite.replace_archive_cache, archive_before)?;
@@ -173,23 +177,33 @@ impl StagedCacheFile {
         let old = CacheFile::open(original);
         let mut item = Vec::new();
         for planned in in_place(rewrite, place).skip(done) {
-            match planned.cache {
+            let read = match planned.cache {
                 CacheSource::Old { offset, len } => old.read(offset, len, &mut item),
                 CacheSource::Staged(staged) => staging.read(staged, &mut item),
                 CacheSource::None => continue,
+            };
+            let is_other_item = stores_cache_crc(Some(rewrite.layout))
+                && crc32fast::hash(&item) != planned.record.cache_crc;
+            match read {
+                Ok(()) if !is_other_item => writer.write(&item)?,
+                Err(source) if !is_gone(&source) => {
+                    return Err(Error::io("read cache records from", original, source));
+                }
+                // The server, or another run, exchanged the file since it was looked at.
+                _ => {
+                    drop(writer);
+                    workshop.ops().remove(&path)?;
+                    return Err(Error::KeepsChanging);
+                }
             }
-            .map_err(|source| Error::io("read cache records from", original, source))?;
-            if stores_cache_crc(Some(rewrite.layout))
-                && crc32fast::hash(&item) != planned.record.cache_crc
-            {
-                // The server exchanged the file since it was looked at.
-                return Err(Error::KeepsChanging);
-            }
-            writer.write(&item)?;
         }
         writer.finish(ownership(workshop, original)?)?;
         Ok(Self { path, generation, items })
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }
 
 /// The planned records whose cache items lie in the cache of `place`.
