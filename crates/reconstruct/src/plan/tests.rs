@@ -9,8 +9,8 @@ use mailstore::spool::OddEntry;
 
 use super::*;
 use crate::evidence::{
-    CacheFileEvidence, DirectoryEvidence, FileEvidence, IndexEvidence, MessageEvidence, Reading,
-    Slot, Witnesses,
+    CacheFileEvidence, DirectoryEvidence, FileEvidence, HeaderFileEvidence, IndexEvidence,
+    MessageEvidence, Reading, Slot, Witnesses,
 };
 use crate::journal::{Journal, Renamed};
 
