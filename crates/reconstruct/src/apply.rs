@@ -52,7 +52,7 @@ pub(crate) fn repair(
     workshop: &Workshop,
     policy: Policy,
 ) -> Result<Applied, Error> {
-    let mut staging = LazyStaging::new(workshop, &target.recovery.data);
+    let mut staging = LazyStaging::new(workshop, &target.recovery);
     let mut evidence = gather(context, target, None, None, &mut staging)?;
     let mut earlier = None;
     for attempt in 1..=ATTEMPTS {
@@ -71,7 +71,7 @@ pub(crate) fn repair(
                 let locked = held_for(locks.as_ref());
                 return Ok(Applied { evidence, plan, wrote: true, locked });
             }
-            Since::Changed { messages } if messages <= FEW || attempt == ATTEMPTS => {
+            Since::Changed { messages } if messages <= few(attempt) => {
                 return take_over(
                     context,
                     target,
@@ -87,6 +87,11 @@ pub(crate) fn repair(
         earlier = Some(staged);
     }
     Err(Error::KeepsChanging)
+}
+
+/// How many messages may be looked at under the locks: more, where waiting has not helped.
+fn few(attempt: usize) -> usize {
+    if attempt == ATTEMPTS { FEW.saturating_mul(16) } else { FEW }
 }
 
 /// What there is when the mailbox turns out to have changed since it was looked at.

@@ -7,7 +7,7 @@ use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::message::MessageFields;
 use mailstore_format::{Guid, InternalFlags, ModSeq, Timestamp, Uid, UidValidity};
 
-use crate::pruned::PrunedRecord;
+use crate::journal::Journal;
 
 /// What is known about a mailbox, as [`crate::gather`] found it.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub struct Evidence {
     pub witnesses: Witnesses,
     /// The annotations of the mailbox (UID 0) and its messages, where they could be read whole.
     pub annotations: Option<Vec<StoredAnnotation>>,
-    /// Records that earlier runs pruned from this mailbox.
-    pub pruned: Vec<PrunedRecord>,
+    /// What earlier runs noted about this mailbox.
+    pub journal: Journal,
 }
 
 /// What the mailbox's directories look like from outside.
@@ -37,6 +37,8 @@ pub struct Evidence {
 pub struct DirectoryEvidence {
     /// Why the mailbox must be left alone, where something speaks for a file system not mounted.
     pub unavailable: Option<String>,
+    /// Why a place in which messages could lie was not seen, where the index says that none does.
+    pub unverified: Option<String>,
     /// Entries that are neither messages nor the server's own files.
     pub odd: Vec<OddEntry>,
     /// `cyrus.expunge`, or an interrupted work's `cyrus.*.NEW`.
@@ -207,6 +209,8 @@ pub struct Witnesses {
     pub replicated: bool,
     /// Whether mailboxes.db holds the mailbox active.
     pub listed: bool,
+    /// Whether it is a calendar, an address book or the like, of which a database is keyed by UID.
+    pub dav: bool,
 }
 
 /// An annotation, with the user it belongs to as checksums know them.
@@ -236,6 +240,15 @@ impl StoredAnnotation {
 }
 
 impl Place {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Spool => Self::Archive,
+            Self::Archive => Self::Spool,
+        }
+    }
+
     /// Where a record says that its file lies.
     #[must_use]
     pub fn of(record: &IndexRecord) -> Self {

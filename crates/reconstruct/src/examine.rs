@@ -96,12 +96,46 @@ impl Examiner<'_> {
     }
 
     fn look(&self, candidate: Candidate<'_>, scratch: &mut Scratch) -> Looked {
-        let Candidate { uid, slot, record } = candidate;
-        let unlinked = record.is_some_and(IndexRecord::is_unlinked);
-        let file = if unlinked { FileEvidence::Absent } else { self.file(uid, record) };
+        let Candidate { uid, record, .. } = candidate;
+        // The file of a record with a delete order is the server's, unless it is one that came back.
+        let given_up = record.is_some_and(IndexRecord::is_unlinked);
+        let given_up = given_up && !self.wanted_back.contains(&uid);
+        let file = if given_up { FileEvidence::Absent } else { self.file(uid, record) };
         if let Some(known) = self.known_from_before(candidate, file) {
             return known;
         }
+        let looked = self.look_at(candidate, file, scratch);
+        match (file, record) {
+            (FileEvidence::Regular { place, in_both: true, .. }, Some(record))
+                if !is_message_of(record, &looked.evidence) =>
+            {
+                self.better_copy(candidate, place, scratch).unwrap_or(looked)
+            }
+            _ => looked,
+        }
+    }
+
+    /// The copy in the other place, where that one is the message of the record.
+    fn better_copy(
+        &self,
+        candidate: Candidate<'_>,
+        worse: Place,
+        scratch: &mut Scratch,
+    ) -> Option<Looked> {
+        let record = candidate.record?;
+        let other = self.stat(candidate.uid, worse.other(), false);
+        let looked = self.look_at(candidate, other, scratch);
+        let is_read = looked.evidence.reading.is_some();
+        (is_read && is_message_of(record, &looked.evidence)).then_some(looked)
+    }
+
+    fn look_at(
+        &self,
+        candidate: Candidate<'_>,
+        file: FileEvidence,
+        scratch: &mut Scratch,
+    ) -> Looked {
+        let Candidate { uid, slot, record } = candidate;
         let cache =
             record.map_or(CacheItem::None, |record| match self.places.at(Place::of(record)) {
                 Some(place) => place.cache.check(self.layout, record, &mut scratch.old_item),
@@ -209,14 +243,10 @@ impl Examiner<'_> {
             (false, true) => Place::Archive,
             _ => expected,
         };
-        let other = match first {
-            Place::Spool => Place::Archive,
-            Place::Archive => Place::Spool,
-        };
         let in_both = in_spool && in_archive;
         // A file that no listing has is asked for by name: it may have come since.
         match self.stat(uid, first, in_both) {
-            FileEvidence::Absent => self.stat(uid, other, false),
+            FileEvidence::Absent => self.stat(uid, first.other(), false),
             found => found,
         }
     }
@@ -241,6 +271,15 @@ impl Examiner<'_> {
 
 const EIO: i32 = 5;
 const EFBIG: i32 = 27;
+
+/// Whether nothing speaks against the file that was looked at being the record's message.
+fn is_message_of(record: &IndexRecord, evidence: &MessageEvidence) -> bool {
+    match (&evidence.reading, evidence.file) {
+        (Some(reading), _) => record.guid.is_null() || record.guid == reading.fields.guid,
+        (None, FileEvidence::Regular { identity, .. }) => identity.size == record.size,
+        (None, _) => false,
+    }
+}
 
 pub(crate) fn identity_of(meta: &FileMeta) -> FileIdentity {
     FileIdentity { ino: meta.ino, size: meta.size, mtime: meta.mtime }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::{self, LockMode, MailboxLocks};
@@ -20,16 +21,18 @@ use crate::evidence::{
 };
 use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
+use crate::journal::{self, Journal};
 use crate::places::{Closed, Places, ScannedPlace};
-use crate::pruned;
 use crate::run::Context;
 use crate::staging::CacheSink;
 use crate::target::Target;
 
 /// A larger index would hold more messages than a mailbox can have.
-const LARGEST_INDEX: u64 = 1 << 36;
+const LARGEST_INDEX: u64 = 1 << 31;
 /// `cyrus.header` is some kilobytes; this leaves room for very long ACLs.
 const LARGEST_HEADER_FILE: u64 = 16 << 20;
+/// How long a database is waited for while others wait for us.
+const HURRY: Duration = Duration::from_millis(200);
 /// A larger annotation database is not read into memory.
 const LARGEST_DATABASE: u64 = 1 << 30;
 
@@ -62,7 +65,7 @@ pub(crate) fn gather(
         let directory = location.spool.display();
         return Ok(unavailable(format!("{directory} is empty: nothing of the mailbox is left")));
     }
-    let pruned = pruned::of_earlier_runs(&target.recovery.data, &target.key);
+    let journal = journal::of_earlier_runs(target.recovery_root(&location.index), &target.key);
     let examiner = Examiner {
         places: &places,
         check: context.options.check,
@@ -70,7 +73,7 @@ pub(crate) fn gather(
         pool: context.pool,
         observer: context.observer,
         previous,
-        wanted_back: &pruned.iter().map(|pruned| pruned.record.uid).collect(),
+        wanted_back: &journal.pruned.iter().map(|pruned| pruned.record.uid).collect(),
     };
     let candidates = candidates(&index, &places);
     let messages = examiner
@@ -82,10 +85,10 @@ pub(crate) fn gather(
         spool_cache: places.spool.cache.evidence(),
         archive_cache: places.archive.as_ref().map(|archive| archive.cache.evidence()),
         witnesses: context.witnesses(target),
-        annotations: annotations(context, target),
+        annotations: annotations(context, target, held.is_some()),
         index,
         messages,
-        pruned,
+        journal,
     })
 }
 
@@ -100,7 +103,7 @@ fn unavailable(why: String) -> Evidence {
         messages: Vec::new(),
         witnesses: crate::evidence::Witnesses::default(),
         annotations: None,
-        pruned: Vec::new(),
+        journal: Journal::default(),
     }
 }
 
@@ -133,7 +136,7 @@ fn read_index_file(
             return Ok(IndexEvidence { unreadable, ..IndexEvidence::default() });
         }
     };
-    let mut index = read_index(&bytes, identity_of(&meta));
+    let mut index = read_index(&bytes, identity_of(&meta), context.site.index_version());
     if index.unreadable.is_some() && looks_newer(&bytes).is_some() {
         index.identity = None;
     }
@@ -223,18 +226,29 @@ fn directory_evidence(
     };
     let leftovers =
         places.all().flat_map(ScannedPlace::meta_files).filter_map(|name| leftover(name));
-    DirectoryEvidence { unavailable: None, odd, leftovers: leftovers.collect() }
+    DirectoryEvidence {
+        unavailable: None,
+        unverified: places.unverified.clone(),
+        odd,
+        leftovers: leftovers.collect(),
+    }
 }
 
 /// The annotations of the mailbox and its messages; `None` where they cannot be read whole, and
 /// so nothing can be said of their checksum.
-fn annotations(context: &Context<'_>, target: &Target) -> Option<Vec<StoredAnnotation>> {
+fn annotations(
+    context: &Context<'_>,
+    target: &Target,
+    hurry: bool,
+) -> Option<Vec<StoredAnnotation>> {
     let mut annotations = context.mailbox_annotations(target)?;
     let path = &target.location.annotations;
     if matches!(path.try_exists(), Ok(false)) {
         return Some(annotations);
     }
-    let locked = lock::read_database(path, context.options.lock_timeout, &mut |_| {}).ok()?;
+    // Under the mailbox's locks nothing is waited for.
+    let patience = if hurry { HURRY } else { context.options.lock_timeout };
+    let locked = lock::read_database(path, patience, &mut |_| {}).ok()?;
     let bytes = read_whole(locked.file()).ok()?;
     let contents = db::read(&bytes).ok()?;
     if !contents.damage.is_empty() {

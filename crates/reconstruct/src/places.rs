@@ -10,6 +10,7 @@ use std::path::Path;
 use mailstore::location::MailboxLocation;
 use mailstore::spool::{DirectoryFacts, OddEntry, SpoolFile, SpoolScan};
 use mailstore::volume::{GuardedDir, ReadError};
+use mailstore_format::index::IndexRecord;
 
 use crate::cache_file::CacheFile;
 use crate::evidence::{IndexEvidence, Place, Slot};
@@ -18,6 +19,8 @@ use crate::evidence::{IndexEvidence, Place, Slot};
 pub(crate) struct Places {
     pub(crate) spool: ScannedPlace,
     pub(crate) archive: Option<ScannedPlace>,
+    /// Why the archive was not seen, where the index says that no message lies there.
+    pub(crate) unverified: Option<String>,
 }
 
 /// One of the mailbox's two places, scanned.
@@ -40,6 +43,14 @@ pub(crate) enum Closed {
 pub(crate) struct Listed {
     spool: Result<ScannedPlace, Closed>,
     archive: Result<Option<ScannedPlace>, Closed>,
+}
+
+impl Closed {
+    fn why(self) -> String {
+        match self {
+            Self::Partition(why) | Self::Mailbox(why) => why,
+        }
+    }
 }
 
 impl Places {
@@ -71,29 +82,31 @@ impl Listed {
     ) -> Result<Places, Closed> {
         let spool = self.spool?;
         let directory = location.spool.display();
-        if spool.listing.is_none() && !is_proved_without(index, Place::Spool) {
+        let knows = |place| knows_of_files(index, place, location);
+        if spool.listing.is_none() && !(is_whole(index) && !knows(Place::Spool)) {
             return Err(Closed::Mailbox(format!(
                 "{directory} does not exist; is its partition mounted, was it moved away? \
                  (If no message was ever in it, make the directory and run again.)"
             )));
         }
-        if spool.is_empty() && has_records_in(index, Place::Spool) {
-            let why = format!("{directory} is empty, but the index lists messages there");
+        if spool.is_empty() && knows(Place::Spool) {
+            let why = format!("{directory} is empty, but the index knows of files there");
             return Err(Closed::Mailbox(why));
         }
-        let archive = match self.archive {
-            Ok(archive) => archive,
-            Err(_) if is_proved_without(index, Place::Archive) => None,
+        let (archive, unverified) = match self.archive {
+            Ok(archive) => (archive, None),
+            Err(closed) if is_whole(index) && !knows(Place::Archive) => (None, Some(closed.why())),
             Err(closed) => return Err(closed),
         };
         // The server makes the archive's directory when it first moves a message there.
         let archive = archive.filter(|archive| archive.listing.is_some());
-        if archive.is_none() && has_records_in(index, Place::Archive) {
+        if archive.as_ref().is_none_or(ScannedPlace::is_empty) && knows(Place::Archive) {
             let directory = location.archive.as_deref().unwrap_or(&location.spool).display();
-            let why = format!("{directory} does not exist, but the index lists messages there");
+            let what = if archive.is_some() { "is empty" } else { "does not exist" };
+            let why = format!("{directory} {what}, but the index knows of files there");
             return Err(Closed::Mailbox(why));
         }
-        Ok(Places { spool, archive })
+        Ok(Places { spool, archive, unverified })
     }
 }
 
@@ -131,9 +144,8 @@ impl ScannedPlace {
 fn list_spool(location: &MailboxLocation) -> Result<ScannedPlace, Closed> {
     let root = &location.partition_roots.data;
     check_root(root)?;
-    let place = scan(root, &location.spool, &location.cache)?;
     location.partition_roots.meta.iter().try_for_each(|root| check_root(root))?;
-    Ok(place)
+    scan(root, &location.spool, &location.cache)
 }
 
 /// The archive's directory; `None` where the store has no archive.
@@ -186,14 +198,20 @@ fn scan(root: &Path, directory: &Path, cache: &Path) -> Result<ScannedPlace, Clo
     Ok(ScannedPlace { listing: Some((opened, scan)), cache })
 }
 
-fn has_records_in(index: &IndexEvidence, place: Place) -> bool {
-    (0..index.slots.len())
-        .filter_map(|slot| index.record(slot))
-        .any(|record| !record.is_expunged() && Place::of(record) == place)
+/// Whether the index knows of anything in the directory of `place`: files of messages or tombstones,
+/// or annotations of messages.
+fn knows_of_files(index: &IndexEvidence, place: Place, location: &MailboxLocation) -> bool {
+    let records = || (0..index.slots.len()).filter_map(|slot| index.record(slot));
+    let filed = |record: &IndexRecord| !record.is_unlinked() && Place::of(record) == place;
+    let annotated = index.header.as_ref().is_some_and(|header| header.quota_annot_used > 0);
+    let annotations_here =
+        place == Place::Spool && location.annotations.starts_with(&location.spool);
+    let live = |record: &IndexRecord| !record.is_expunged();
+    records().any(filed) || annotations_here && annotated && records().any(live)
 }
 
-/// Whether an index with a sound header says that no message lies in `place`.
-fn is_proved_without(index: &IndexEvidence, place: Place) -> bool {
-    let is_whole = !index.slots.contains(&Slot::Destroyed) && index.truncated_slots == 0;
-    index.is_read() && index.header_proven && is_whole && !has_records_in(index, place)
+/// Whether the index is there, under a sound header, and no record of it was lost.
+fn is_whole(index: &IndexEvidence) -> bool {
+    let no_record_lost = !index.slots.contains(&Slot::Destroyed) && index.truncated_slots == 0;
+    index.is_read() && index.header_proven && no_record_lost
 }

@@ -5,6 +5,7 @@ mod header;
 mod header_file;
 mod known;
 mod orphans;
+mod prune;
 mod totals;
 
 #[cfg(test)]
@@ -19,8 +20,8 @@ use mailstore_format::{ModSeq, Timestamp, Uid};
 
 use crate::evidence::{CacheItem, Evidence, FileIdentity, Place, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
+use crate::journal::PrunedRecord;
 use crate::options::PrunePolicy;
-use crate::pruned::PrunedRecord;
 
 /// What is wrong with a mailbox, and what it will be after the repair.
 #[derive(Debug)]
@@ -178,6 +179,9 @@ impl Draughtsman<'_> {
         if self.evidence.index.unreadable.is_some() && self.evidence.index.identity.is_none() {
             return self.leave_unreadable_index();
         }
+        if self.belongs_to_another_mailbox() {
+            return None;
+        }
         self.report_directory();
         self.report_index();
         if !self.settle_header_file() {
@@ -281,35 +285,6 @@ impl Draughtsman<'_> {
                 Remedy::Repair,
                 format!("{destroyed} of {} records fail their CRC", index.slots.len()),
             );
-        }
-    }
-
-    /// Enforces the fuse: too many missing messages look more like a missing mount than like loss.
-    fn refuse_or_keep_pruning(&mut self) {
-        let Some(prune) = self.policy.prune else { return };
-        let messages = u64::try_from(self.drafts.len()).unwrap_or(u64::MAX);
-        let wanted = u64::try_from(self.pruned.len()).unwrap_or(u64::MAX);
-        if wanted == 0 {
-            return;
-        }
-        let limit = prune.mailbox_limit(messages);
-        let refusal = if self.evidence.witnesses.replicated && !prune.even_on_replica {
-            Some("the store is replicated, and a prune would travel to the copy that may still have the messages (--even-on-replica)".to_owned())
-        } else if wanted > limit {
-            Some(format!(
-                "{wanted} of {messages} messages are missing, more than the {limit} allowed (--max-prune)"
-            ))
-        } else if wanted > self.policy.prune_budget {
-            Some(format!(
-                "{wanted} messages are missing, and with them the run would prune more of all its \
-                 messages than it may (--max-prune)"
-            ))
-        } else {
-            None
-        };
-        if let Some(why) = refusal {
-            self.take_pruning_back();
-            self.find(Code::PruneRefused, Remedy::Left, why);
         }
     }
 }

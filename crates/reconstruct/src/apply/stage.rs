@@ -130,7 +130,7 @@ impl Staged {
             planned.record.encode_into(rewrite.layout, &mut record);
             next(&record, "a record differs")?;
         }
-        let read = read_index(&bytes, identity_of(&meta));
+        let read = read_index(&bytes, identity_of(&meta), None);
         if !read.header_proven || read.slots.len() != rewrite.records.len() {
             return Err(not_as_written("it is not sound"));
         }
@@ -265,16 +265,18 @@ fn require_space(target: &Target, rewrite: &Rewrite) -> Result<(), Error> {
             })
             .fold(0, u64::saturating_add)
     };
-    let mut needs = vec![(&target.recovery.meta, index)];
+    let location = &target.location;
+    let mut needs = vec![(location.index.as_path(), index)];
     if rewrite.replace_spool_cache {
-        needs.push((&target.recovery.meta, cache(Place::Spool)));
+        needs.push((cache_path(target, Place::Spool), cache(Place::Spool)));
     }
     if rewrite.replace_archive_cache {
-        needs.push((&target.recovery.archive, cache(Place::Archive)));
+        needs.push((cache_path(target, Place::Archive), cache(Place::Archive)));
     }
     let renames = sum(rewrite.renames.len());
     let (room, links) = (64 * 1024, renames.saturating_add(16));
-    for (root, bytes) in needs {
+    for (file, bytes) in needs {
+        let root = target.recovery_root(file);
         let free = FreeSpace::at(root).map_err(|e| Error::io("measure free space at", root, e))?;
         free.require(root, bytes.saturating_add(room), links)?;
     }

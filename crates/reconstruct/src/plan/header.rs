@@ -2,7 +2,7 @@
 
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout, options};
-use mailstore_format::{ModSeq, Uid, UidValidity, UserFlags};
+use mailstore_format::{InternalFlags, ModSeq, Uid, UidValidity, UserFlags};
 
 use super::totals::Totals;
 use super::{
@@ -97,7 +97,7 @@ impl Draughtsman<'_> {
         self.header_file = Some(file);
     }
 
-    fn current_header_file(&self) -> Option<HeaderFile> {
+    pub(super) fn current_header_file(&self) -> Option<HeaderFile> {
         match (&self.header_file, &self.evidence.header_file) {
             (Some(file), _) => Some(file.clone()),
             (None, HeaderFileEvidence::Sound { value, .. }) => Some((**value).clone()),
@@ -141,11 +141,23 @@ impl Draughtsman<'_> {
         if nothing_to_do {
             return None;
         }
+        let mut records = records;
+        for planned in &mut records {
+            // An order to delete one of two copies is never written.
+            let flags = planned.record.internal_flags;
+            planned.record.internal_flags = flags.without(InternalFlags::NEEDS_CLEANUP);
+        }
+        let tombstone = self.highestmodseq;
+        for pruned in &mut self.pruned {
+            pruned.tombstone = tombstone;
+        }
         let used_before =
             self.evidence.index.header.as_ref().map(|header| header.quota_mailbox_used);
         Some(Rewrite {
             elsewhere: Elsewhere {
-                quota: used_before != Some(header.quota_mailbox_used),
+                // A cyrus.header made anew has no quota root: `quota -f` finds it.
+                quota: used_before != Some(header.quota_mailbox_used)
+                    || !matches!(self.evidence.header_file, HeaderFileEvidence::Sound { .. }),
                 conversations,
             },
             layout,
@@ -278,22 +290,30 @@ impl Draughtsman<'_> {
         let witnesses = self.evidence.witnesses.clone();
         let uidvalidity = witnesses
             .uidvalidity
-            .or(doubtful.map(|header| header.uidvalidity))
             .filter(|uidvalidity| uidvalidity.0 != 0)
-            .unwrap_or_else(|| self.new_uidvalidity());
+            .unwrap_or_else(|| self.unlisted_uidvalidity(doubtful));
         let newest = records.iter().map(|planned| planned.record.internaldate).max();
         IndexHeader {
             uidvalidity,
             options: options::POP3_NEW_UIDL,
             last_appenddate: newest.unwrap_or_default(),
             createdmodseq: witnesses.createdmodseq.unwrap_or(self.highestmodseq),
-            deletedmodseq: self.highestmodseq,
+            deletedmodseq: self.unproven_deletedmodseq(doubtful),
             ..IndexHeader::default()
         }
     }
 
-    fn new_uidvalidity(&mut self) -> UidValidity {
+    /// The UIDVALIDITY of a mailbox of which mailboxes.db tells none: that of a header that fails
+    /// its CRC, where it is a time in the past as Cyrus makes it, else a new one.
+    fn unlisted_uidvalidity(&mut self, doubtful: Option<&IndexHeader>) -> UidValidity {
         let now = u32::try_from(self.policy.now.seconds()).unwrap_or(u32::MAX);
+        let claimed = doubtful.map(|header| header.uidvalidity);
+        if let Some(claimed) = claimed.filter(|claimed| (1..=now).contains(&claimed.0)) {
+            let detail =
+                format!("only the damaged header tells the UIDVALIDITY, {claimed}; it is believed");
+            self.find(Code::UidvalidityUnproven, Remedy::Note, detail);
+            return claimed;
+        }
         let detail = format!("nothing tells the UIDVALIDITY; it is {now}, so clients fetch anew");
         self.find(Code::UidvalidityUnproven, Remedy::Note, detail);
         UidValidity(now)
@@ -308,6 +328,15 @@ impl Draughtsman<'_> {
         if destroyed && !self.evidence.witnesses.replicated {
             header.deletedmodseq = self.highestmodseq;
         }
+    }
+
+    /// The number for a mailbox whose own is lost; on a replicated store never more than it was.
+    fn unproven_deletedmodseq(&self, doubtful: Option<&IndexHeader>) -> ModSeq {
+        if !self.evidence.witnesses.replicated {
+            return self.highestmodseq;
+        }
+        let claimed = doubtful.map(|header| header.deletedmodseq);
+        claimed.filter(|&claimed| claimed <= self.highestmodseq).unwrap_or_default()
     }
 
     fn settle_header_crc(&mut self, header: &mut IndexHeader) {

@@ -6,7 +6,34 @@ use super::Draughtsman;
 use crate::evidence::HeaderFileEvidence;
 use crate::finding::{Code, Remedy};
 
+/// Unique ids are random: two that differ in so few bytes were one.
+const DAMAGED_BYTES: usize = 4;
+
 impl Draughtsman<'_> {
+    /// Files of another mailbox in this one's place: a restore or a rename went wrong, and to repair
+    /// either from the other's files would mix them. A unique id that only differs a little from the
+    /// list's, in a file for which no index vouches, is damaged, and not another mailbox's.
+    pub(super) fn belongs_to_another_mailbox(&mut self) -> bool {
+        let HeaderFileEvidence::Sound { value, crc } = &self.evidence.header_file else {
+            return false;
+        };
+        let listed = self.evidence.witnesses.header.as_ref();
+        let listed = listed.and_then(|header| header.uniqueid.clone());
+        let (Some(listed), Some(found)) = (listed, value.uniqueid.clone()) else { return false };
+        if listed == found || !self.index_vouches_for(*crc) && resembles(&listed, &found) {
+            return false;
+        }
+        let text = |id: &[u8]| String::from_utf8_lossy(id).into_owned();
+        let detail = format!(
+            "cyrus.header has the unique id {}, mailboxes.db has {}: these are another mailbox's \
+             files; left alone",
+            text(&found),
+            text(&listed)
+        );
+        self.find(Code::MailboxMismatch, Remedy::Left, detail);
+        true
+    }
+
     /// Makes sure there is a `cyrus.header` to work with; `false` where there can be none.
     pub(super) fn settle_header_file(&mut self) -> bool {
         let (code, why) = match &self.evidence.header_file {
@@ -80,4 +107,9 @@ impl Draughtsman<'_> {
             self.header_file = Some(header);
         }
     }
+}
+
+fn resembles(one: &[u8], other: &[u8]) -> bool {
+    let differing = one.iter().zip(other).filter(|(a, b)| a != b).count();
+    one.len() == other.len() && differing <= DAMAGED_BYTES
 }
