@@ -45,8 +45,23 @@ pub(crate) struct Applied {
     pub(crate) locked: Duration,
 }
 
-/// Looks at `target` and does what the plan says.
+/// Looks at `target` and does what the plan says. Of what was staged and not used nothing stays.
 pub(crate) fn repair(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+) -> Result<Applied, Error> {
+    let applied = look_and_repair(context, target, workshop, policy);
+    let location = &target.location;
+    let files = [Some(&location.index), Some(&location.cache), location.archive_cache.as_ref()];
+    for file in files.into_iter().flatten() {
+        workshop.sweep(&target.folder(workshop, file));
+    }
+    applied
+}
+
+fn look_and_repair(
     context: &Context<'_>,
     target: &Target,
     workshop: &Workshop,
@@ -58,7 +73,6 @@ pub(crate) fn repair(
     for attempt in 1..=ATTEMPTS {
         let plan = plan(&evidence, policy);
         let Some(rewrite) = &plan.rewrite else {
-            earlier.map_or(Ok(()), |staged: Staged| staged.discard(workshop))?;
             return Ok(Applied { evidence, plan, wrote: false, locked: Duration::ZERO });
         };
         staging.finish()?;
@@ -116,9 +130,8 @@ fn take_over(
     if let Some(rewrite) = &plan.rewrite {
         staging.finish()?;
         let staged = Staged::write(target, workshop, rewrite, &staging, Some(staged))?;
+        staged.verify_index(rewrite)?;
         commit::commit(target, workshop, rewrite, &staged)?;
-    } else {
-        staged.discard(workshop)?;
     }
     let wrote = plan.rewrite.is_some();
     let locked = held_for(locks.as_ref());

@@ -20,8 +20,10 @@ pub struct Evidence {
     pub header_file: HeaderFileEvidence,
     /// The cache of the spool directory.
     pub spool_cache: CacheFileEvidence,
-    /// The cache of the archive directory, where the mailbox has one.
+    /// The cache of the archive directory, where the mailbox has one of its own.
     pub archive_cache: Option<CacheFileEvidence>,
+    /// Whether messages of the archive have their items in the cache of the spool.
+    pub shares_cache: bool,
     /// Every UID for which there is a record, a file or both; ascending, each once.
     pub messages: Vec<MessageEvidence>,
     /// What other files of the server say.
@@ -240,6 +242,12 @@ impl StoredAnnotation {
 }
 
 impl Place {
+    /// In whose cache a record's item lies.
+    #[must_use]
+    pub fn of_cache(record: &IndexRecord, shares_cache: bool) -> Self {
+        if shares_cache { Self::Spool } else { Self::of(record) }
+    }
+
     /// The other one.
     #[must_use]
     pub const fn other(self) -> Self {

@@ -45,6 +45,8 @@ pub struct Rewrite {
     pub replace_spool_cache: bool,
     /// Whether the archive's cache is written anew.
     pub replace_archive_cache: bool,
+    /// Whether archived messages have their items in the spool's cache.
+    pub shares_cache: bool,
     /// `cyrus.header`, where it has to change.
     pub header_file: Option<HeaderFile>,
     /// Message files that get another name.

@@ -99,6 +99,7 @@ fn sound(uids: &[u32]) -> Evidence {
         header_file: HeaderFileEvidence::Sound { value: Box::new(header_file), crc },
         spool_cache: CacheFileEvidence { generation: Some(7), ..CacheFileEvidence::default() },
         archive_cache: None,
+        shares_cache: false,
         witnesses: Witnesses { listed: true, ..Witnesses::default() },
         annotations: Some(Vec::new()),
         journal: Journal::default(),
