@@ -31,6 +31,9 @@ pub struct ServerOptions {
     /// The time zone (`TZ`) of the server and of Cyrus's tools: sent dates are stored as midnight
     /// in it. UTC by default.
     pub timezone: String,
+    /// Whether the store lies in memory where the machine has room for that: for tests that make
+    /// many changes and do not care how a disk keeps them, for most of a change's time is `fsync`.
+    pub in_memory: bool,
     /// Further lines of `imapd.conf`; each replaces the harness's own line for its option.
     pub extra_lines: Vec<String>,
 }
@@ -45,6 +48,7 @@ impl ServerOptions {
             archive: false,
             metapartition_files: Vec::new(),
             timezone: "UTC".into(),
+            in_memory: false,
             extra_lines: Vec::new(),
         }
     }
@@ -74,6 +78,13 @@ impl ServerOptions {
     #[must_use]
     pub fn with_timezone(mut self, timezone: &str) -> Self {
         self.timezone = timezone.to_string();
+        self
+    }
+
+    /// In memory, where there is room.
+    #[must_use]
+    pub fn in_memory(mut self) -> Self {
+        self.in_memory = true;
         self
     }
 

@@ -2,6 +2,7 @@
 //! independent of the library under test as what the judge reads from one.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -30,9 +31,12 @@ impl IndexImage {
         Ok(Self { path, bytes })
     }
 
-    /// Writes it back, into the same file.
+    /// Writes it back, into the same file, which is never shorter meanwhile: a server may have it
+    /// mapped.
     pub fn write(&self) -> Result<()> {
-        fs::write(&self.path, &self.bytes).context("writing an index")
+        let file = fs::OpenOptions::new().write(true).open(&self.path)?;
+        file.write_all_at(&self.bytes, 0).context("writing an index")?;
+        Ok(file.set_len(u64::try_from(self.bytes.len())?)?)
     }
 
     /// Its bytes, for damage that knows no fields.

@@ -11,7 +11,7 @@ use mailstore_format::Guid;
 use crate::configuration::ServerOptions;
 use crate::cyrus::Cyrus;
 use crate::judge::judge;
-use crate::populate::{USERS, populate};
+use crate::populate::{USERS, populate, populate_one};
 use crate::server::Server;
 use crate::snapshot::{Differences, Expect, MailboxSnapshot, Snapshot};
 use crate::tool::{Reconstruct, ToolRun};
@@ -38,6 +38,39 @@ pub struct MailboxFiles {
     pub header: PathBuf,
     /// The directory of archived messages and their cache, where there is one.
     pub archive: Option<PathBuf>,
+}
+
+/// Which index records a test destroyed.
+#[derive(Debug, Clone, Default)]
+pub struct Losses {
+    indexes: BTreeSet<String>,
+    records: BTreeMap<String, BTreeSet<u32>>,
+}
+
+impl Losses {
+    /// None: everything that the indexes said must have survived.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// All records of these mailboxes.
+    #[must_use]
+    pub fn of_indexes(mailboxes: impl IntoIterator<Item = String>) -> Self {
+        Self { indexes: mailboxes.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The records of these messages of one mailbox.
+    #[must_use]
+    pub fn of_records(mailbox: &str, uids: impl IntoIterator<Item = u32>) -> Self {
+        let records = [(mailbox.to_string(), uids.into_iter().collect())].into();
+        Self { records, ..Self::default() }
+    }
+
+    fn has_record(&self, mailbox: &str, uid: u32) -> bool {
+        let of_mailbox = self.records.get(mailbox);
+        self.indexes.contains(mailbox) || of_mailbox.is_some_and(|uids| uids.contains(&uid))
+    }
 }
 
 impl Deref for KnownStore {
@@ -67,6 +100,13 @@ impl KnownStore {
             server.start_again()?;
         }
         Self::of(server, &USERS)
+    }
+
+    /// A store whose only mailbox is Alice's INBOX, filled by [`populate_one`], not being served.
+    pub fn with_one_mailbox(cyrus: &Cyrus, options: ServerOptions) -> Result<Self> {
+        let server = Server::start(cyrus, options)?;
+        populate_one(&server)?;
+        Self::of(server, &["alice"])
     }
 
     /// What `users` see now on `server`, which is stopped.
@@ -143,31 +183,34 @@ impl KnownStore {
         Reconstruct::new(&self.server).args(users).arg("--json")
     }
 
-    /// How what the users see now differs from what they saw. Of the mailboxes in `index_lost`
-    /// only what files and mailboxes.db tell must be the same, and exactly the expunged messages
-    /// whose files were still there must have come back, without flags.
+    /// How what the users see now differs from what they saw. Where `losses` says that the record
+    /// of a message is lost, only what files and mailboxes.db tell must be the same, and it must
+    /// have no flags; expunged messages whose records are lost and whose files were still there,
+    /// and no others, must have come back.
     ///
     /// The server must run.
-    pub fn differences(&self, index_lost: &BTreeSet<String>) -> Result<Differences> {
+    pub fn differences(&self, losses: &Losses) -> Result<Differences> {
         let mut found = Differences::default();
         for (user, before) in &self.shown {
             let mut after = Snapshot::take(&self.server, user)?;
-            for (name, mailbox) in &mut after.mailboxes {
+            for name in before.mailboxes.keys() {
                 let internal = internal_name(user, name);
-                if index_lost.contains(&internal) {
-                    self.take_back_expunged(&internal, mailbox, &mut found);
+                let is_lost = |uid: u32| losses.has_record(&internal, uid);
+                if let Some(after) = after.mailboxes.get_mut(name) {
+                    self.take_back_expunged(&internal, &is_lost, after, &mut found);
                 }
-            }
-            for (name, mailbox) in &before.mailboxes {
-                let lost = index_lost.contains(&internal_name(user, name));
-                let expect = if lost { Expect::IndexLost } else { Expect::SameContent };
-                let after = after.only(name);
-                let before = Snapshot { mailboxes: [(name.clone(), mailbox.clone())].into() };
-                found.0.extend(before.differences(&after, expect).0);
+                let halves = [(false, Expect::SameContent), (true, Expect::IndexLost)];
+                for (lost, expect) in halves {
+                    let half =
+                        |snapshot: &Snapshot| snapshot.half(name, |uid| is_lost(uid) == lost);
+                    found.0.extend(half(before).differences(&half(&after), expect).0);
+                }
             }
             let new = after.mailboxes.keys().filter(|name| !before.mailboxes.contains_key(*name));
             found.0.extend(new.map(|name| format!("{user}'s {name} is new")));
         }
+        found.0.sort();
+        found.0.dedup();
         Ok(found)
     }
 
@@ -176,29 +219,32 @@ impl KnownStore {
     fn take_back_expunged(
         &self,
         mailbox: &str,
+        is_lost: &dyn Fn(u32) -> bool,
         after: &mut MailboxSnapshot,
         found: &mut Differences,
     ) {
-        for (uid, guid) in self.expunged(mailbox) {
+        for (uid, guid) in self.expunged(mailbox).into_iter().filter(|(uid, _)| is_lost(*uid)) {
             match after.messages.remove(&uid) {
-                Some(back) if back.body == guid.to_string() => {}
-                Some(_) => found.0.push(format!("{mailbox} {uid} is back with other bytes")),
+                Some(back) if back.body == guid.to_string() && back.flags.is_empty() => {}
+                Some(back) => found.0.push(format!("{mailbox} {uid} is back as {back:?}")),
                 None => found.0.push(format!("{mailbox} {uid}: its file did not bring it back")),
             }
         }
-        let flagged = after.messages.iter().filter(|(_, message)| !message.flags.is_empty());
-        let invented = flagged.map(|(uid, m)| format!("{mailbox} {uid} has flags {:?}", m.flags));
-        found.0.extend(invented);
+        for (uid, message) in after.messages.iter().filter(|(uid, _)| is_lost(**uid)) {
+            if !message.flags.is_empty() {
+                found.0.push(format!("{mailbox} {uid} has flags {:?}", message.flags));
+            }
+        }
     }
 
     /// Everything a repair must leave behind: what the users saw (as [`Self::differences`] has
     /// it) on a server that nothing kills, Cyrus content with all of it, and a second run that has
     /// nothing to do and writes nothing. Starts the server where it does not run, and stops it.
-    pub fn check_repaired(&mut self, index_lost: &BTreeSet<String>) -> Result<()> {
+    pub fn check_repaired(&mut self, losses: &Losses) -> Result<()> {
         if !self.server.is_running()? {
             self.server.start_again()?;
         }
-        let differences = self.differences(index_lost)?;
+        let differences = self.differences(losses)?;
         ensure!(differences.is_empty(), "the server shows other mail:\n{differences}");
         let deaths = self.server.deaths();
         ensure!(deaths.is_empty(), "the server died: {deaths:#?}");
@@ -210,17 +256,19 @@ impl KnownStore {
     pub fn check_at_rest(&self) -> Result<()> {
         let verdict = judge(&self.server)?;
         ensure!(verdict.is_clean(), "Cyrus is not content:\n{verdict}");
-        self.check_second_run(&self.reconstruct()).map(drop)
+        let run = self.check_second_run(&self.reconstruct())?;
+        ensure!(run.status == Some(0), "a second run finds damage: {}", run.stdout);
+        Ok(())
     }
 
-    /// That `again` finds nothing to repair and writes nothing at all.
+    /// That `again` finds nothing that it repairs and writes nothing at all.
     pub fn check_second_run(&self, again: &Reconstruct) -> Result<ToolRun> {
         let before = Tree::read(self.server.path())?;
         let run = again.run()?;
         let changed = before.differences(&Tree::read(self.server.path())?);
         ensure!(changed.is_empty(), "a second run wrote: {changed:#?}\n{}", run.stdout);
         let summary = run.summary();
-        let idle = summary["mailboxes"] == summary["sound"] && summary["repaired"] == 0;
+        let idle = ["repaired", "planned", "failed"].iter().all(|state| summary[state] == 0);
         ensure!(idle && summary["mailboxes"] != 0, "a second run did something: {}", run.stdout);
         Ok(run)
     }
@@ -274,8 +322,14 @@ pub fn internal_name(user: &str, shown: &str) -> String {
 }
 
 impl Snapshot {
-    fn only(&self, name: &str) -> Self {
-        let found = self.mailboxes.get_key_value(name);
-        Self { mailboxes: found.into_iter().map(|(k, v)| (k.clone(), v.clone())).collect() }
+    /// One mailbox with some of its messages.
+    fn half(&self, name: &str, is_in: impl Fn(u32) -> bool) -> Self {
+        let mut mailboxes = BTreeMap::new();
+        if let Some(mailbox) = self.mailboxes.get(name) {
+            let mut mailbox = mailbox.clone();
+            mailbox.messages.retain(|uid, _| is_in(*uid));
+            mailboxes.insert(name.to_string(), mailbox);
+        }
+        Self { mailboxes }
     }
 }

@@ -59,6 +59,38 @@ pub fn populate(server: &Server, seed: u64) -> Result<()> {
     server.login("bob")?.delete("INBOX.Given up").context("deleting a mailbox")
 }
 
+/// Fills an empty store with one mailbox, Alice's INBOX, of 20 messages: UIDs 1, 5 and 20 are
+/// expunged (their records and files remain), 2 to 8 are `\Seen`, even ones are `work`, every third
+/// is `later`, 7 is `\Flagged`, 9 `\Answered` and 10 `\Deleted`; 6 has an annotation.
+pub fn populate_one(server: &Server) -> Result<()> {
+    let mut messages = Messages::new(1);
+    server.admin()?.create("user.alice")?;
+    let mut alice = server.login("alice")?;
+    let new_message = |_| NewMessage {
+        flags: Vec::new(),
+        internaldate: Some(messages.internaldate()),
+        bytes: messages.message(),
+    };
+    let batch: Vec<NewMessage> = (1..=20).map(new_message).collect();
+    alice.append_all("INBOX", &batch)?;
+    alice.select("INBOX")?;
+    for (uids, flag) in [
+        ("2:8", "\\Seen"),
+        ("2,4,6,8,10,12,14,16,18,20", "work"),
+        ("3,6,9,12,15,18", "later"),
+        ("7", "\\Flagged"),
+        ("9", "\\Answered"),
+        ("1,5,20", "\\Deleted"),
+    ] {
+        alice.store(uids, &format!("+FLAGS ({flag})"))?;
+    }
+    alice.expunge()?;
+    alice.store("10", "+FLAGS (\\Deleted)")?;
+    annotate(&mut alice, "6", "remember this")?;
+    alice.unselect()?;
+    alice.logout()
+}
+
 struct Population<'a> {
     random: Random,
     messages: Messages,

@@ -137,7 +137,9 @@ impl Server {
     #[must_use]
     pub fn deaths(&self) -> Vec<String> {
         let tells_of_death = |line: &&str| {
-            line.contains("signaled to death")
+            // A daemon that was still starting when the server was stopped dies of that signal.
+            let was_stopped = line.contains("signal 15 (Terminated)");
+            line.contains("signaled to death") && !was_stopped
                 || line.contains("Fatal error")
                 || line.contains("ssertion")
         };

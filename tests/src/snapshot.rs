@@ -144,7 +144,8 @@ impl Snapshot {
 }
 
 impl MailboxSnapshot {
-    fn take(session: &mut ImapClient, mailbox: &str) -> Result<Self> {
+    /// What a session without a selected mailbox sees of `mailbox`. Changes nothing.
+    pub fn take(session: &mut ImapClient, mailbox: &str) -> Result<Self> {
         let selected = session.examine(mailbox)?;
         let status = session.ok(&format!("STATUS {} (MAILBOXID)", crate::imap::quoted(mailbox)))?;
         let values = status.values_of("STATUS")?.into_iter().flatten().last();

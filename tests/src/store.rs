@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
+use mailstore::replace::FreeSpace;
 use tempfile::TempDir;
 
 use crate::configuration::ServerOptions;
@@ -44,7 +45,12 @@ impl Store {
     }
 
     fn in_new_directory(cyrus: &Cyrus, options: ServerOptions) -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("cyrus-").tempdir()?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("cyrus-");
+        let directory = match memory() {
+            Some(memory) if options.in_memory => builder.tempdir_in(memory)?,
+            _ => builder.tempdir()?,
+        };
         let path = directory.path().to_path_buf();
         Self::set_up(cyrus, options, path, Some(directory))
     }
@@ -222,4 +228,12 @@ impl Store {
         copy.cyrus.account().own(&copy.conf().join("socket"))?;
         Ok(copy)
     }
+}
+
+/// A file system in memory with ample room, where there is one.
+fn memory() -> Option<&'static Path> {
+    const ROOM: u64 = 1 << 30;
+    let path = Path::new("/dev/shm");
+    let room = FreeSpace::at(path).ok()?;
+    (room.bytes >= ROOM && tempfile::tempdir_in(path).is_ok()).then_some(path)
 }

@@ -190,7 +190,7 @@ fn one_mailbox_that_cannot_be_worked_on_does_not_stop_the_others() -> Result<()>
     lose_index(&fixture, "user.erin")?;
     lose_index(&fixture, "user.frank")?;
     let closed = fixture.mailbox_dir("user.erin.Sent")?;
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0))?;
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000))?;
     let run = fixture.reconstruct().args(["--all", "--json"]).run()?;
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700))?;
     assert_eq!(run.status, Some(2), "{run:#?}");
@@ -211,8 +211,8 @@ fn one_mailbox_that_cannot_be_worked_on_does_not_stop_the_others() -> Result<()>
 /// Locks a whole file for this process, as `lib/lock_fcntl.c` does.
 fn lock_as_the_server_does(file: &fs::File) -> Result<()> {
     let whole = nix::libc::flock {
-        l_type: nix::libc::F_WRLCK as i16,
-        l_whence: nix::libc::SEEK_SET as i16,
+        l_type: i16::try_from(nix::libc::F_WRLCK)?,
+        l_whence: i16::try_from(nix::libc::SEEK_SET)?,
         l_start: 0,
         l_len: 0,
         l_pid: 0,

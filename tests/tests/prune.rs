@@ -268,7 +268,7 @@ fn a_message_that_cannot_be_read_is_never_taken_for_absent() -> Result<()> {
     for uid in &live[..3] {
         // Other mailboxes may have links to the same file.
         let path = directory.join(format!("{uid}."));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000))?;
     }
     let _away = MovedFiles::take(&directory, &live[3..5])?;
     let tool = fixture.reconstruct().args(["--mailbox", "user.erin", "--json", "--prune"]);

@@ -36,7 +36,7 @@ use crate::location::{Layout, LocationError, PathRules};
 use crate::name::InternalName;
 use crate::namespace::Namespace;
 pub use file::LockedFile;
-use file::{Access, Presence};
+use file::{Access, Presence, Request};
 pub use holders::Holder;
 use register::{Register, UserGuard};
 
@@ -208,6 +208,21 @@ impl LockPlan {
     }
 }
 
+/// For how long a lock is waited for while others are held.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What came of trying to take all locks of a mailbox.
+enum Attempt<'p> {
+    Held(MailboxLocks),
+    Busy(Busy<'p>),
+}
+
+/// A lock that was not free while others were held.
+struct Busy<'p> {
+    request: Request<'p>,
+    error: LockError,
+}
+
 /// A mailbox's locks, held until this is dropped (released in reverse order).
 #[derive(Debug)]
 pub struct MailboxLocks {
@@ -222,6 +237,11 @@ impl MailboxLocks {
     /// Takes the locks of `plan`, waiting up to `timeout` for all of them together. `on_wait` is
     /// called when a lock is held by others, at once and then every few seconds.
     ///
+    /// Nobody waits behind a lock of ours for long while we wait for the next one: the server puts
+    /// no time limit on the user's, and a POP3 session holds its INBOX's for hours
+    /// (`imap/pop3d.c`, `openinbox`). Where a further lock is not free very soon all are let go,
+    /// and that one alone is waited for before all are tried again, in order.
+    ///
     /// An index that is replaced while it is waited for is locked anew; one that does not exist is
     /// not locked ([`Self::holds_index`]): whoever makes it must hold the other locks.
     pub fn acquire(
@@ -232,6 +252,26 @@ impl MailboxLocks {
         on_wait: &mut dyn FnMut(&LockWait),
     ) -> Result<Self, LockError> {
         let deadline = Deadline::after(timeout);
+        loop {
+            let busy = match Self::attempt(space, plan, mode, deadline, on_wait)? {
+                Attempt::Held(locks) => return Ok(locks),
+                Attempt::Busy(busy) => busy,
+            };
+            let Busy { request, error } = busy;
+            if deadline.is_over() {
+                return Err(error);
+            }
+            drop(file::acquire(request, deadline, on_wait)?);
+        }
+    }
+
+    fn attempt<'p>(
+        space: &LockSpace,
+        plan: &'p LockPlan,
+        mode: LockMode,
+        deadline: Deadline,
+        on_wait: &mut dyn FnMut(&LockWait),
+    ) -> Result<Attempt<'p>, LockError> {
         let user = match mode {
             LockMode::Exclusive => Some(space.register.enter(plan, deadline, on_wait)?),
             LockMode::SharedIfPresent => None,
@@ -239,21 +279,23 @@ impl MailboxLocks {
         let mut locks =
             Self { held: Vec::new(), has_index: false, mode, since: Instant::now(), _user: user };
         for (kind, path) in plan.paths() {
-            let access = match (mode, kind) {
-                (LockMode::SharedIfPresent, LockKind::Global) => continue,
-                (LockMode::SharedIfPresent, _) | (_, LockKind::Global) => Access::Shared,
-                (LockMode::Exclusive, _) => Access::Exclusive,
+            let Some(request) = Request::of(mode, kind, path) else { continue };
+            let held = if locks.held.is_empty() {
+                let held = file::acquire(request, deadline, on_wait)?;
+                locks.since = Instant::now();
+                held
+            } else {
+                match file::acquire(request, deadline.at_most(PATIENCE), &mut |_| {}) {
+                    Err(error @ LockError::Timeout { .. }) => {
+                        return Ok(Attempt::Busy(Busy { request, error }));
+                    }
+                    other => other?,
+                }
             };
-            let presence = match (mode, kind) {
-                (LockMode::SharedIfPresent, _) | (_, LockKind::Index) => Presence::Optional,
-                (LockMode::Exclusive, _) => Presence::Create,
-            };
-            let held = file::acquire(path, kind, access, presence, deadline, on_wait)?;
             locks.has_index |= held.is_some() && kind == LockKind::Index;
             locks.held.extend(held);
         }
-        locks.since = Instant::now();
-        Ok(locks)
+        Ok(Attempt::Held(locks))
     }
 
     /// Whether the index existed and is locked.
@@ -279,7 +321,7 @@ impl MailboxLocks {
         self.held.iter().map(LockedFile::path)
     }
 
-    /// How long all of them have been held.
+    /// How long the first of them has been held: so long others may have had to wait.
     #[must_use]
     pub fn held_for(&self) -> Duration {
         self.since.elapsed()
@@ -301,14 +343,13 @@ pub fn read_database(
     on_wait: &mut dyn FnMut(&LockWait),
 ) -> Result<LockedFile, LockError> {
     let deadline = Deadline::after(timeout);
-    let found = file::acquire(
+    let request = Request {
         path,
-        LockKind::Database,
-        Access::Shared,
-        Presence::Optional,
-        deadline,
-        on_wait,
-    )?;
+        kind: LockKind::Database,
+        access: Access::Shared,
+        presence: Presence::Optional,
+    };
+    let found = file::acquire(request, deadline, on_wait)?;
     found.ok_or_else(|| LockError::Io { path: path.into(), source: Errno::ENOENT.into() })
 }
 
@@ -329,6 +370,16 @@ impl Deadline {
     fn left(&self, most: Duration) -> Option<Duration> {
         let left = self.end.map_or(most, |end| end.saturating_duration_since(Instant::now()));
         (!left.is_zero()).then(|| left.min(most))
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| end <= Instant::now())
+    }
+
+    /// The same waiting, which ends after `most` from now at the latest.
+    fn at_most(self, most: Duration) -> Self {
+        let soon = Instant::now().checked_add(most);
+        Self { end: self.end.into_iter().chain(soon).min(), ..self }
     }
 
     fn waited(&self) -> Duration {

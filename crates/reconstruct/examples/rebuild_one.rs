@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
     // ... to change it needs a workshop, and a place to remember what is done.
     let workshop = Workshop::new(FileOps::new(), "example", 0o077);
-    let progress = Progress::new(&targets[0].recovery.data);
+    let progress = Progress::new(&targets[0].recovery);
     let repaired = run.repair(&targets, &workshop, &progress);
     ExitCode::from(repaired.exit_status())
 }

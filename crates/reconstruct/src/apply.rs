@@ -22,6 +22,7 @@ use mailstore::lock::{LockMode, MailboxLocks};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::gather::gather;
+use crate::observer::tell_wait;
 use crate::plan::{Plan, Policy, plan};
 use crate::run::Context;
 use crate::staging::LazyStaging;
@@ -45,24 +46,44 @@ pub(crate) struct Applied {
     pub(crate) locked: Duration,
 }
 
-/// Looks at `target` and does what the plan says.
+/// Looks at `target` and does what the plan says. Of what was staged and not used nothing stays.
 pub(crate) fn repair(
     context: &Context<'_>,
     target: &Target,
     workshop: &Workshop,
     policy: Policy,
 ) -> Result<Applied, Error> {
-    let mut staging = LazyStaging::new(workshop, &target.recovery.data);
+    let applied = look_and_repair(context, target, workshop, policy);
+    let location = &target.location;
+    let files = [Some(&location.index), Some(&location.cache), location.archive_cache.as_ref()];
+    for file in files.into_iter().flatten() {
+        workshop.sweep(&target.folder(workshop, file));
+    }
+    applied
+}
+
+fn look_and_repair(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+) -> Result<Applied, Error> {
+    let mut staging = LazyStaging::new(workshop, &target.recovery);
     let mut evidence = gather(context, target, None, None, &mut staging)?;
     let mut earlier = None;
     for attempt in 1..=ATTEMPTS {
         let plan = plan(&evidence, policy);
         let Some(rewrite) = &plan.rewrite else {
-            earlier.map_or(Ok(()), |staged: Staged| staged.discard(workshop))?;
             return Ok(Applied { evidence, plan, wrote: false, locked: Duration::ZERO });
         };
         staging.finish()?;
-        let staged = Staged::write(target, workshop, rewrite, &staging, earlier.take())?;
+        let staged = match Staged::write(target, workshop, rewrite, &staging, earlier.take()) {
+            Err(Error::KeepsChanging) if attempt < ATTEMPTS => {
+                evidence = gather(context, target, None, Some(&evidence), &mut staging)?;
+                continue;
+            }
+            other => other?,
+        };
         staged.verify(rewrite)?;
         let locks = lock(context, target)?;
         match Since::look(target, &evidence)? {
@@ -71,7 +92,7 @@ pub(crate) fn repair(
                 let locked = held_for(locks.as_ref());
                 return Ok(Applied { evidence, plan, wrote: true, locked });
             }
-            Since::Changed { messages } if messages <= FEW || attempt == ATTEMPTS => {
+            Since::Changed { messages } if messages <= few(attempt) => {
                 return take_over(
                     context,
                     target,
@@ -87,6 +108,11 @@ pub(crate) fn repair(
         earlier = Some(staged);
     }
     Err(Error::KeepsChanging)
+}
+
+/// How many messages may be looked at under the locks: more, where waiting has not helped.
+fn few(attempt: usize) -> usize {
+    if attempt == ATTEMPTS { FEW.saturating_mul(16) } else { FEW }
 }
 
 /// What there is when the mailbox turns out to have changed since it was looked at.
@@ -111,9 +137,8 @@ fn take_over(
     if let Some(rewrite) = &plan.rewrite {
         staging.finish()?;
         let staged = Staged::write(target, workshop, rewrite, &staging, Some(staged))?;
+        staged.verify_index(rewrite)?;
         commit::commit(target, workshop, rewrite, &staged)?;
-    } else {
-        staged.discard(workshop)?;
     }
     let wrote = plan.rewrite.is_some();
     let locked = held_for(locks.as_ref());
@@ -123,7 +148,7 @@ fn take_over(
 fn lock(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, Error> {
     let (Some(space), Some(plan)) = (context.lock_space, &target.locks) else { return Ok(None) };
     let (name, observer) = (&target.name, context.observer);
-    let mut on_wait = |wait: &mailstore::lock::LockWait| observer.waiting(name, wait);
+    let mut on_wait = |wait: &mailstore::lock::LockWait| tell_wait(observer, name, wait);
     let timeout = context.options.lock_timeout;
     let locks = MailboxLocks::acquire(space, plan, LockMode::Exclusive, timeout, &mut on_wait)?;
     Ok(Some(locks))

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use mailstore::volume::GuardedDir;
+use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::cache::{self, RecordLength};
 use mailstore_format::index::layout::RecordField;
 use mailstore_format::index::{IndexRecord, Layout};
@@ -32,15 +32,26 @@ impl CacheFile {
             return Self::default();
         };
         let opened = GuardedDir::open_trusted(parent).and_then(|parent| parent.open_file(name));
-        opened.map_or_else(|_| Self::default(), |(file, meta)| Self::new(file, identity_of(&meta)))
+        match opened {
+            Ok((file, meta)) => Self::new(file, identity_of(&meta)),
+            Err(ReadError::NotRegular(_)) => Self::irregular(),
+            Err(_) => Self::default(),
+        }
     }
 
     fn new(file: File, identity: FileIdentity) -> Self {
         let mut head = [0; cache::HEADER_SIZE];
         let generation =
             file.read_exact_at(&mut head, 0).ok().and_then(|()| cache::generation(&head).ok());
-        let evidence = CacheFileEvidence { identity: Some(identity), generation };
+        let identity = Some(identity);
+        let evidence = CacheFileEvidence { identity, generation, irregular: false };
         Self { file: Some(file), evidence }
+    }
+
+    /// Something else stands in its place.
+    fn irregular() -> Self {
+        let evidence = CacheFileEvidence { irregular: true, ..CacheFileEvidence::default() };
+        Self { file: None, evidence }
     }
 
     pub(crate) fn evidence(&self) -> CacheFileEvidence {

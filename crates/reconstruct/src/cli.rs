@@ -75,7 +75,7 @@ impl Work {
             .canonicalize()
             .with_context(|| format!("cannot use {}", directory.display()))?;
         let target = Target::in_directory(&directory);
-        let root = target.recovery.data.clone();
+        let root = target.recovery.clone();
         Ok(Self {
             site: Site::none(),
             targets: vec![target],
@@ -125,7 +125,7 @@ impl Work {
         }
         let root = store.conf().default_partition();
         let root = root.and_then(|name| store.conf().partition(&name)).map(|found| found.data);
-        let first = || targets.first().map(|target| target.recovery.data.clone());
+        let first = || targets.first().map(|target| target.recovery.clone());
         let root = root.or_else(first).unwrap_or_default();
         let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
         Ok(Self { site: Site::of(&store), targets, misplaced, umask, list_damage, root })

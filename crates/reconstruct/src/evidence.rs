@@ -7,7 +7,7 @@ use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::message::MessageFields;
 use mailstore_format::{Guid, InternalFlags, ModSeq, Timestamp, Uid, UidValidity};
 
-use crate::pruned::PrunedRecord;
+use crate::journal::Journal;
 
 /// What is known about a mailbox, as [`crate::gather`] found it.
 #[derive(Debug)]
@@ -20,16 +20,20 @@ pub struct Evidence {
     pub header_file: HeaderFileEvidence,
     /// The cache of the spool directory.
     pub spool_cache: CacheFileEvidence,
-    /// The cache of the archive directory, where the mailbox has one.
+    /// The cache of the archive directory, where the mailbox has one of its own.
     pub archive_cache: Option<CacheFileEvidence>,
+    /// Whether messages of the archive have their items in the cache of the spool.
+    pub shares_cache: bool,
     /// Every UID for which there is a record, a file or both; ascending, each once.
     pub messages: Vec<MessageEvidence>,
     /// What other files of the server say.
     pub witnesses: Witnesses,
-    /// The annotations of the mailbox (UID 0) and its messages, where they could be read whole.
-    pub annotations: Option<Vec<StoredAnnotation>>,
-    /// Records that earlier runs pruned from this mailbox.
-    pub pruned: Vec<PrunedRecord>,
+    /// The annotations of the mailbox (UID 0) and its messages, as far as they could be read.
+    pub annotations: Vec<StoredAnnotation>,
+    /// Whether these are all, and their owner is known: else nothing can be said of checksums.
+    pub annotations_whole: bool,
+    /// What earlier runs noted about this mailbox.
+    pub journal: Journal,
 }
 
 /// What the mailbox's directories look like from outside.
@@ -37,6 +41,8 @@ pub struct Evidence {
 pub struct DirectoryEvidence {
     /// Why the mailbox must be left alone, where something speaks for a file system not mounted.
     pub unavailable: Option<String>,
+    /// Why a place in which messages could lie was not seen, where the index says that none does.
+    pub unverified: Option<String>,
     /// Entries that are neither messages nor the server's own files.
     pub odd: Vec<OddEntry>,
     /// `cyrus.expunge`, or an interrupted work's `cyrus.*.NEW`.
@@ -118,6 +124,8 @@ pub struct CacheFileEvidence {
     pub identity: Option<FileIdentity>,
     /// Its generation number, where it is long enough to have one.
     pub generation: Option<u32>,
+    /// Whether the name belongs to something that is no regular file.
+    pub irregular: bool,
 }
 
 /// What is known about one UID.
@@ -205,6 +213,8 @@ pub struct Witnesses {
     pub replicated: bool,
     /// Whether mailboxes.db holds the mailbox active.
     pub listed: bool,
+    /// Whether it is a calendar, an address book or the like, of which a database is keyed by UID.
+    pub dav: bool,
 }
 
 /// An annotation, with the user it belongs to as checksums know them.
@@ -234,6 +244,21 @@ impl StoredAnnotation {
 }
 
 impl Place {
+    /// In whose cache a record's item lies.
+    #[must_use]
+    pub fn of_cache(record: &IndexRecord, shares_cache: bool) -> Self {
+        if shares_cache { Self::Spool } else { Self::of(record) }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Spool => Self::Archive,
+            Self::Archive => Self::Spool,
+        }
+    }
+
     /// Where a record says that its file lies.
     #[must_use]
     pub fn of(record: &IndexRecord) -> Self {

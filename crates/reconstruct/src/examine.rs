@@ -11,7 +11,8 @@ use mailstore_format::message::{CACHE_VERSION, MessageReader};
 use rayon::prelude::*;
 
 use crate::evidence::{
-    CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place, Reading,
+    CacheFileEvidence, CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place,
+    Reading,
 };
 use crate::observer::Observer;
 use crate::options::Check;
@@ -96,17 +97,50 @@ impl Examiner<'_> {
     }
 
     fn look(&self, candidate: Candidate<'_>, scratch: &mut Scratch) -> Looked {
-        let Candidate { uid, slot, record } = candidate;
-        let unlinked = record.is_some_and(IndexRecord::is_unlinked);
-        let file = if unlinked { FileEvidence::Absent } else { self.file(uid, record) };
+        let Candidate { uid, record, .. } = candidate;
+        // The file of a record with a delete order is the server's, unless it is one that came back.
+        let given_up = record.is_some_and(IndexRecord::is_unlinked);
+        let given_up = given_up && !self.wanted_back.contains(&uid);
+        let file = if given_up { FileEvidence::Absent } else { self.file(uid, record) };
         if let Some(known) = self.known_from_before(candidate, file) {
             return known;
         }
-        let cache =
-            record.map_or(CacheItem::None, |record| match self.places.at(Place::of(record)) {
-                Some(place) => place.cache.check(self.layout, record, &mut scratch.old_item),
-                None => CacheItem::Damaged,
-            });
+        let looked = self.look_at(candidate, file, scratch);
+        match (file, record) {
+            (FileEvidence::Regular { place, in_both: true, .. }, Some(record))
+                if !is_message_of(record, &looked.evidence) =>
+            {
+                self.better_copy(candidate, place, scratch).unwrap_or(looked)
+            }
+            _ => looked,
+        }
+    }
+
+    /// The copy in the other place, where that one is the message of the record.
+    fn better_copy(
+        &self,
+        candidate: Candidate<'_>,
+        worse: Place,
+        scratch: &mut Scratch,
+    ) -> Option<Looked> {
+        let record = candidate.record?;
+        let other = self.stat(candidate.uid, worse.other(), false);
+        let looked = self.look_at(candidate, other, scratch);
+        let is_read = looked.evidence.reading.is_some();
+        (is_read && is_message_of(record, &looked.evidence)).then_some(looked)
+    }
+
+    fn look_at(
+        &self,
+        candidate: Candidate<'_>,
+        file: FileEvidence,
+        scratch: &mut Scratch,
+    ) -> Looked {
+        let Candidate { uid, slot, record } = candidate;
+        let cache = record.map_or(CacheItem::None, |record| match self.places.cache_of(record) {
+            Some(cache) => cache.check(self.layout, record, &mut scratch.old_item),
+            None => CacheItem::Damaged,
+        });
         let mut evidence = MessageEvidence { uid, slot, file, reading: None, cache };
         let FileEvidence::Regular { place, identity, .. } = file else {
             return Looked { evidence, new_item: None, bytes_read: 0 };
@@ -188,6 +222,9 @@ impl Examiner<'_> {
         };
         let expunged = |record: Option<&IndexRecord>| record.is_some_and(IndexRecord::is_expunged);
         let same = known.file == file
+            && candidate
+                .record
+                .is_none_or(|record| self.has_same_cache(Place::of(record), previous))
             && cached(before) == cached(candidate.record)
             && expunged(before) == expunged(candidate.record);
         same.then(|| Looked {
@@ -195,6 +232,18 @@ impl Examiner<'_> {
             new_item: None,
             bytes_read: 0,
         })
+    }
+
+    /// Whether the cache of `place` is the file that it was: another run may have replaced it, and
+    /// a sound one have the very layout of one that was garbage.
+    fn has_same_cache(&self, place: Place, previous: &Evidence) -> bool {
+        let before = match place {
+            Place::Spool => Some(previous.spool_cache),
+            Place::Archive => previous.archive_cache,
+        };
+        let now = self.places.at(place).map(|place| place.cache.evidence());
+        let inode = |cache: CacheFileEvidence| cache.identity.map(|identity| identity.ino);
+        before.and_then(inode) == now.and_then(inode)
     }
 
     /// Where the file of `uid` lies, and what it is.
@@ -209,14 +258,10 @@ impl Examiner<'_> {
             (false, true) => Place::Archive,
             _ => expected,
         };
-        let other = match first {
-            Place::Spool => Place::Archive,
-            Place::Archive => Place::Spool,
-        };
         let in_both = in_spool && in_archive;
         // A file that no listing has is asked for by name: it may have come since.
         match self.stat(uid, first, in_both) {
-            FileEvidence::Absent => self.stat(uid, other, false),
+            FileEvidence::Absent => self.stat(uid, first.other(), false),
             found => found,
         }
     }
@@ -241,6 +286,15 @@ impl Examiner<'_> {
 
 const EIO: i32 = 5;
 const EFBIG: i32 = 27;
+
+/// Whether nothing speaks against the file that was looked at being the record's message.
+fn is_message_of(record: &IndexRecord, evidence: &MessageEvidence) -> bool {
+    match (&evidence.reading, evidence.file) {
+        (Some(reading), _) => record.guid.is_null() || record.guid == reading.fields.guid,
+        (None, FileEvidence::Regular { identity, .. }) => identity.size == record.size,
+        (None, _) => false,
+    }
+}
 
 pub(crate) fn identity_of(meta: &FileMeta) -> FileIdentity {
     FileIdentity { ino: meta.ino, size: meta.size, mtime: meta.mtime }

@@ -42,6 +42,8 @@ macro_rules! codes {
 codes! {
     /// The mailbox's place on disk is missing, empty or not what it should be: a mount is likely missing.
     PartitionUnavailable = "partition-unavailable",
+    /// The files in the mailbox's place are another mailbox's.
+    MailboxMismatch = "mailbox-mismatch",
     /// mailboxes.db could not be read whole.
     MailboxListDamaged = "mailbox-list-damaged",
     /// There is no `cyrus.index`.

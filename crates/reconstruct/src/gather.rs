@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::{self, LockMode, MailboxLocks};
-use mailstore::spool::{OddKind, message_uid};
+use mailstore::spool::{OddEntry, OddKind, message_uid};
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
 use mailstore_format::db;
@@ -20,16 +21,19 @@ use crate::evidence::{
 };
 use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
+use crate::journal::{self, Journal};
+use crate::observer::tell_wait;
 use crate::places::{Closed, Places, ScannedPlace};
-use crate::pruned;
 use crate::run::Context;
 use crate::staging::CacheSink;
 use crate::target::Target;
 
 /// A larger index would hold more messages than a mailbox can have.
-const LARGEST_INDEX: u64 = 1 << 36;
+const LARGEST_INDEX: u64 = 1 << 31;
 /// `cyrus.header` is some kilobytes; this leaves room for very long ACLs.
 const LARGEST_HEADER_FILE: u64 = 16 << 20;
+/// How long a database is waited for while others wait for us.
+const HURRY: Duration = Duration::from_millis(200);
 /// A larger annotation database is not read into memory.
 const LARGEST_DATABASE: u64 = 1 << 30;
 
@@ -62,7 +66,7 @@ pub(crate) fn gather(
         let directory = location.spool.display();
         return Ok(unavailable(format!("{directory} is empty: nothing of the mailbox is left")));
     }
-    let pruned = pruned::of_earlier_runs(&target.recovery.data, &target.key);
+    let journal = journal::of_earlier_runs(target.recovery_root(&location.index), &target.key);
     let examiner = Examiner {
         places: &places,
         check: context.options.check,
@@ -70,22 +74,25 @@ pub(crate) fn gather(
         pool: context.pool,
         observer: context.observer,
         previous,
-        wanted_back: &pruned.iter().map(|pruned| pruned.record.uid).collect(),
+        wanted_back: &journal.pruned.iter().map(|pruned| pruned.record.uid).collect(),
     };
     let candidates = candidates(&index, &places);
     let messages = examiner
         .examine(&candidates, sink)
         .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
+    let (annotations, annotations_whole) = annotations(context, target, held.is_some());
     Ok(Evidence {
-        directory: directory_evidence(&messages, &places),
+        directory: directory_evidence(location, &messages, &places),
         header_file,
         spool_cache: places.spool.cache.evidence(),
-        archive_cache: places.archive.as_ref().map(|archive| archive.cache.evidence()),
+        archive_cache: places.archive_cache(),
+        shares_cache: places.shares_cache,
         witnesses: context.witnesses(target),
-        annotations: annotations(context, target),
+        annotations,
+        annotations_whole,
         index,
         messages,
-        pruned,
+        journal,
     })
 }
 
@@ -97,10 +104,12 @@ fn unavailable(why: String) -> Evidence {
         header_file: HeaderFileEvidence::Missing,
         spool_cache: crate::evidence::CacheFileEvidence::default(),
         archive_cache: None,
+        shares_cache: false,
         messages: Vec::new(),
         witnesses: crate::evidence::Witnesses::default(),
-        annotations: None,
-        pruned: Vec::new(),
+        annotations: Vec::new(),
+        annotations_whole: false,
+        journal: Journal::default(),
     }
 }
 
@@ -118,7 +127,7 @@ fn read_index_file(
                 plan,
                 LockMode::SharedIfPresent,
                 context.options.lock_timeout,
-                &mut |wait| observer.waiting(name, wait),
+                &mut |wait| tell_wait(observer, name, wait),
             )?)
         }
         _ => None,
@@ -133,7 +142,7 @@ fn read_index_file(
             return Ok(IndexEvidence { unreadable, ..IndexEvidence::default() });
         }
     };
-    let mut index = read_index(&bytes, identity_of(&meta));
+    let mut index = read_index(&bytes, identity_of(&meta), context.site.index_version());
     if index.unreadable.is_some() && looks_newer(&bytes).is_some() {
         index.identity = None;
     }
@@ -194,15 +203,26 @@ fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a
     candidates
 }
 
-fn directory_evidence(messages: &[MessageEvidence], places: &Places) -> DirectoryEvidence {
+fn directory_evidence(
+    location: &MailboxLocation,
+    messages: &[MessageEvidence],
+    places: &Places,
+) -> DirectoryEvidence {
     let has_record = |name: &OsStr| {
         message_uid(name.as_encoded_bytes())
             .is_some_and(|uid| messages.binary_search_by_key(&uid, |message| message.uid).is_ok())
     };
+    let MailboxLocation { index, cache, header, archive_cache, .. } = location;
+    let of_server = [Some(index), Some(cache), Some(header), archive_cache.as_ref()];
+    let is_of_server = |place: &ScannedPlace, entry: &OddEntry| {
+        let path = place.directory().map(|directory| directory.path().join(&entry.name));
+        path.is_ok_and(|path| of_server.contains(&Some(&path)))
+    };
     let odd = places
         .all()
-        .flat_map(ScannedPlace::odd)
-        // What stands in for a recorded message is told of with the message.
+        .flat_map(|place| place.odd().iter().filter(move |entry| !is_of_server(place, entry)))
+        // What stands in for a recorded message is told of with the message, as what stands in for
+        // a file of the server is with that file.
         .filter(|entry| entry.kind == OddKind::BadName || !has_record(&entry.name))
         .cloned()
         .collect();
@@ -212,23 +232,45 @@ fn directory_evidence(messages: &[MessageEvidence], places: &Places) -> Director
     };
     let leftovers =
         places.all().flat_map(ScannedPlace::meta_files).filter_map(|name| leftover(name));
-    DirectoryEvidence { unavailable: None, odd, leftovers: leftovers.collect() }
+    DirectoryEvidence {
+        unavailable: None,
+        unverified: places.unverified.clone(),
+        odd,
+        leftovers: leftovers.collect(),
+    }
 }
 
-/// The annotations of the mailbox and its messages; `None` where they cannot be read whole, and
-/// so nothing can be said of their checksum.
-fn annotations(context: &Context<'_>, target: &Target) -> Option<Vec<StoredAnnotation>> {
-    let mut annotations = context.mailbox_annotations(target)?;
+/// The annotations of the mailbox and its messages, and whether these are all.
+fn annotations(
+    context: &Context<'_>,
+    target: &Target,
+    hurry: bool,
+) -> (Vec<StoredAnnotation>, bool) {
+    let of_mailbox = context.mailbox_annotations(target);
+    let of_messages = message_annotations(context, target, hurry);
+    let whole = of_mailbox.is_some() && of_messages.is_some();
+    (of_mailbox.into_iter().chain(of_messages).flatten().collect(), whole)
+}
+
+/// The annotations of messages; `None` where they cannot be read whole.
+fn message_annotations(
+    context: &Context<'_>,
+    target: &Target,
+    hurry: bool,
+) -> Option<Vec<StoredAnnotation>> {
     let path = &target.location.annotations;
     if matches!(path.try_exists(), Ok(false)) {
-        return Some(annotations);
+        return Some(Vec::new());
     }
-    let locked = lock::read_database(path, context.options.lock_timeout, &mut |_| {}).ok()?;
+    // Under the mailbox's locks nothing is waited for.
+    let patience = if hurry { HURRY } else { context.options.lock_timeout };
+    let locked = lock::read_database(path, patience, &mut |_| {}).ok()?;
     let bytes = read_whole(locked.file()).ok()?;
     let contents = db::read(&bytes).ok()?;
     if !contents.damage.is_empty() {
         return None;
     }
+    let mut annotations = Vec::new();
     for entry in &contents.entries {
         let annotation = Annotation::decode_of_message(&entry.key, &entry.value).ok()?;
         if !annotation.is_deleted() {

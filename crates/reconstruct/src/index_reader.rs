@@ -4,12 +4,20 @@ use mailstore_format::Uid;
 use mailstore_format::index::{CrcState, IndexFile, IndexHeader, IndexRecord, Slots, find_layout};
 
 use crate::evidence::{FileIdentity, IndexEvidence, Slot};
+use crate::plan::DEFAULT_VERSION;
 
 /// Reads what can be read of an index file.
-pub(crate) fn read_index(bytes: &[u8], identity: FileIdentity) -> IndexEvidence {
+///
+/// `usual_version` is the version of the store's other mailboxes: it decides between versions whose
+/// records look alike, where the header does not.
+pub(crate) fn read_index(
+    bytes: &[u8],
+    identity: FileIdentity,
+    usual_version: Option<u32>,
+) -> IndexEvidence {
     match IndexFile::open(bytes) {
         Ok(file) if file.header_crc() != CrcState::Good && file.layout().has_crc() => {
-            read_with_doubtful_header(bytes, identity)
+            read_with_doubtful_header(bytes, identity, usual_version)
         }
         Ok(file) => IndexEvidence {
             unreadable: None,
@@ -21,13 +29,21 @@ pub(crate) fn read_index(bytes: &[u8], identity: FileIdentity) -> IndexEvidence 
             truncated_slots: usize::try_from(file.missing_records()).unwrap_or(usize::MAX),
             header: Some(file.header().clone()),
         },
-        Err(_) => read_with_doubtful_header(bytes, identity),
+        Err(_) => read_with_doubtful_header(bytes, identity, usual_version),
     }
 }
 
 /// Reads an index whose header fails its CRC or names no known version.
-fn read_with_doubtful_header(bytes: &[u8], identity: FileIdentity) -> IndexEvidence {
-    let by_records = find_layout(bytes).map(|found| found.layout);
+fn read_with_doubtful_header(
+    bytes: &[u8],
+    identity: FileIdentity,
+    usual_version: Option<u32>,
+) -> IndexEvidence {
+    let by_records = find_layout(bytes).map(|found| {
+        let usual = usual_version.unwrap_or(DEFAULT_VERSION);
+        let mut alike = found.alternatives().filter(|_| !found.certain);
+        alike.find(|layout| layout.version == usual).unwrap_or(found.layout)
+    });
     let by_header = || IndexHeader::layout_in(bytes).ok().filter(|layout| layout.has_crc());
     let Some(layout) = by_records.or_else(by_header) else {
         return IndexEvidence {
@@ -134,7 +150,7 @@ mod tests {
     fn a_record_with_a_wrong_crc_is_a_destroyed_slot_and_the_others_stay() {
         let mut bytes = index_of(17, &[1, 2, 3]);
         bytes[160 + 112 + 5] ^= 1;
-        let evidence = read_index(&bytes, IDENTITY);
+        let evidence = read_index(&bytes, IDENTITY, None);
         assert!(evidence.header_proven);
         assert_eq!(evidence.slots[1], Slot::Destroyed);
         assert_eq!(evidence.record(2).unwrap().uid, Uid(3));
@@ -144,7 +160,7 @@ mod tests {
     fn records_are_found_under_a_header_of_garbage() {
         let mut bytes = index_of(17, &[1, 2, 3]);
         bytes[..160].fill(0xa5);
-        let evidence = read_index(&bytes, IDENTITY);
+        let evidence = read_index(&bytes, IDENTITY, None);
         assert!(!evidence.header_proven);
         assert_eq!(evidence.slots.len(), 3);
     }
@@ -152,7 +168,7 @@ mod tests {
     #[test]
     fn a_cut_index_tells_how_many_records_are_gone() {
         let bytes = index_of(17, &[1, 2, 3]);
-        let evidence = read_index(&bytes[..160 + 112 + 50], IDENTITY);
+        let evidence = read_index(&bytes[..160 + 112 + 50], IDENTITY, None);
         assert_eq!((evidence.slots.len(), evidence.truncated_slots), (1, 2));
     }
 

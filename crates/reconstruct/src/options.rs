@@ -35,10 +35,13 @@ impl PrunePolicy {
     /// Messages of one run that may always be pruned, whatever their share.
     pub const RUN_FLOOR: u64 = 100;
 
-    /// How many of a mailbox's `messages` may be pruned.
+    /// How many of a mailbox's `messages` may be pruned, where `missing` of them are missing. The
+    /// floor does not hold where most are: that looks like a disk that is not mounted.
     #[must_use]
-    pub fn mailbox_limit(&self, messages: u64) -> u64 {
-        share(messages, self.max_percent).max(Self::MAILBOX_FLOOR)
+    pub fn mailbox_limit(&self, messages: u64, missing: u64) -> u64 {
+        let most_are_missing = missing.saturating_mul(2) > messages;
+        let floor = if most_are_missing { 0 } else { Self::MAILBOX_FLOOR };
+        share(messages, self.max_percent).max(floor)
     }
 
     /// How many messages a run over `messages` in all may prune.
@@ -89,9 +92,10 @@ mod tests {
     #[test]
     fn a_small_mailbox_may_lose_ten_records_and_a_large_one_its_share() {
         let policy = PrunePolicy::default();
-        assert_eq!(policy.mailbox_limit(20), 10);
-        assert_eq!(policy.mailbox_limit(5000), 50);
-        assert_eq!(PrunePolicy { max_percent: 100.0, ..policy }.mailbox_limit(5000), 5000);
+        assert_eq!(policy.mailbox_limit(20, 10), 10);
+        assert_eq!(policy.mailbox_limit(5000, 60), 50);
+        assert_eq!(policy.mailbox_limit(4, 3), 0, "most of a mailbox is no small loss");
+        assert_eq!(PrunePolicy { max_percent: 100.0, ..policy }.mailbox_limit(5000, 4000), 5000);
     }
 
     #[test]

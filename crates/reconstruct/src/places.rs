@@ -14,12 +14,16 @@ use mailstore_format::index::IndexRecord;
 
 use crate::cache_file::CacheFile;
 use crate::error::Error;
-use crate::evidence::{IndexEvidence, Place, Slot};
+use crate::evidence::{CacheFileEvidence, IndexEvidence, Place, Slot};
 
 /// The mailbox's directories, as far as it has them.
 pub(crate) struct Places {
     pub(crate) spool: ScannedPlace,
     pub(crate) archive: Option<ScannedPlace>,
+    /// Why the archive was not seen, where the index says that no message lies there.
+    pub(crate) unverified: Option<String>,
+    /// Whether both have their items in the cache of the spool.
+    pub(crate) shares_cache: bool,
 }
 
 /// One of the mailbox's two places, scanned.
@@ -52,6 +56,14 @@ pub(crate) struct Listed {
     archive: Result<Option<ScannedPlace>, Closed>,
 }
 
+impl Closed {
+    fn why(self) -> String {
+        match self {
+            Self::Partition(why) | Self::Mailbox(why) => why,
+        }
+    }
+}
+
 impl Places {
     /// Lists the mailbox's directories.
     pub(crate) fn list(location: &MailboxLocation) -> Listed {
@@ -61,6 +73,17 @@ impl Places {
     /// Spool and, where there is one, archive.
     pub(crate) fn all(&self) -> impl Iterator<Item = &ScannedPlace> {
         [Some(&self.spool), self.archive.as_ref()].into_iter().flatten()
+    }
+
+    /// The archive's cache, where it has one of its own.
+    pub(crate) fn archive_cache(&self) -> Option<CacheFileEvidence> {
+        let archive = self.archive.as_ref().filter(|_| !self.shares_cache);
+        archive.map(|archive| archive.cache.evidence())
+    }
+
+    /// The cache in which the item of `record` lies.
+    pub(crate) fn cache_of(&self, record: &IndexRecord) -> Option<&CacheFile> {
+        self.at(Place::of_cache(record, self.shares_cache)).map(|place| &place.cache)
     }
 
     /// The place in which files of `place` lie; `None` where the mailbox has no archive.
@@ -90,7 +113,8 @@ impl Listed {
         let spool = self.spool?;
         let directory = location.spool.display();
         let knows = |place| knows_of_files(index, place, location);
-        if spool.listing.is_none() && !(is_whole(index) && !knows(Place::Spool)) {
+        let may_have_files = !is_whole(index) || knows(Place::Spool);
+        if spool.listing.is_none() && may_have_files {
             return Err(Closed::Mailbox(format!(
                 "{directory} does not exist; is its partition mounted, was it moved away? \
                  (If no message was ever in it, make the directory and run again.)"
@@ -100,9 +124,9 @@ impl Listed {
             let why = format!("{directory} is empty, but the index knows of files there");
             return Err(Closed::Mailbox(why));
         }
-        let archive = match self.archive {
-            Ok(archive) => archive,
-            Err(_) if is_whole(index) && !knows(Place::Archive) => None,
+        let (archive, unverified) = match self.archive {
+            Ok(archive) => (archive, None),
+            Err(closed) if is_whole(index) && !knows(Place::Archive) => (None, Some(closed.why())),
             Err(closed) => return Err(closed),
         };
         // The server makes the archive's directory when it first moves a message there.
@@ -113,7 +137,8 @@ impl Listed {
             let why = format!("{directory} {what}, but the index knows of files there");
             return Err(Closed::Mailbox(why));
         }
-        Ok(Places { spool, archive })
+        let shares_cache = location.archive_cache.as_ref() == Some(&location.cache);
+        Ok(Places { spool, archive, unverified, shares_cache })
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod dates;
 mod header;
+mod header_file;
 mod known;
 mod orphans;
+mod prune;
 mod totals;
 
 #[cfg(test)]
@@ -16,10 +18,10 @@ use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
 
-use crate::evidence::{CacheItem, Evidence, FileIdentity, HeaderFileEvidence, Place, StagedCache};
+use crate::evidence::{CacheItem, Evidence, FileIdentity, Place, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
+use crate::journal::PrunedRecord;
 use crate::options::PrunePolicy;
-use crate::pruned::PrunedRecord;
 
 /// What is wrong with a mailbox, and what it will be after the repair.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub struct Rewrite {
     pub replace_spool_cache: bool,
     /// Whether the archive's cache is written anew.
     pub replace_archive_cache: bool,
+    /// Whether archived messages have their items in the spool's cache.
+    pub shares_cache: bool,
     /// `cyrus.header`, where it has to change.
     pub header_file: Option<HeaderFile>,
     /// Message files that get another name.
@@ -177,6 +181,9 @@ impl Draughtsman<'_> {
         if self.evidence.index.unreadable.is_some() && self.evidence.index.identity.is_none() {
             return self.leave_unreadable_index();
         }
+        if self.belongs_to_another_mailbox() {
+            return None;
+        }
         self.report_directory();
         self.report_index();
         if !self.settle_header_file() {
@@ -280,63 +287,6 @@ impl Draughtsman<'_> {
                 Remedy::Repair,
                 format!("{destroyed} of {} records fail their CRC", index.slots.len()),
             );
-        }
-    }
-
-    /// Makes sure there is a `cyrus.header` to work with; `false` where there can be none.
-    fn settle_header_file(&mut self) -> bool {
-        let (code, why) = match &self.evidence.header_file {
-            HeaderFileEvidence::Sound { .. } => return true,
-            HeaderFileEvidence::Unreadable(why) => {
-                let detail =
-                    format!("cyrus.header cannot be read: {why}; the mailbox is left alone");
-                self.find(Code::HeaderFileDamaged, Remedy::Left, detail);
-                return false;
-            }
-            HeaderFileEvidence::Damaged(why) => (Code::HeaderFileDamaged, why.clone()),
-            HeaderFileEvidence::Missing => {
-                (Code::HeaderFileMissing, "there is no cyrus.header".to_owned())
-            }
-        };
-        if let Some(header) = self.evidence.witnesses.header.clone() {
-            self.find(code, Remedy::Repair, format!("{why}; made anew from mailboxes.db"));
-            self.header_file = Some(header);
-            return true;
-        }
-        self.find(
-            code,
-            Remedy::Left,
-            format!("{why}, and no mailboxes.db tells its content: run with -C imapd.conf"),
-        );
-        false
-    }
-
-    /// Enforces the fuse: too many missing messages look more like a missing mount than like loss.
-    fn refuse_or_keep_pruning(&mut self) {
-        let Some(prune) = self.policy.prune else { return };
-        let messages = u64::try_from(self.drafts.len()).unwrap_or(u64::MAX);
-        let wanted = u64::try_from(self.pruned.len()).unwrap_or(u64::MAX);
-        if wanted == 0 {
-            return;
-        }
-        let limit = prune.mailbox_limit(messages);
-        let refusal = if self.evidence.witnesses.replicated && !prune.even_on_replica {
-            Some("the store is replicated, and a prune would travel to the copy that may still have the messages (--even-on-replica)".to_owned())
-        } else if wanted > limit {
-            Some(format!(
-                "{wanted} of {messages} messages are missing, more than the {limit} allowed (--max-prune)"
-            ))
-        } else if wanted > self.policy.prune_budget {
-            Some(format!(
-                "{wanted} messages are missing, and with them the run would prune more of all its \
-                 messages than it may (--max-prune)"
-            ))
-        } else {
-            None
-        };
-        if let Some(why) = refusal {
-            self.take_pruning_back();
-            self.find(Code::PruneRefused, Remedy::Left, why);
         }
     }
 }

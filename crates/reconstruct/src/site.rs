@@ -1,6 +1,6 @@
 //! What the mailboxes of one run have in common: the server around them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use mailstore::lock::{self, LockSpace};
@@ -32,9 +32,9 @@ pub struct Site {
 #[derive(Debug, Default)]
 enum ServerAnnotations {
     /// There is no database of them.
-    #[default]
     None,
-    /// It cannot be read whole.
+    /// It cannot be read whole, or nothing tells where it is.
+    #[default]
     Unknown,
     ByMailbox(HashMap<Vec<u8>, Vec<Annotation>>),
 }
@@ -119,7 +119,8 @@ impl ServerAnnotations {
     }
 }
 
-/// The highest version among some of the store's indexes: what its server writes.
+/// The commonest version among some of the store's indexes: what its server writes, whatever single
+/// mailbox was brought from elsewhere.
 fn common_version(store: &Store) -> Option<u32> {
     let versions = store.mailboxes().iter().filter_map(|entry| {
         let index = store.location(entry).ok()?.index;
@@ -128,5 +129,9 @@ fn common_version(store: &Store) -> Option<u32> {
         let sound = !IndexHeader::crc_state(&bytes, layout).is_bad();
         sound.then_some(layout.version)
     });
-    versions.take(SAMPLES).max()
+    let mut counts = BTreeMap::<u32, usize>::new();
+    for version in versions.take(SAMPLES) {
+        *counts.entry(version).or_default() += 1;
+    }
+    counts.into_iter().max_by_key(|&(version, count)| (count, version)).map(|(version, _)| version)
 }

@@ -19,8 +19,8 @@ pub struct Target {
     pub key: String,
     /// Where its files lie.
     pub location: MailboxLocation,
-    /// The roots under which a run keeps what it sets aside.
-    pub recovery: RecoveryRoots,
+    /// The root under which a run keeps what it sets aside of the message files.
+    pub recovery: PathBuf,
     /// Its locks; `None` where there is no server to lock out.
     pub locks: Option<LockPlan>,
     /// The user it belongs to; empty for a shared mailbox.
@@ -33,17 +33,6 @@ pub struct Target {
     pub listed: Witnesses,
 }
 
-/// The partition roots of a mailbox's files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecoveryRoots {
-    /// Of the message files.
-    pub data: PathBuf,
-    /// Of index, cache and header.
-    pub meta: PathBuf,
-    /// Of archived messages and their cache.
-    pub archive: PathBuf,
-}
-
 impl Target {
     /// A mailbox that a store lists.
     pub fn listed(
@@ -51,23 +40,12 @@ impl Target {
         entry: &MailboxEntry,
     ) -> Result<Self, mailstore::location::LocationError> {
         let location = store.location(entry)?;
-        let roots = &location.partition_roots;
-        let meta = roots
-            .meta
-            .as_ref()
-            .filter(|meta| location.index.starts_with(meta))
-            .unwrap_or(&roots.data);
-        let recovery = RecoveryRoots {
-            data: roots.data.clone(),
-            meta: meta.clone(),
-            archive: roots.archive.clone().unwrap_or_else(|| roots.data.clone()),
-        };
         let id = String::from_utf8_lossy(&entry.uniqueid).into_owned();
         let internal = entry.name.to_string();
         Ok(Self {
             name: store.namespace().display(&entry.name),
             key: file_name_for(if id.is_empty() { &internal } else { &id }),
-            recovery,
+            recovery: location.partition_roots.data.clone(),
             locks: Some(store.lock_plan(entry)?),
             owner: store.namespace().owner(&entry.name).unwrap_or_default(),
             annotation_keys: [entry.uniqueid.clone(), entry.name.as_bytes().to_vec()],
@@ -80,16 +58,11 @@ impl Target {
     /// A mailbox directory without any server around it.
     #[must_use]
     pub fn in_directory(directory: &Path) -> Self {
-        let outside = outside_of_mailboxes(directory);
         Self {
             name: directory.display().to_string(),
             key: file_name_for(&directory.display().to_string()),
             location: MailboxLocation::in_directory(directory),
-            recovery: RecoveryRoots {
-                data: outside.clone(),
-                meta: outside.clone(),
-                archive: outside,
-            },
+            recovery: outside_of_mailboxes(directory),
             locks: None,
             owner: Vec::new(),
             annotation_keys: [Vec::new(), Vec::new()],
@@ -103,15 +76,18 @@ impl Target {
         workshop.folder(self.recovery_root(file), &self.key)
     }
 
-    /// The root on whose file system `file` lies.
-    pub(crate) fn recovery_root(&self, file: &Path) -> &Path {
-        let RecoveryRoots { data, meta, archive } = &self.recovery;
-        let candidates = [meta, archive, data];
-        candidates
-            .into_iter()
-            .filter(|root| file.starts_with(root))
-            .max_by_key(|root| root.components().count())
-            .unwrap_or(data)
+    /// The root on whose file system `file` lies: below each root the server keeps a mailbox's files
+    /// under the same path, so what is left without that path is the root.
+    pub(crate) fn recovery_root<'a>(&'a self, file: &'a Path) -> &'a Path {
+        let Ok(below) = self.location.spool.strip_prefix(&self.location.partition_roots.data)
+        else {
+            return &self.recovery;
+        };
+        let directory = file.parent().filter(|_| !below.as_os_str().is_empty());
+        directory
+            .filter(|directory| directory.ends_with(below))
+            .and_then(|directory| directory.ancestors().nth(below.components().count()))
+            .unwrap_or(&self.recovery)
     }
 }
 
@@ -161,6 +137,7 @@ fn listed_witnesses(entry: &MailboxEntry) -> Witnesses {
         createdmodseq: record.createdmodseq,
         header: (!entry.uniqueid.is_empty()).then_some(header),
         listed: true,
+        dav: record.mbtype.is_dav(),
         ..Witnesses::default()
     }
 }
@@ -183,6 +160,6 @@ mod tests {
         std::fs::create_dir_all(&inner).unwrap();
         std::fs::write(root.path().join("user/alice/cyrus.header"), b"").unwrap();
         let target = Target::in_directory(&inner);
-        assert_eq!(target.recovery.data, root.path().join("user"));
+        assert_eq!(target.recovery, root.path().join("user"));
     }
 }

@@ -10,7 +10,7 @@
 //! | `new/` | files on their way to their places |
 //! | `before/` | the files that were replaced, as they were |
 //! | `quarantine/` | what was moved out of the mailbox |
-//! | `pruned.jsonl` | the records that were pruned, whole |
+//! | `journal.jsonl` | for later runs: the records that were pruned, whole, and messages renamed |
 
 use std::fs::File;
 use std::io;
@@ -71,18 +71,30 @@ impl Workshop {
         Ok(directory.join(format!("{name}.{attempt}")))
     }
 
-    /// A path in the folder's part `part` under which nothing lies yet.
+    /// Takes away what was staged for a mailbox and did not come to its place. Of no use to anybody:
+    /// a failure is passed over.
+    pub(crate) fn sweep(&self, folder: &Folder) {
+        let directory = folder.path.join("new");
+        let Ok(entries) = std::fs::read_dir(&directory) else { return };
+        for entry in entries.flatten() {
+            let _: Result<(), _> = self.ops.remove(&entry.path());
+        }
+        let _: Result<(), _> = std::fs::remove_dir(&directory);
+    }
+
+    /// A path in the folder's part `part` under which nothing lies yet and that is not `taken`.
     pub(crate) fn keep_path(
         &self,
         folder: &Folder,
         part: &str,
         name: &str,
+        taken: impl Fn(&Path) -> bool,
     ) -> Result<PathBuf, WriteError> {
         let directory = folder.path.join(part);
         self.ops.create_dirs(&directory, 0o700)?;
         let mut path = directory.join(name);
         let mut copy = 1_u32;
-        while path.symlink_metadata().is_ok() {
+        while taken(&path) || path.symlink_metadata().is_ok() {
             copy = copy.saturating_add(1);
             path = directory.join(format!("{name}~{copy}"));
         }

@@ -27,7 +27,11 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
                 keys(member, found);
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+        Value::Array(items) => {
+            for item in items {
+                keys(item, found);
+            }
+        }
         _ => {}
     }
 }
@@ -78,7 +82,9 @@ fn the_lines_of_the_command_have_the_documented_types_and_fields_and_no_other() 
     let types: Vec<_> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["mailbox", "summary"]);
     let mut found = BTreeSet::new();
-    lines.iter().for_each(|line| keys(line, &mut found));
+    for line in &lines {
+        keys(line, &mut found);
+    }
     assert_documented(found);
     assert_documented(types);
 }

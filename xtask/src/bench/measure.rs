@@ -21,8 +21,6 @@ impl Cost {
     /// Runs a program to its end. What it prints is dropped, but for stderr.
     pub(crate) fn of(command: &mut Command) -> Result<Self> {
         let program = command.get_program().display().to_string();
-        // Nothing that an earlier run wrote may still be on its way to the disk.
-        Command::new("sync").status().context("can't run sync")?;
         let start = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let used = child.with_context(|| format!("can't run {program}"))?.wait4()?;

@@ -115,6 +115,8 @@ impl Bench {
         if task == Task::FromNothing {
             self.population.take_indexes_away()?;
         }
+        // Nothing that was written before may still be on its way to the disk.
+        Command::new("sync").status().context("can't run sync")?;
         let cost = Cost::of(&mut command)?;
         ensure!(cost.status.success(), "{side:?}, {task:?}: {}", cost.status);
         self.population.check_complete()?;

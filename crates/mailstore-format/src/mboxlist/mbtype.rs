@@ -91,6 +91,14 @@ impl MailboxType {
         }
     }
 
+    /// Whether the server keeps a database of its messages that is keyed by their UIDs
+    /// (`imap/dav_db.c`).
+    #[must_use]
+    pub fn is_dav(&self) -> bool {
+        use MailboxKind::{Addressbook, Calendar, Collection};
+        matches!(self.kind(), Addressbook | Calendar | Collection)
+    }
+
     /// A tombstone: the mailbox was deleted or renamed away (`MBTYPE_DELETED`).
     #[must_use]
     pub fn is_deleted(&self) -> bool {

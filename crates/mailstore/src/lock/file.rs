@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::{Deadline, LockError, LockKind, LockWait, holders};
+use super::{Deadline, LockError, LockKind, LockMode, LockWait, holders};
 
 /// How often a wait is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -28,6 +28,29 @@ pub(super) enum Presence {
     Create,
     /// A file that does not exist is not locked.
     Optional,
+}
+
+/// A lock that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request<'p> {
+    pub(super) path: &'p Path,
+    pub(super) kind: LockKind,
+    pub(super) access: Access,
+    pub(super) presence: Presence,
+}
+
+impl<'p> Request<'p> {
+    /// What `mode` asks of a lock of this kind, if anything.
+    pub(super) fn of(mode: LockMode, kind: LockKind, path: &'p Path) -> Option<Self> {
+        let (access, presence) = match (mode, kind) {
+            (LockMode::SharedIfPresent, LockKind::Global) => return None,
+            (LockMode::SharedIfPresent, _) => (Access::Shared, Presence::Optional),
+            (LockMode::Exclusive, LockKind::Global) => (Access::Shared, Presence::Create),
+            (LockMode::Exclusive, LockKind::Index) => (Access::Exclusive, Presence::Optional),
+            (LockMode::Exclusive, _) => (Access::Exclusive, Presence::Create),
+        };
+        Some(Self { path, kind, access, presence })
+    }
 }
 
 /// An open file with a lock on it, released when this is dropped. The file stays.
@@ -59,20 +82,18 @@ impl Drop for LockedFile {
     }
 }
 
-/// Locks what `path` names at the moment of locking: a file that was replaced while it was waited
+/// Locks what the path names at the moment of locking: a file that was replaced while it was waited
 /// for is let go, and its successor taken. Nothing where it does not exist and may not be made.
 pub(super) fn acquire(
-    path: &Path,
-    kind: LockKind,
-    access: Access,
-    presence: Presence,
+    request: Request<'_>,
     deadline: Deadline,
     on_wait: &mut dyn FnMut(&LockWait),
 ) -> Result<Option<LockedFile>, LockError> {
+    let Request { path, access, presence, .. } = request;
     let io_error = |source| LockError::Io { path: path.into(), source };
     loop {
         let Some(file) = open(path, access, presence).map_err(io_error)? else { return Ok(None) };
-        let locked = lock(file, path, kind, access, deadline, on_wait)?;
+        let locked = lock(file, request, deadline, on_wait)?;
         let own = locked.file.metadata().map_err(io_error)?;
         match std::fs::metadata(path) {
             Ok(now) if (now.dev(), now.ino()) == (own.dev(), own.ino()) => return Ok(Some(locked)),
@@ -105,12 +126,11 @@ fn open(path: &Path, access: Access, presence: Presence) -> io::Result<Option<Fi
 
 fn lock(
     file: File,
-    path: &Path,
-    kind: LockKind,
-    access: Access,
+    request: Request<'_>,
     deadline: Deadline,
     on_wait: &mut dyn FnMut(&LockWait),
 ) -> Result<LockedFile, LockError> {
+    let Request { path, kind, access, .. } = request;
     let io_error = |errno: Errno| LockError::Io { path: path.into(), source: errno.into() };
     let request = match access {
         Access::Shared => whole_file(libc::F_RDLCK),

@@ -189,6 +189,29 @@ fn a_lock_that_another_process_holds_is_named_and_not_got_before_it_lets_go() {
     });
 }
 
+/// The server waits for its user locks without any limit: whoever waits for another lock with one
+/// of them in hand stops all mail of that user.
+#[test]
+fn who_waits_for_a_mailbox_holds_up_nobody_else() {
+    let place = place();
+    drop(place.lock(LockMode::Exclusive, SOON).unwrap());
+    let mut other = OtherProcess::holding(&place.path(LockKind::Mailbox), false);
+    let waiting_since = std::sync::OnceLock::new();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            MailboxLocks::acquire(&place.space, &place.plan, LockMode::Exclusive, LONG, &mut |_| {
+                waiting_since.get_or_init(Instant::now);
+            })
+        });
+        while waiting_since.get().is_none() {
+            std::thread::yield_now();
+        }
+        drop(OtherProcess::holding_eventually(&place.path(LockKind::User)));
+        other.let_go();
+        assert!(waiting.join().unwrap().unwrap().holds_index());
+    });
+}
+
 #[test]
 fn what_was_given_up_is_not_held_later() {
     let place = place();

@@ -52,7 +52,7 @@ fn same_file(now: Option<FileIdentity>, then: Option<FileIdentity>) -> bool {
 /// Every record is compared: the server rewrites some without a trace in the header, as when it
 /// archives a message or gives it a thread.
 fn same_content(bytes: &[u8], identity: FileIdentity, evidence: &Evidence) -> bool {
-    let now = read_index(bytes, identity);
+    let now = read_index(bytes, identity, evidence.index.layout.map(|layout| layout.version));
     now.header_bytes == evidence.index.header_bytes && now.slots == evidence.index.slots
 }
 
@@ -104,7 +104,7 @@ fn is_missed(evidence: &Evidence, message: &MessageEvidence) -> bool {
 
 /// How many records of the index as it is now were not looked at with the same cache item.
 fn unknown_records(bytes: &[u8], identity: FileIdentity, evidence: &Evidence) -> usize {
-    let now = read_index(bytes, identity);
+    let now = read_index(bytes, identity, evidence.index.layout.map(|layout| layout.version));
     (0..now.slots.len())
         .filter_map(|slot| now.record(slot))
         .filter(|record| {

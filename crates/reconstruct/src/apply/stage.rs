@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mailstore::replace::{FreeSpace, NewFile, Ownership, WriteError};
-use mailstore::volume::GuardedDir;
+use mailstore::volume::{GuardedDir, Kind};
 use mailstore_format::cache;
 
 use crate::cache_file::{CacheFile, stores_cache_crc};
@@ -46,10 +46,8 @@ impl Staged {
         earlier: Option<Self>,
     ) -> Result<Self, Error> {
         require_space(target, rewrite)?;
-        let (spool_before, archive_before) = match earlier {
-            Some(earlier) => earlier.into_caches(workshop)?,
-            None => (None, None),
-        };
+        let (spool_before, archive_before) =
+            earlier.map_or((None, None), |earlier| (earlier.spool_cache, earlier.archive_cache));
         let cache = |place, replace: bool, before| {
             replace
                 .then(|| StagedCacheFile::write(target, workshop, rewrite, staging, place, before))
@@ -65,26 +63,6 @@ impl Staged {
         };
         let index = write_index(target, workshop, rewrite)?;
         Ok(Self { index, header_file, spool_cache, archive_cache })
-    }
-
-    /// Takes away what another staging replaces; its caches may be continued.
-    fn into_caches(
-        self,
-        workshop: &Workshop,
-    ) -> Result<(Option<StagedCacheFile>, Option<StagedCacheFile>), Error> {
-        for superseded in [Some(self.index), self.header_file].into_iter().flatten() {
-            workshop.ops().remove(&superseded)?;
-        }
-        Ok((self.spool_cache, self.archive_cache))
-    }
-
-    /// Takes all of it away: the mailbox turned out to need nothing.
-    pub(super) fn discard(self, workshop: &Workshop) -> Result<(), Error> {
-        let (spool_cache, archive_cache) = self.into_caches(workshop)?;
-        for cache in [spool_cache, archive_cache].into_iter().flatten() {
-            workshop.ops().remove(&cache.path)?;
-        }
-        Ok(())
     }
 
     /// Reads the staged files back as the server would.
@@ -110,7 +88,8 @@ impl Staged {
         Ok(())
     }
 
-    fn verify_index(&self, rewrite: &Rewrite) -> Result<(), Error> {
+    /// Reads the staged index back.
+    pub(super) fn verify_index(&self, rewrite: &Rewrite) -> Result<(), Error> {
         let not_as_written = |what| Error::NotAsWritten { path: self.index.clone(), what };
         let mut bytes = Vec::new();
         let meta = read_file(&self.index, u64::MAX, &mut bytes)
@@ -130,7 +109,7 @@ impl Staged {
             planned.record.encode_into(rewrite.layout, &mut record);
             next(&record, "a record differs")?;
         }
-        let read = read_index(&bytes, identity_of(&meta));
+        let read = read_index(&bytes, identity_of(&meta), None);
         if !read.header_proven || read.slots.len() != rewrite.records.len() {
             return Err(not_as_written("it is not sound"));
         }
@@ -149,15 +128,8 @@ impl StagedCacheFile {
     ) -> Result<Self, Error> {
         let items: Vec<_> = in_place(rewrite, place).map(|planned| planned.cache).collect();
         let generation = rewrite.header.generation_no;
-        let fits =
-            |before: &Self| before.generation == generation && items.starts_with(&before.items);
-        let continued = match before {
-            Some(before) if !fits(&before) => {
-                workshop.ops().remove(&before.path)?;
-                None
-            }
-            before => before,
-        };
+        let continued = before
+            .filter(|before| before.generation == generation && items.starts_with(&before.items));
         let original = cache_path(target, place);
         let done = continued.as_ref().map_or(0, |before| before.items.len());
         let (path, mut writer) = if let Some(before) = continued {
@@ -173,28 +145,39 @@ impl StagedCacheFile {
         let old = CacheFile::open(original);
         let mut item = Vec::new();
         for planned in in_place(rewrite, place).skip(done) {
-            match planned.cache {
+            let read = match planned.cache {
                 CacheSource::Old { offset, len } => old.read(offset, len, &mut item),
                 CacheSource::Staged(staged) => staging.read(staged, &mut item),
                 CacheSource::None => continue,
+            };
+            let is_other_item = stores_cache_crc(Some(rewrite.layout))
+                && crc32fast::hash(&item) != planned.record.cache_crc;
+            match read {
+                Ok(()) if !is_other_item => writer.write(&item)?,
+                Err(source) if !is_gone(&source) => {
+                    return Err(Error::io("read cache records from", original, source));
+                }
+                // The server, or another run, exchanged the file since it was looked at.
+                _ => {
+                    drop(writer);
+                    workshop.ops().remove(&path)?;
+                    return Err(Error::KeepsChanging);
+                }
             }
-            .map_err(|source| Error::io("read cache records from", original, source))?;
-            if stores_cache_crc(Some(rewrite.layout))
-                && crc32fast::hash(&item) != planned.record.cache_crc
-            {
-                // The server exchanged the file since it was looked at.
-                return Err(Error::KeepsChanging);
-            }
-            writer.write(&item)?;
         }
         writer.finish(ownership(workshop, original)?)?;
         Ok(Self { path, generation, items })
     }
 }
 
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
+}
+
 /// The planned records whose cache items lie in the cache of `place`.
 fn in_place(rewrite: &Rewrite, place: Place) -> impl Iterator<Item = &PlannedRecord> {
-    rewrite.records.iter().filter(move |planned| Place::of(&planned.record) == place)
+    let of_cache = |planned: &PlannedRecord| Place::of_cache(&planned.record, rewrite.shares_cache);
+    rewrite.records.iter().filter(move |planned| of_cache(planned) == place)
 }
 
 pub(super) fn cache_path(target: &Target, place: Place) -> &Path {
@@ -232,13 +215,19 @@ fn write_small(
 }
 
 /// Owner and mode of the file that is replaced; where there is none, those the server would give.
+///
+/// A file that is somebody else's, such as one that root restored, passes to the owner of its
+/// directory: only root could give it back, and the server could not write to it.
 fn ownership(workshop: &Workshop, original: &Path) -> Result<Ownership, Error> {
     let read = || -> Result<Ownership, mailstore::volume::ReadError> {
         let parent = GuardedDir::open_trusted(original.parent().unwrap_or(Path::new(".")))?;
-        let meta = parent.stat(original.file_name().unwrap_or_default());
-        Ok(meta
-            .as_ref()
-            .map_or_else(|_| Ownership::within(parent.meta(), workshop.umask()), Ownership::from))
+        let fresh = Ownership::within(parent.meta(), workshop.umask());
+        Ok(match parent.stat(original.file_name().unwrap_or_default()) {
+            Ok(meta) if meta.kind == Kind::Regular && meta.uid == fresh.uid => {
+                Ownership::from(&meta)
+            }
+            _ => fresh,
+        })
     };
     read().map_err(|error| {
         Error::io("learn the owner of", original, io::Error::other(error.to_string()))
@@ -259,18 +248,20 @@ fn require_space(target: &Target, rewrite: &Rewrite) -> Result<(), Error> {
             })
             .fold(0, u64::saturating_add)
     };
-    let mut needs = vec![(&target.recovery.meta, index)];
+    let location = &target.location;
+    let mut needs = vec![(location.index.as_path(), index)];
     if rewrite.replace_spool_cache {
-        needs.push((&target.recovery.meta, cache(Place::Spool)));
+        needs.push((cache_path(target, Place::Spool), cache(Place::Spool)));
     }
     if rewrite.replace_archive_cache {
-        needs.push((&target.recovery.archive, cache(Place::Archive)));
+        needs.push((cache_path(target, Place::Archive), cache(Place::Archive)));
     }
     let renames = sum(rewrite.renames.len());
-    let (room, links) = (64 * 1024, renames.saturating_add(16));
-    for (root, bytes) in needs {
+    let (spare, links) = (64 * 1024, renames.saturating_add(16));
+    for (file, bytes) in needs {
+        let root = target.recovery_root(file);
         let free = FreeSpace::at(root).map_err(|e| Error::io("measure free space at", root, e))?;
-        free.require(root, bytes.saturating_add(room), links)?;
+        free.require(root, bytes.saturating_add(spare), links)?;
     }
     Ok(())
 }

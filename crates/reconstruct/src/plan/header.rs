@@ -2,7 +2,7 @@
 
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout, options};
-use mailstore_format::{ModSeq, Uid, UidValidity, UserFlags};
+use mailstore_format::{InternalFlags, ModSeq, Uid, UidValidity, UserFlags};
 
 use super::totals::Totals;
 use super::{
@@ -97,7 +97,7 @@ impl Draughtsman<'_> {
         self.header_file = Some(file);
     }
 
-    fn current_header_file(&self) -> Option<HeaderFile> {
+    pub(super) fn current_header_file(&self) -> Option<HeaderFile> {
         match (&self.header_file, &self.evidence.header_file) {
             (Some(file), _) => Some(file.clone()),
             (None, HeaderFileEvidence::Sound { value, .. }) => Some((**value).clone()),
@@ -119,6 +119,7 @@ impl Draughtsman<'_> {
     pub(super) fn finish(&mut self) -> Option<Rewrite> {
         let layout = self.layout();
         let conversations = self.stamp_changes();
+        self.replace_irregular_caches();
         self.report_missing_caches();
         let records = self.place_in_caches();
         let header = self.header(layout, &records);
@@ -140,11 +141,23 @@ impl Draughtsman<'_> {
         if nothing_to_do {
             return None;
         }
+        let mut records = records;
+        for planned in &mut records {
+            // An order to delete one of two copies is never written.
+            let flags = planned.record.internal_flags;
+            planned.record.internal_flags = flags.without(InternalFlags::NEEDS_CLEANUP);
+        }
+        let tombstone = self.highestmodseq;
+        for pruned in &mut self.pruned {
+            pruned.tombstone = tombstone;
+        }
         let used_before =
             self.evidence.index.header.as_ref().map(|header| header.quota_mailbox_used);
         Some(Rewrite {
             elsewhere: Elsewhere {
-                quota: used_before != Some(header.quota_mailbox_used),
+                // A cyrus.header made anew has no quota root: `quota -f` finds it.
+                quota: used_before != Some(header.quota_mailbox_used)
+                    || !matches!(self.evidence.header_file, HeaderFileEvidence::Sound { .. }),
                 conversations,
             },
             layout,
@@ -156,6 +169,7 @@ impl Draughtsman<'_> {
             records,
             replace_spool_cache: self.stale_spool_cache,
             replace_archive_cache: self.stale_archive_cache,
+            shares_cache: self.evidence.shares_cache,
             header_file: self.header_file.take(),
             renames: std::mem::take(&mut self.renames),
             pruned: std::mem::take(&mut self.pruned),
@@ -189,6 +203,13 @@ impl Draughtsman<'_> {
         true
     }
 
+    /// What stands in the place of a cache and is no file must go, messages or not: the server could
+    /// deliver nothing.
+    fn replace_irregular_caches(&mut self) {
+        self.stale_spool_cache |= self.evidence.spool_cache.irregular;
+        self.stale_archive_cache |= self.evidence.archive_cache.is_some_and(|file| file.irregular);
+    }
+
     fn report_missing_caches(&mut self) {
         let files = [
             (self.stale_spool_cache, Some(self.evidence.spool_cache), "spool"),
@@ -196,7 +217,8 @@ impl Draughtsman<'_> {
         ];
         for (stale, file, place) in files {
             // With the index gone too, the cache is made anew as a matter of course.
-            let expected = !self.evidence.index.slots.is_empty();
+            let expected =
+                !self.evidence.index.slots.is_empty() || file.is_some_and(|file| file.irregular);
             if stale && expected && file.is_none_or(|file| file.generation.is_none()) {
                 let detail =
                     format!("the cache of the {place} is missing or does not begin as one");
@@ -208,9 +230,10 @@ impl Draughtsman<'_> {
     /// Gives every record the offset that its cache item will have.
     fn place_in_caches(&mut self) -> Vec<PlannedRecord> {
         let (mut spool_end, mut archive_end) = (CACHE_HEADER, CACHE_HEADER);
+        let shares_cache = self.evidence.shares_cache;
         let (replace_spool, replace_archive) = (self.stale_spool_cache, self.stale_archive_cache);
         let place = |Draft { mut record, cache, .. }: Draft| {
-            let (replaced, end) = match Place::of(&record) {
+            let (replaced, end) = match Place::of_cache(&record, shares_cache) {
                 Place::Spool => (replace_spool, &mut spool_end),
                 Place::Archive => (replace_archive, &mut archive_end),
             };
@@ -249,7 +272,8 @@ impl Draughtsman<'_> {
         self.settle_deletedmodseq(&mut header);
         self.settle_header_crc(&mut header);
         let flag_names = self.current_header_file().map(|file| file.flag_names).unwrap_or_default();
-        let annotations = self.evidence.annotations.as_deref();
+        let annotations =
+            self.evidence.annotations_whole.then_some(self.evidence.annotations.as_slice());
         let totals = Totals::of(layout, records, annotations, &flag_names);
         let differences = totals.differences(layout, &header);
         if index.header_proven && !differences.is_empty() && self.records_stand(records) {
@@ -269,22 +293,30 @@ impl Draughtsman<'_> {
         let witnesses = self.evidence.witnesses.clone();
         let uidvalidity = witnesses
             .uidvalidity
-            .or(doubtful.map(|header| header.uidvalidity))
             .filter(|uidvalidity| uidvalidity.0 != 0)
-            .unwrap_or_else(|| self.new_uidvalidity());
+            .unwrap_or_else(|| self.unlisted_uidvalidity(doubtful));
         let newest = records.iter().map(|planned| planned.record.internaldate).max();
         IndexHeader {
             uidvalidity,
             options: options::POP3_NEW_UIDL,
             last_appenddate: newest.unwrap_or_default(),
             createdmodseq: witnesses.createdmodseq.unwrap_or(self.highestmodseq),
-            deletedmodseq: self.highestmodseq,
+            deletedmodseq: self.unproven_deletedmodseq(doubtful),
             ..IndexHeader::default()
         }
     }
 
-    fn new_uidvalidity(&mut self) -> UidValidity {
+    /// The UIDVALIDITY of a mailbox of which mailboxes.db tells none: that of a header that fails
+    /// its CRC, where it is a time in the past as Cyrus makes it, else a new one.
+    fn unlisted_uidvalidity(&mut self, doubtful: Option<&IndexHeader>) -> UidValidity {
         let now = u32::try_from(self.policy.now.seconds()).unwrap_or(u32::MAX);
+        let claimed = doubtful.map(|header| header.uidvalidity);
+        if let Some(claimed) = claimed.filter(|claimed| (1..=now).contains(&claimed.0)) {
+            let detail =
+                format!("only the damaged header tells the UIDVALIDITY, {claimed}; it is believed");
+            self.find(Code::UidvalidityUnproven, Remedy::Note, detail);
+            return claimed;
+        }
         let detail = format!("nothing tells the UIDVALIDITY; it is {now}, so clients fetch anew");
         self.find(Code::UidvalidityUnproven, Remedy::Note, detail);
         UidValidity(now)
@@ -299,6 +331,15 @@ impl Draughtsman<'_> {
         if destroyed && !self.evidence.witnesses.replicated {
             header.deletedmodseq = self.highestmodseq;
         }
+    }
+
+    /// The number for a mailbox whose own is lost; on a replicated store never more than it was.
+    fn unproven_deletedmodseq(&self, doubtful: Option<&IndexHeader>) -> ModSeq {
+        if !self.evidence.witnesses.replicated {
+            return self.highestmodseq;
+        }
+        let claimed = doubtful.map(|header| header.deletedmodseq);
+        claimed.filter(|&claimed| claimed <= self.highestmodseq).unwrap_or_default()
     }
 
     fn settle_header_crc(&mut self, header: &mut IndexHeader) {

@@ -7,7 +7,6 @@ use mailstore_format::{InternalFlags, SystemFlags, Timestamp};
 use super::{CacheSource, Draft, Draughtsman, old_cache};
 use crate::evidence::{CacheItem, FileEvidence, MessageEvidence, Place, Reading};
 use crate::finding::{Code, Remedy};
-use crate::pruned::PrunedRecord;
 
 impl Draughtsman<'_> {
     /// Drafts every record of the index.
@@ -47,12 +46,14 @@ impl Draughtsman<'_> {
     fn keep_record(&mut self, message: &MessageEvidence, record: IndexRecord) -> Draft {
         let cache = old_cache(&record, message.cache);
         let mut draft = Draft { record, cache, changed: false };
-        if record.internal_flags.contains(InternalFlags::UNLINKED) {
-            // A delete order: its file, if there still is one, is the server's to remove.
+        if record.is_unlinked() {
+            // A delete order: its file, if there still is one, is the server's to remove, unless
+            // this tool had pruned it.
+            self.bring_back_if_pruned(&mut draft, message);
             return draft;
         }
         match message.file {
-            FileEvidence::Absent => self.keep_missing(message, draft),
+            FileEvidence::Absent => self.keep_missing(draft),
             FileEvidence::Odd => {
                 let detail = "the name of its file belongs to something that is no regular file; \
                               the record stays";
@@ -85,9 +86,8 @@ impl Draughtsman<'_> {
     }
 
     /// A record whose message is proved absent.
-    fn keep_missing(&mut self, message: &MessageEvidence, draft: Draft) -> Draft {
+    fn keep_missing(&mut self, mut draft: Draft) -> Draft {
         let uid = draft.record.uid;
-        let mut draft = draft;
         if draft.record.internal_flags.contains(InternalFlags::EXPUNGED) {
             return draft;
         }
@@ -97,55 +97,8 @@ impl Draughtsman<'_> {
             self.find_about(uid, Code::MessageMissing, Remedy::Left, detail);
             return draft;
         }
-        self.find_about(uid, Code::Pruned, Remedy::Repair, "its file is gone; expunged as told");
-        let names = self.flag_names_of(&draft.record);
-        let annotations = self.evidence.annotations.as_deref().unwrap_or_default();
-        let annotations = annotations.iter().filter(|note| note.uid == uid).cloned().collect();
-        self.pruned.push(PrunedRecord { record: draft.record, keywords: names, annotations });
-        draft.record.internal_flags = draft.record.internal_flags.with(InternalFlags::EXPUNGED);
-        draft.record.last_updated = self.policy.now;
-        draft.changed = true;
-        debug_assert_eq!(message.uid, uid, "evidence is by UID");
+        self.prune(&mut draft);
         draft
-    }
-
-    /// Undoes what [`Self::keep_missing`] planned, when the fuse blows.
-    pub(super) fn take_pruning_back(&mut self) {
-        for pruned in std::mem::take(&mut self.pruned) {
-            let uid = pruned.record.uid;
-            if let Some(draft) = self.drafts.iter_mut().find(|draft| draft.record.uid == uid) {
-                draft.record.internal_flags =
-                    draft.record.internal_flags.without(InternalFlags::EXPUNGED);
-                draft.record.last_updated = pruned.record.last_updated;
-                draft.changed = false;
-            }
-        }
-        for finding in &mut self.findings {
-            if finding.code == Code::Pruned {
-                finding.code = Code::MessageMissing;
-                finding.remedy = Remedy::Left;
-                "its file is in neither spool nor archive; the record stays"
-                    .clone_into(&mut finding.detail);
-            }
-        }
-    }
-
-    /// A message that `--prune` once expunged and whose file is there again.
-    fn bring_back_if_pruned(&mut self, draft: &mut Draft, message: &MessageEvidence) {
-        if !draft.record.internal_flags.contains(InternalFlags::EXPUNGED) {
-            return;
-        }
-        let Some(guid) = message.guid_read() else { return };
-        let uid = draft.record.uid;
-        let Some(pruned) = self.pruned_record(uid, guid) else { return };
-        let before = pruned.record;
-        draft.record.system_flags = before.system_flags;
-        draft.record.internal_flags = draft.record.internal_flags.without(InternalFlags::EXPUNGED);
-        draft.record.user_flags = before.user_flags;
-        draft.record.last_updated = self.policy.now;
-        draft.changed = true;
-        let detail = "its file is back; it has its old record again, UID and flags included";
-        self.find_about(uid, Code::PrunedRestored, Remedy::Repair, detail);
     }
 
     /// The bit that says in which place the file lies follows the file.
@@ -246,7 +199,7 @@ impl Draughtsman<'_> {
     }
 
     fn cache_is_there(&self, record: &IndexRecord) -> bool {
-        let file = match Place::of(record) {
+        let file = match Place::of_cache(record, self.evidence.shares_cache) {
             Place::Spool => Some(self.evidence.spool_cache),
             Place::Archive => self.evidence.archive_cache,
         };
@@ -256,26 +209,9 @@ impl Draughtsman<'_> {
     pub(super) fn stale_cache_of(&mut self, place: Place) {
         match place {
             Place::Spool => self.stale_spool_cache = true,
+            Place::Archive if self.evidence.shares_cache => self.stale_spool_cache = true,
             Place::Archive => self.stale_archive_cache = true,
         }
-    }
-
-    fn pruned_record(
-        &self,
-        uid: mailstore_format::Uid,
-        guid: mailstore_format::Guid,
-    ) -> Option<PrunedRecord> {
-        self.evidence
-            .pruned
-            .iter()
-            .rev()
-            .find(|pruned| pruned.record.uid == uid && pruned.record.guid == guid)
-            .cloned()
-    }
-
-    /// The pruned record of a message that came back after its tombstone was purged.
-    pub(super) fn pruned_orphan(&self, message: &MessageEvidence) -> Option<PrunedRecord> {
-        self.pruned_record(message.uid, message.guid_read()?)
     }
 }
 

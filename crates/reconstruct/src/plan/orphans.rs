@@ -1,7 +1,8 @@
 //! Message files without a record: they come back, under their own UID wherever that is safe.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use mailstore::spool::message_uid;
 use mailstore_format::index::IndexRecord;
 use mailstore_format::message::CACHE_VERSION;
 use mailstore_format::{InternalFlags, Uid};
@@ -13,6 +14,9 @@ use crate::finding::{Code, Remedy};
 
 /// UIDs above this leave too little room for the messages to come; no server ever gave them out.
 const PLAUSIBLE_UID: Uid = Uid(u32::MAX - 16 * 1024 * 1024);
+
+/// Deliveries that an index whose header is sound may have missed; a name beyond is not believed.
+const UIDS_IN_REACH: u32 = 1_000_000;
 
 /// What becomes of a file without a record.
 enum Fate {
@@ -44,6 +48,14 @@ impl<'a> Draughtsman<'a> {
                     self.last_uid = self.last_uid.max(message.uid);
                     self.adopt(message, message.uid, distrust_files);
                 }
+                Fate::NewUid(why) if self.evidence.witnesses.dav => {
+                    let detail = format!(
+                        "its file has no record; {why}; left, because the server's DAV database \
+                         is keyed by UID"
+                    );
+                    let code = Code::MessageRenumbered;
+                    self.find_about(message.uid, code, Remedy::Left, detail);
+                }
                 Fate::NewUid(why) => renumbered.push((message, why)),
             }
         }
@@ -52,7 +64,9 @@ impl<'a> Draughtsman<'a> {
             self.find(Code::MessageWithoutRecord, Remedy::Repair, detail);
         }
         self.jump_last_uid();
-        self.renumber(renumbered, distrust_files);
+        let taken = self.names_taken();
+        self.pass_names_in_the_way(&taken);
+        self.renumber(renumbered, distrust_files, &taken);
     }
 
     /// The orphans that are messages; what is not is told and left.
@@ -96,7 +110,7 @@ impl<'a> Draughtsman<'a> {
                 if self.pruned_orphan(orphan).is_some() {
                     return Fate::KeepsUid("it was pruned and is back under its old record");
                 }
-                if uid > PLAUSIBLE_UID {
+                if uid > self.plausible_uid() {
                     return Fate::NewUid("no server ever gave out a UID like this".to_owned());
                 }
                 if uid > self.last_uid {
@@ -120,6 +134,15 @@ impl<'a> Draughtsman<'a> {
             .collect()
     }
 
+    /// The highest UID that a file's name can be believed to tell.
+    fn plausible_uid(&self) -> Uid {
+        if self.evidence.index.header_proven {
+            Uid(self.last_uid.0.saturating_add(UIDS_IN_REACH)).min(PLAUSIBLE_UID)
+        } else {
+            PLAUSIBLE_UID
+        }
+    }
+
     fn adopt(&mut self, message: &MessageEvidence, uid: Uid, distrust_files: bool) {
         let FileEvidence::Regular { place, .. } = message.file else { return };
         let Some(reading) = &message.reading else { return };
@@ -135,7 +158,9 @@ impl<'a> Draughtsman<'a> {
             ..IndexRecord::default()
         };
         if let Some(pruned) = self.pruned_orphan(message) {
-            record = IndexRecord { last_updated: now, ..pruned.record };
+            let user_flags = self.slots_of_keywords(&pruned);
+            record = IndexRecord { last_updated: now, user_flags, ..pruned.record };
+            self.report_restored(&pruned);
             record.cache_version = CACHE_VERSION;
             record.cache_crc = reading.fields.cache_crc;
         }
@@ -163,18 +188,24 @@ impl<'a> Draughtsman<'a> {
         self.find(Code::LastUidUnproven, Remedy::Note, detail);
     }
 
-    fn renumber(&mut self, orphans: Vec<(&MessageEvidence, String)>, distrust_files: bool) {
+    fn renumber(
+        &mut self,
+        orphans: Vec<(&MessageEvidence, String)>,
+        distrust_files: bool,
+        taken: &HashSet<Uid>,
+    ) {
         for (message, why) in orphans {
             let FileEvidence::Regular { place, identity, .. } = message.file else { continue };
             let from = message.uid;
-            if let Some(to) = self.linked_by_an_interrupted_run(from, identity) {
+            if let Some(to) = self.linked_by_an_interrupted_run(from, place, identity) {
                 let detail =
                     format!("the same file as {to}., its new name since a run that was cut short");
                 self.find_about(from, Code::MessageRenumbered, Remedy::Repair, detail);
                 self.renames.push(Rename { place, from, to, identity });
                 continue;
             }
-            let Some(to) = self.last_uid.0.checked_add(1).map(Uid) else {
+            let next = (self.last_uid.0..u32::MAX).map(|last| Uid(last.saturating_add(1)));
+            let Some(to) = next.into_iter().find(|uid| !taken.contains(uid)) else {
                 let detail = "its file has no record, and no UID is left to give";
                 self.find_about(from, Code::MessageRenumbered, Remedy::Left, detail);
                 continue;
@@ -187,12 +218,41 @@ impl<'a> Draughtsman<'a> {
         }
     }
 
-    /// The higher name of the same file, where there is one: a run was interrupted after it had
-    /// linked the new name, or after the index named it, and left the old name to be put away.
-    fn linked_by_an_interrupted_run(&self, uid: Uid, identity: FileIdentity) -> Option<Uid> {
-        let others = self.evidence.messages.iter().rev().take_while(|other| other.uid > uid);
-        let same_file = |file: FileEvidence| matches!(file, FileEvidence::Regular { identity: found, .. } if found.ino == identity.ino);
-        others.into_iter().find(|other| same_file(other.file)).map(|other| other.uid)
+    /// The new name of a file, where an earlier run noted it, linked it and was interrupted before
+    /// it could put the old name away.
+    fn linked_by_an_interrupted_run(
+        &self,
+        from: Uid,
+        place: Place,
+        identity: FileIdentity,
+    ) -> Option<Uid> {
+        let is_there = |uid: Uid| {
+            let message = self.evidence.messages.iter().find(|message| message.uid == uid);
+            message.is_some_and(|message| {
+                matches!(message.file, FileEvidence::Regular { place: found, identity: file, .. }
+                    if found == place && file.ino == identity.ino)
+            })
+        };
+        let noted = self.evidence.journal.renamed.iter().rev().filter(|renamed| {
+            (renamed.from, renamed.place, renamed.ino) == (from, place, identity.ino)
+        });
+        noted.map(|renamed| renamed.to).find(|&to| is_there(to))
+    }
+
+    /// Every UID that a directory entry is named after, whatever it is: none may be given out.
+    fn names_taken(&self) -> HashSet<Uid> {
+        let messages = self.evidence.messages.iter().map(|message| message.uid);
+        let odd = self.evidence.directory.odd.iter();
+        let odd = odd.filter_map(|entry| message_uid(entry.name.as_encoded_bytes()));
+        messages.chain(odd).collect()
+    }
+
+    /// Lifts the last UID above the names of entries that cannot be served but lie where the server
+    /// would put its next message, over them.
+    fn pass_names_in_the_way(&mut self, taken: &HashSet<Uid>) {
+        let reach = self.last_uid.0.saturating_add(UIDS_IN_REACH);
+        let in_the_way = taken.iter().filter(|uid| uid.0 <= reach).max();
+        self.last_uid = self.last_uid.max(in_the_way.copied().unwrap_or_default());
     }
 }
 

@@ -5,11 +5,14 @@ use mailstore_format::index::SyncCrcs;
 use mailstore_format::message::{MessageFields, MessageReader};
 use mailstore_format::{Guid, InternalFlags, SystemFlags, UidValidity, UserFlags};
 
+use mailstore::spool::OddEntry;
+
 use super::*;
 use crate::evidence::{
-    CacheFileEvidence, DirectoryEvidence, FileEvidence, IndexEvidence, MessageEvidence, Reading,
-    Slot, Witnesses,
+    CacheFileEvidence, DirectoryEvidence, FileEvidence, HeaderFileEvidence, IndexEvidence,
+    MessageEvidence, Reading, Slot, Witnesses,
 };
+use crate::journal::{Journal, Renamed};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const MIDNIGHT: i64 = 1_700_006_400;
@@ -94,11 +97,13 @@ fn sound(uids: &[u32]) -> Evidence {
         },
         messages: messages.collect(),
         header_file: HeaderFileEvidence::Sound { value: Box::new(header_file), crc },
-        spool_cache: CacheFileEvidence { identity: None, generation: Some(7) },
+        spool_cache: CacheFileEvidence { generation: Some(7), ..CacheFileEvidence::default() },
         archive_cache: None,
+        shares_cache: false,
         witnesses: Witnesses { listed: true, ..Witnesses::default() },
-        annotations: Some(Vec::new()),
-        pruned: Vec::new(),
+        annotations: Vec::new(),
+        annotations_whole: true,
+        journal: Journal::default(),
     };
     settle_counts(&mut evidence);
     evidence
@@ -231,7 +236,7 @@ fn a_uid_that_leaves_no_room_for_more_is_not_believed() {
 }
 
 #[test]
-fn the_second_name_of_a_message_from_an_interrupted_run_is_put_away() {
+fn the_second_name_of_a_message_is_put_away_only_where_an_interrupted_run_noted_it() {
     let mut evidence = sound(&[1, 2, 5]);
     add_orphan(&mut evidence, 3);
     for message in &mut evidence.messages {
@@ -239,10 +244,86 @@ fn the_second_name_of_a_message_from_an_interrupted_run_is_put_away() {
             identity.ino = if message.uid.0 == 3 { 5 } else { identity.ino };
         }
     }
-    let plan = plan(&evidence, policy());
-    assert_eq!(uids(&plan), [1, 2, 5], "it is served once");
-    let renames = &plan.rewrite.as_ref().unwrap().renames;
+    let copy = plan(&evidence, policy());
+    assert_eq!(uids(&copy), [1, 2, 5, 6], "a copy within the mailbox shares its file");
+
+    evidence.journal.renamed =
+        vec![Renamed { place: Place::Spool, from: Uid(3), to: Uid(5), ino: 5 }];
+    let interrupted = plan(&evidence, policy());
+    assert_eq!(uids(&interrupted), [1, 2, 5], "it is served once");
+    let renames = &interrupted.rewrite.as_ref().unwrap().renames;
     assert_eq!((renames[0].from, renames[0].to), (Uid(3), Uid(5)));
+}
+
+/// The server copies within a mailbox by linking: the copy is no trace of an interrupted run, and
+/// once it was expunged, to put the orphan away would take the message out of sight.
+#[test]
+fn a_message_whose_copy_was_expunged_is_not_put_away_with_it() {
+    let mut evidence = sound(&[1, 2, 5]);
+    add_orphan(&mut evidence, 3);
+    for message in &mut evidence.messages {
+        if let FileEvidence::Regular { identity, .. } = &mut message.file {
+            identity.ino = if message.uid.0 == 3 { 5 } else { identity.ino };
+        }
+    }
+    if let Some(Slot::Record(copy)) = evidence.index.slots.last_mut() {
+        copy.internal_flags = copy.internal_flags.with(InternalFlags::EXPUNGED);
+    }
+    let plan = plan(&evidence, policy());
+    assert_eq!(uids(&plan), [1, 2, 5, 6], "the orphan has a record again");
+}
+
+#[test]
+fn no_new_uid_is_one_whose_name_is_taken_by_anything() {
+    let mut evidence = sound(&[1, 2, 5]);
+    add_orphan(&mut evidence, 3);
+    add_orphan(&mut evidence, 6);
+    evidence.messages[4].file = FileEvidence::Unreadable(5);
+    evidence.directory.odd.push(OddEntry {
+        name: "7.".into(),
+        kind: OddKind::NotAFile(mailstore::volume::Kind::Directory),
+    });
+    let plan = plan(&evidence, policy());
+    assert_eq!(uids(&plan), [1, 2, 5, 8]);
+}
+
+#[test]
+fn the_files_of_another_mailbox_are_left_alone() {
+    let mut evidence = sound(&[1]);
+    let with_id = |id: &str| {
+        let mut header = HeaderFile::new(HeaderForm::Dlist);
+        header.uniqueid = Some(id.into());
+        header
+    };
+    evidence.header_file = HeaderFileEvidence::Sound { value: Box::new(with_id("frank")), crc: 1 };
+    evidence.witnesses.header = Some(with_id("erin"));
+    let plan = plan(&evidence, policy());
+    assert_eq!(codes(&plan), [Code::MailboxMismatch]);
+    assert!(plan.rewrite.is_none());
+}
+
+#[test]
+fn nothing_is_pruned_where_most_is_missing_or_a_place_was_not_seen() {
+    let mut evidence = sound(&[1, 2, 3, 4]);
+    lose_file(&mut evidence, 1);
+    evidence.directory.unverified = Some("the archive is away".to_owned());
+    assert!(plan(&evidence, pruning()).rewrite.is_none());
+    evidence.directory.unverified = None;
+    assert!(plan(&evidence, pruning()).rewrite.is_some());
+    lose_file(&mut evidence, 2);
+    lose_file(&mut evidence, 3);
+    assert!(plan(&evidence, pruning()).rewrite.is_none());
+}
+
+#[test]
+fn on_a_replicated_store_deletedmodseq_never_rises() {
+    let mut evidence = sound(&[1, 2]);
+    evidence.index.header_proven = false;
+    evidence.witnesses.uidvalidity = Some(UidValidity(42));
+    evidence.witnesses.replicated = true;
+    let header = plan(&evidence, policy()).rewrite.unwrap().header;
+    assert_eq!(header.deletedmodseq, ModSeq(3));
+    assert!(header.highestmodseq > ModSeq(1000));
 }
 
 #[test]
@@ -280,7 +361,7 @@ fn counters_prove_the_highest_modseq_where_the_index_is_gone() {
 
 #[test]
 fn a_missing_message_stays_in_the_index_unless_pruning_is_asked_for() {
-    let mut evidence = sound(&[1, 2]);
+    let mut evidence = sound(&[1, 2, 3]);
     lose_file(&mut evidence, 2);
     let left = plan(&evidence, policy());
     assert_eq!(codes(&left), [Code::MessageMissing]);
@@ -320,7 +401,7 @@ fn the_fuse_refuses_to_prune_a_large_part_of_a_mailbox() {
 
 #[test]
 fn a_replicated_store_is_not_pruned_unless_told_so() {
-    let mut evidence = sound(&[1, 2]);
+    let mut evidence = sound(&[1, 2, 3]);
     lose_file(&mut evidence, 2);
     evidence.witnesses.replicated = true;
     assert!(plan(&evidence, pruning()).rewrite.is_none());
@@ -336,12 +417,22 @@ fn a_pruned_message_whose_file_is_back_has_its_old_record_again() {
         IndexRecord { internal_flags: InternalFlags::EXPUNGED, modseq: ModSeq(900), ..record(2) };
     evidence.index.slots[1] = Slot::Record(tombstone);
     evidence.messages[1].reading = Some(Reading { staged: None, ..read(2) });
-    evidence.pruned =
-        vec![PrunedRecord { record: before, keywords: Vec::new(), annotations: Vec::new() }];
+    evidence.journal.pruned = vec![PrunedRecord {
+        record: before,
+        keywords: vec![(5, b"Work".to_vec())],
+        annotations: Vec::new(),
+        tombstone: ModSeq(900),
+    }];
+    let since = IndexRecord { modseq: ModSeq(901), ..tombstone };
+    evidence.index.slots[1] = Slot::Record(since);
+    let expunged_since = plan(&evidence, policy());
+    assert!(!codes(&expunged_since).contains(&Code::PrunedRestored), "its owner expunged it");
+    evidence.index.slots[1] = Slot::Record(tombstone);
     let plan = plan(&evidence, policy());
     let back = planned(&plan, 2);
     assert!(!back.is_expunged());
     assert_eq!(back.system_flags, SystemFlags::FLAGGED);
+    assert!(back.user_flags.contains(5), "its keyword has its slot, which was free, again");
     assert_eq!(back.modseq, ModSeq(1001));
     assert!(codes(&plan).contains(&Code::PrunedRestored));
 }

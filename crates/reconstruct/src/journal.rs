@@ -1,4 +1,5 @@
-//! What `--prune` took out of sight, whole, so that it can come back.
+//! What a later run must know of this one: records that `--prune` took out of sight, whole, so that
+//! they can come back, and message files that were about to get another name.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,11 +10,33 @@ use mailstore_format::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::StoredAnnotation;
+use crate::evidence::{Place, StoredAnnotation};
 use crate::workshop::earlier_runs;
 
-/// The file of a mailbox's folder in which pruned records are kept, one JSON object a line.
-pub(crate) const JOURNAL: &str = "pruned.jsonl";
+/// The journal in a mailbox's folder, one JSON object a line.
+pub(crate) const JOURNAL: &str = "journal.jsonl";
+
+/// What all earlier runs noted about a mailbox, oldest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Journal {
+    /// Records that were pruned.
+    pub pruned: Vec<PrunedRecord>,
+    /// Message files that got, or were about to get, another name.
+    pub renamed: Vec<Renamed>,
+}
+
+/// A message file and the name it was about to get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renamed {
+    /// Where it lies.
+    pub place: Place,
+    /// The UID of the name it had.
+    pub from: Uid,
+    /// The UID of its new name.
+    pub to: Uid,
+    /// Its inode.
+    pub ino: u64,
+}
 
 /// A record as it was before it was expunged for want of its message.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,13 +47,23 @@ pub struct PrunedRecord {
     pub keywords: Vec<(usize, Vec<u8>)>,
     /// Its annotations.
     pub annotations: Vec<StoredAnnotation>,
+    /// The modseq its tombstone got. One with another was expunged by somebody else.
+    pub tombstone: ModSeq,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event {
+    Pruned(Box<PrunedLine>),
+    Renamed { archived: bool, from: u32, to: u32, ino: u64 },
 }
 
 /// A line of the journal. Times are in nanoseconds since 1970; bytes that are no UTF-8 are replaced
 /// where they are for people only.
 #[derive(Debug, Serialize, Deserialize)]
-struct Line {
+struct PrunedLine {
     uid: u32,
+    tombstone_modseq: u64,
     guid: String,
     size: u64,
     header_size: u32,
@@ -64,8 +97,14 @@ impl PrunedRecord {
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         let record = &self.record;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        serde_json::to_string(&Line {
+        let annotation = |note: &StoredAnnotation| AnnotationLine {
+            entry: text(&note.entry),
+            userid: text(&note.userid),
+            value: note.value.clone(),
+        };
+        serde_json::to_string(&Event::Pruned(Box::new(PrunedLine {
             uid: record.uid.0,
+            tombstone_modseq: self.tombstone.0,
             guid: record.guid.to_string(),
             size: record.size,
             header_size: record.header_size,
@@ -84,20 +123,11 @@ impl PrunedRecord {
             base_thread_id: record.basecid.0,
             cache_version: record.cache_version,
             cache_crc: record.cache_crc,
-            annotations: self
-                .annotations
-                .iter()
-                .map(|note| AnnotationLine {
-                    entry: text(&note.entry),
-                    userid: text(&note.userid),
-                    value: note.value.clone(),
-                })
-                .collect(),
-        })
+            annotations: self.annotations.iter().map(annotation).collect(),
+        })))
     }
 
-    fn from_json(line: &str) -> Option<Self> {
-        let line: Line = serde_json::from_str(line).ok()?;
+    fn from_line(line: PrunedLine) -> Option<Self> {
         let record = IndexRecord {
             uid: Uid(line.uid),
             guid: line.guid.parse::<Guid>().ok()?,
@@ -131,20 +161,38 @@ impl PrunedRecord {
                 value: note.value,
             })
             .collect();
-        Some(Self { record, keywords, annotations })
+        let tombstone = ModSeq(line.tombstone_modseq);
+        Some(Self { record, keywords, annotations, tombstone })
     }
 }
 
-/// What all earlier runs pruned from the mailbox with this key, oldest first. A line that was cut
-/// by a crash is passed over: its record was not pruned yet.
-pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Vec<PrunedRecord> {
-    let journals = earlier_runs(root).unwrap_or_default().into_iter();
-    journals
+impl Renamed {
+    /// As one line of the journal.
+    pub(crate) fn to_json(self) -> serde_json::Result<String> {
+        let Self { place, from: Uid(from), to: Uid(to), ino } = self;
+        serde_json::to_string(&Event::Renamed { archived: place == Place::Archive, from, to, ino })
+    }
+}
+
+/// Reads what all earlier runs noted about the mailbox with this key. A line that a crash cut is
+/// passed over: what it tells of was not done yet.
+pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Journal {
+    let runs = earlier_runs(root).unwrap_or_default().into_iter();
+    let lines = runs
         .map(|run| run.join(key).join(JOURNAL))
         .filter_map(|journal| std::fs::File::open(journal).ok())
-        .flat_map(|journal| BufReader::new(journal).lines().map_while(Result::ok))
-        .filter_map(|line| PrunedRecord::from_json(&line))
-        .collect()
+        .flat_map(|journal| BufReader::new(journal).lines().map_while(Result::ok));
+    let mut journal = Journal::default();
+    for event in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
+        match event {
+            Event::Pruned(line) => journal.pruned.extend(PrunedRecord::from_line(*line)),
+            Event::Renamed { archived, from, to, ino } => {
+                let place = if archived { Place::Archive } else { Place::Spool };
+                journal.renamed.push(Renamed { place, from: Uid(from), to: Uid(to), ino });
+            }
+        }
+    }
+    journal
 }
 
 #[cfg(test)]
@@ -152,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pruned_record_comes_back_from_its_journal_whole() {
+    fn what_was_noted_comes_back_from_the_journal_whole() {
         let pruned = PrunedRecord {
             record: IndexRecord {
                 uid: Uid(7),
@@ -171,10 +219,17 @@ mod tests {
                 userid: b"alice".to_vec(),
                 value: vec![0, 255, 10],
             }],
+            tombstone: ModSeq(12),
         };
-        let line = pruned.to_json().unwrap();
-        assert!(!line.contains('\n'));
-        assert_eq!(PrunedRecord::from_json(&line), Some(pruned));
-        assert_eq!(PrunedRecord::from_json(&line[..line.len() / 2]), None);
+        let renamed = Renamed { place: Place::Archive, from: Uid(3), to: Uid(9), ino: u64::MAX };
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(".mailstore-recovery/run/key");
+        std::fs::create_dir_all(&folder).unwrap();
+        let (whole, other) = (pruned.to_json().unwrap(), renamed.to_json().unwrap());
+        let cut = &whole[..whole.len() / 2];
+        std::fs::write(folder.join(JOURNAL), format!("{whole}\n{other}\n{cut}")).unwrap();
+        let expected = Journal { pruned: vec![pruned], renamed: vec![renamed] };
+        assert_eq!(of_earlier_runs(root.path(), "key"), expected);
+        assert_eq!(of_earlier_runs(root.path(), "another"), Journal::default());
     }
 }

@@ -1,0 +1,136 @@
+//! Repairs one mailbox as `reconstruct` does, through the public library alone, up to a chosen step
+//! of [`mailstore::replace::FileOps`], where it kills itself or lets the step fail.
+//!
+//! `repair_to_step IMAPD_CONF MAILBOX RUN keep|prune END`, where END is one of
+//!
+//! - `count`: goes through to the end;
+//! - `kill:N`: ends with SIGKILL before step N, counted from 0;
+//! - `tear:N`: the same, with the write that is step N - 1 only half done;
+//! - `fail:N:EIO` and `fail:N:ENOSPC`: step N fails, and all goes on as it may.
+//!
+//! Prints each step that it comes to, and the mailbox's report as JSON in the last line.
+#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use mailstore::config::ImapdConf;
+use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
+use mailstore::replace::{FileOps, Step};
+use mailstore::store::{Selection, Store};
+use reconstruct::{
+    MailboxReport, Observer, Options, Progress, PrunePolicy, Run, Site, Target, Workshop,
+};
+use rustix::io::Errno;
+use rustix::process::{Signal, getpid, kill_process};
+
+fn main() -> Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [conf, mailbox, run, prune, end] = arguments.as_slice() else {
+        bail!("usage: repair_to_step IMAPD_CONF MAILBOX RUN keep|prune END");
+    };
+    let conf = ImapdConf::load(&PathBuf::from(conf))?;
+    let hints = AccountHints {
+        environment_user: std::env::var("CYRUS_USER").ok(),
+        environment_group: None,
+    };
+    StoreAccount::of_server(&conf, &hints)?.become_account()?;
+    adopt_umask(&conf);
+    let umask = conf.umask();
+    let store = Store::open_with(conf, Duration::from_secs(30), &mut |_| {})?;
+    let selection = Selection { mailboxes: vec![mailbox.clone()], ..Selection::default() };
+    let entries = store.select(&selection)?;
+    let targets =
+        entries.into_iter().map(|entry| Target::listed(&store, entry)).collect::<Result<_, _>>();
+    let targets: Vec<Target> = targets?;
+    let root = targets.first().context("no such mailbox")?.recovery.clone();
+    let options = Options {
+        prune: (prune == "prune").then(PrunePolicy::default),
+        jobs: 1,
+        ..Options::default()
+    };
+    let site = Site::of(&store);
+    let workshop = Workshop::new(hooked(End::parse(end)?), run, umask);
+    let summary =
+        Run::new(&options, &site, &PrintReport).repair(&targets, &workshop, &Progress::new(&root));
+    Ok(ExitCode::from(summary.exit_status()))
+}
+
+/// Where it ends, by the number of the step.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Never,
+    Kill(usize),
+    Tear(usize),
+    Fail(usize, Errno),
+}
+
+impl End {
+    fn parse(text: &str) -> Result<Self> {
+        let parts: Vec<&str> = text.split(':').collect();
+        Ok(match parts.as_slice() {
+            ["count"] => Self::Never,
+            ["kill", step] => Self::Kill(step.parse()?),
+            ["tear", step] => Self::Tear(step.parse()?),
+            ["fail", step, "EIO"] => Self::Fail(step.parse()?, Errno::IO),
+            ["fail", step, "ENOSPC"] => Self::Fail(step.parse()?, Errno::NOSPC),
+            _ => bail!("no such end: {text}"),
+        })
+    }
+}
+
+fn hooked(end: End) -> FileOps {
+    let steps = Mutex::new(Vec::<Step>::new());
+    FileOps::with_hook(move |step| {
+        let mut steps = steps.lock().map_err(|error| io::Error::other(error.to_string()))?;
+        println!("{step}");
+        let number = steps.len();
+        match end {
+            End::Kill(at) if at == number => die()?,
+            End::Tear(at) if at == number => {
+                tear(steps.last())?;
+                die()?;
+            }
+            End::Fail(at, errno) if at == number => {
+                steps.push(step.clone());
+                return Err(errno.into());
+            }
+            _ => {}
+        }
+        steps.push(step.clone());
+        Ok(())
+    })
+}
+
+/// Leaves only the front half of what the write `step` wrote.
+fn tear(step: Option<&Step>) -> io::Result<()> {
+    let Some(Step::Write { path, offset, len }) = step else {
+        return Err(io::Error::other("the step before is no write"));
+    };
+    let half = u64::try_from(len / 2).map_err(io::Error::other)?;
+    OpenOptions::new().write(true).open(path)?.set_len(offset + half)
+}
+
+fn die() -> io::Result<()> {
+    io::stdout().flush()?;
+    kill_process(getpid(), Signal::KILL)?;
+    // The signal is on its way.
+    std::thread::sleep(Duration::from_secs(60));
+    Err(io::Error::other("outlived SIGKILL"))
+}
+
+struct PrintReport;
+
+impl Observer for PrintReport {
+    fn finished(&self, report: &MailboxReport) {
+        match serde_json::to_string(report) {
+            Ok(report) => println!("{report}"),
+            Err(error) => println!("no report: {error}"),
+        }
+    }
+}
