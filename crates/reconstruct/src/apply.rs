@@ -76,7 +76,13 @@ fn look_and_repair(
             return Ok(Applied { evidence, plan, wrote: false, locked: Duration::ZERO });
         };
         staging.finish()?;
-        let staged = Staged::write(target, workshop, rewrite, &staging, earlier.take())?;
+        let staged = match Staged::write(target, workshop, rewrite, &staging, earlier.take()) {
+            Err(Error::KeepsChanging) if attempt < ATTEMPTS => {
+                evidence = gather(context, target, None, Some(&evidence), &mut staging)?;
+                continue;
+            }
+            other => other?,
+        };
         staged.verify(rewrite)?;
         let locks = lock(context, target)?;
         match Since::look(target, &evidence)? {

@@ -11,7 +11,8 @@ use mailstore_format::message::{CACHE_VERSION, MessageReader};
 use rayon::prelude::*;
 
 use crate::evidence::{
-    CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place, Reading,
+    CacheFileEvidence, CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place,
+    Reading,
 };
 use crate::observer::Observer;
 use crate::options::Check;
@@ -221,6 +222,9 @@ impl Examiner<'_> {
         };
         let expunged = |record: Option<&IndexRecord>| record.is_some_and(IndexRecord::is_expunged);
         let same = known.file == file
+            && candidate
+                .record
+                .is_none_or(|record| self.has_same_cache(Place::of(record), previous))
             && cached(before) == cached(candidate.record)
             && expunged(before) == expunged(candidate.record);
         same.then(|| Looked {
@@ -228,6 +232,18 @@ impl Examiner<'_> {
             new_item: None,
             bytes_read: 0,
         })
+    }
+
+    /// Whether the cache of `place` is the file that it was: another run may have replaced it, and
+    /// a sound one have the very layout of one that was garbage.
+    fn has_same_cache(&self, place: Place, previous: &Evidence) -> bool {
+        let before = match place {
+            Place::Spool => Some(previous.spool_cache),
+            Place::Archive => previous.archive_cache,
+        };
+        let now = self.places.at(place).map(|place| place.cache.evidence());
+        let inode = |cache: CacheFileEvidence| cache.identity.map(|identity| identity.ino);
+        before.and_then(inode) == now.and_then(inode)
     }
 
     /// Where the file of `uid` lies, and what it is.

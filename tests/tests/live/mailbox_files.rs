@@ -24,6 +24,11 @@ impl MailboxFiles {
         Ok(Self { directory: store.mailbox_dir(mailbox)? })
     }
 
+    /// Puts a message file there.
+    pub(crate) fn add_message(&self, uid: u32, message: &[u8]) -> Result<()> {
+        fs::write(self.directory.join(format!("{uid}.")), message).context("adding a message")
+    }
+
     /// The bytes of `cyrus.index`.
     pub(crate) fn index(&self) -> Result<Vec<u8>> {
         fs::read(self.directory.join("cyrus.index")).context("reading an index")

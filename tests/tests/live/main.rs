@@ -281,6 +281,11 @@ fn survive(server: &Server, loss: Loss, user: &str) -> Result<()> {
         Loss::Header => files.flip_bit_of_header()?,
         Loss::Index => files.lose_index()?,
     }
+    // Whether the server can do it or not, the session goes on.
+    for command in ["NOOP", "UID FETCH 20 (FLAGS)", "UID STORE 20 +FLAGS (work)"] {
+        let reply = worker.command(command).with_context(|| format!("{command}, damaged"))?;
+        eprintln!("{loss:?}: {command}: {:?} {}", reply.status, reply.text);
+    }
     ledger.delivered = std::thread::scope(|scope| {
         let deliveries = scope.spawn(deliver);
         let repaired = must_repair(server, &mailbox);
@@ -329,4 +334,105 @@ fn survive(server: &Server, loss: Loss, user: &str) -> Result<()> {
         Reconstruct::new(server).args(["--mailbox", &mailbox, "-n", "--check", "full"]).run()?;
     ensure!(run.status == Some(0), "{run:?}");
     ledger.must_be_kept(&MailboxSnapshot::take(&mut server.login(user)?, "INBOX")?)
+}
+
+/// As large as mailboxes get where they are still used, and busy all the time.
+#[test]
+fn a_large_mailbox_is_locked_for_a_second_at_most() -> Result<()> {
+    const MESSAGES: u32 = 20_000;
+    let cyrus = cyrus_or_skip!("a_large_mailbox_is_locked_for_a_second_at_most");
+    let server = Server::start(&cyrus, ServerOptions::new(Layout::ById).in_memory())?;
+    server.admin()?.create("user.alice")?;
+    let files = MailboxFiles::of(&server, "user.alice")?;
+    for uid in 1..=MESSAGES {
+        files.add_message(uid, &message(&format!("first-{uid}")))?;
+    }
+    server.cyrus().account().own(&server.spool())?;
+    // Message files above the last UID keep theirs: this makes a mailbox of them.
+    must_repair(&server, "user.alice")?;
+    let known = (1..=MESSAGES).map(|uid| {
+        let token = format!("first-{uid}");
+        (uid, Known { token, flags: ["work".to_string()].into() })
+    });
+    let known: BTreeMap<u32, Known> = known.collect();
+    let mut session = server.login("alice")?;
+    session.select("INBOX")?;
+    session.store("1:*", "+FLAGS (work)")?;
+    session.logout()?;
+
+    let (stop, begun) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let traffic =
+        Traffic { server: &server, user: "alice", seed: SEED, stop: &stop, begun: &begun };
+    let rounds = if long_form() { 20 } else { 3 };
+    let (ledger, repairs) = std::thread::scope(|scope| -> Result<(Ledger, Vec<Duration>)> {
+        let clients = [
+            scope.spawn(|| traffic.work(known)),
+            scope.spawn(|| traffic.deliver(Duration::from_millis(15))),
+        ];
+        let repair = |round| {
+            files.scramble_cache(SEED)?;
+            if round % 2 == 1 {
+                files.falsify_counts()?;
+            }
+            must_repair(&server, "user.alice")
+        };
+        while begun.load(Ordering::Relaxed) < clients.len() && !clients[0].is_finished() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let repairs: Result<Vec<Duration>> = (0..rounds).map(repair).collect();
+        stop.store(true, Ordering::Relaxed);
+        let mut ledger = Ledger::default();
+        for client in clients {
+            ledger.add(client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
+        }
+        Ok((ledger, repairs?))
+    })?;
+    eprintln!(
+        "locked for {repairs:?} in {MESSAGES} messages, the slowest command {:?}, {:?}",
+        ledger.slowest, ledger.counts
+    );
+    settle(server, "alice", &ledger)
+}
+
+/// They take the same locks of one user, mailbox by mailbox.
+#[test]
+fn two_runs_over_the_mailboxes_of_one_user_both_finish() -> Result<()> {
+    let cyrus = cyrus_or_skip!("two_runs_over_the_mailboxes_of_one_user_both_finish");
+    let server = Server::start(&cyrus, ServerOptions::new(Layout::ByName))?;
+    server.admin()?.create("user.alice")?;
+    let mut session = server.login("alice")?;
+    let mut mailboxes = vec!["user.alice".to_string()];
+    for name in ["a", "b", "c", "d", "e"] {
+        session.create(&format!("INBOX.{name}"))?;
+        session.append_all(&format!("INBOX.{name}"), &new_messages(SEED, 20))?;
+        mailboxes.push(format!("user.alice.{name}"));
+    }
+    let known = known_messages(&server, "alice", 20)?;
+    let (stop, begun) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let traffic =
+        Traffic { server: &server, user: "alice", seed: SEED, stop: &stop, begun: &begun };
+    let ledger = std::thread::scope(|scope| -> Result<Ledger> {
+        let client = scope.spawn(|| traffic.work(known));
+        let rounds = (0..if long_form() { 30 } else { 4 }).try_for_each(|round| {
+            for mailbox in &mailboxes {
+                MailboxFiles::of(&server, mailbox)?.scramble_cache(round)?;
+            }
+            let run = || Reconstruct::new(&server).args(["--json", "--lock-timeout", "20"]);
+            let names = |mailbox: &String| ["--mailbox".to_string(), mailbox.clone()];
+            let forwards = run().args(mailboxes.iter().flat_map(names));
+            let backwards = run().args(mailboxes.iter().rev().flat_map(names));
+            let runs =
+                [start(&forwards)?, start(&backwards)?, start(&run().args(["--user", "alice"]))?];
+            for child in runs {
+                let run = end(child)?.parsed()?;
+                ensure!(run.status == Some(0), "round {round}: {}", run.stderr);
+            }
+            Ok(())
+        });
+        stop.store(true, Ordering::Relaxed);
+        let ledger = client.join().map_err(|_| anyhow::anyhow!("the client panicked"))?;
+        rounds.and(ledger)
+    })?;
+    eprintln!("acknowledged beside them: {:?}", ledger.counts);
+    settle(server, "alice", &ledger)
 }

@@ -145,23 +145,33 @@ impl StagedCacheFile {
         let old = CacheFile::open(original);
         let mut item = Vec::new();
         for planned in in_place(rewrite, place).skip(done) {
-            match planned.cache {
+            let read = match planned.cache {
                 CacheSource::Old { offset, len } => old.read(offset, len, &mut item),
                 CacheSource::Staged(staged) => staging.read(staged, &mut item),
                 CacheSource::None => continue,
+            };
+            let is_other_item = stores_cache_crc(Some(rewrite.layout))
+                && crc32fast::hash(&item) != planned.record.cache_crc;
+            match read {
+                Ok(()) if !is_other_item => writer.write(&item)?,
+                Err(source) if !is_gone(&source) => {
+                    return Err(Error::io("read cache records from", original, source));
+                }
+                // The server, or another run, exchanged the file since it was looked at.
+                _ => {
+                    drop(writer);
+                    workshop.ops().remove(&path)?;
+                    return Err(Error::KeepsChanging);
+                }
             }
-            .map_err(|source| Error::io("read cache records from", original, source))?;
-            if stores_cache_crc(Some(rewrite.layout))
-                && crc32fast::hash(&item) != planned.record.cache_crc
-            {
-                // The server exchanged the file since it was looked at.
-                return Err(Error::KeepsChanging);
-            }
-            writer.write(&item)?;
         }
         writer.finish(ownership(workshop, original)?)?;
         Ok(Self { path, generation, items })
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }
 
 /// The planned records whose cache items lie in the cache of `place`.
