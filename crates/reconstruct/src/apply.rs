@@ -22,6 +22,7 @@ use mailstore::lock::{LockMode, MailboxLocks};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::gather::gather;
+use crate::observer::tell_wait;
 use crate::plan::{Plan, Policy, plan};
 use crate::run::Context;
 use crate::staging::LazyStaging;
@@ -147,7 +148,7 @@ fn take_over(
 fn lock(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, Error> {
     let (Some(space), Some(plan)) = (context.lock_space, &target.locks) else { return Ok(None) };
     let (name, observer) = (&target.name, context.observer);
-    let mut on_wait = |wait: &mailstore::lock::LockWait| observer.waiting(name, wait);
+    let mut on_wait = |wait: &mailstore::lock::LockWait| tell_wait(observer, name, wait);
     let timeout = context.options.lock_timeout;
     let locks = MailboxLocks::acquire(space, plan, LockMode::Exclusive, timeout, &mut on_wait)?;
     Ok(Some(locks))

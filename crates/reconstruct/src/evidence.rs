@@ -28,8 +28,10 @@ pub struct Evidence {
     pub messages: Vec<MessageEvidence>,
     /// What other files of the server say.
     pub witnesses: Witnesses,
-    /// The annotations of the mailbox (UID 0) and its messages, where they could be read whole.
-    pub annotations: Option<Vec<StoredAnnotation>>,
+    /// The annotations of the mailbox (UID 0) and its messages, as far as they could be read.
+    pub annotations: Vec<StoredAnnotation>,
+    /// Whether these are all, and their owner is known: else nothing can be said of checksums.
+    pub annotations_whole: bool,
     /// What earlier runs noted about this mailbox.
     pub journal: Journal,
 }

@@ -272,7 +272,8 @@ impl Draughtsman<'_> {
         self.settle_deletedmodseq(&mut header);
         self.settle_header_crc(&mut header);
         let flag_names = self.current_header_file().map(|file| file.flag_names).unwrap_or_default();
-        let annotations = self.evidence.annotations.as_deref();
+        let annotations =
+            self.evidence.annotations_whole.then_some(self.evidence.annotations.as_slice());
         let totals = Totals::of(layout, records, annotations, &flag_names);
         let differences = totals.differences(layout, &header);
         if index.header_proven && !differences.is_empty() && self.records_stand(records) {

@@ -6,13 +6,9 @@ use super::Draughtsman;
 use crate::evidence::HeaderFileEvidence;
 use crate::finding::{Code, Remedy};
 
-/// Unique ids are random: two that differ in so few bytes were one.
-const DAMAGED_BYTES: usize = 4;
-
 impl Draughtsman<'_> {
     /// Files of another mailbox in this one's place: a restore or a rename went wrong, and to repair
-    /// either from the other's files would mix them. A unique id that only differs a little from the
-    /// list's, in a file for which no index vouches, is damaged, and not another mailbox's.
+    /// either from the other's files would mix them.
     pub(super) fn belongs_to_another_mailbox(&mut self) -> bool {
         let HeaderFileEvidence::Sound { value, crc } = &self.evidence.header_file else {
             return false;
@@ -20,7 +16,8 @@ impl Draughtsman<'_> {
         let listed = self.evidence.witnesses.header.as_ref();
         let listed = listed.and_then(|header| header.uniqueid.clone());
         let (Some(listed), Some(found)) = (listed, value.uniqueid.clone()) else { return false };
-        if listed == found || !self.index_vouches_for(*crc) && resembles(&listed, &found) {
+        let is_whole = self.index_vouches_for(*crc) || !differ_by_damage(&listed, &found);
+        if listed == found || !is_whole {
             return false;
         }
         let text = |id: &[u8]| String::from_utf8_lossy(id).into_owned();
@@ -109,7 +106,8 @@ impl Draughtsman<'_> {
     }
 }
 
-fn resembles(one: &[u8], other: &[u8]) -> bool {
-    let differing = one.iter().zip(other).filter(|(a, b)| a != b).count();
-    one.len() == other.len() && differing <= DAMAGED_BYTES
+/// Whether two unique ids are so alike that one is the other with a byte or two damaged.
+fn differ_by_damage(one: &[u8], other: &[u8]) -> bool {
+    let differing = one.iter().zip(other).filter(|(one, other)| one != other).count();
+    one.len() == other.len() && differing <= 2
 }

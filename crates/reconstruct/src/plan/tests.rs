@@ -101,7 +101,8 @@ fn sound(uids: &[u32]) -> Evidence {
         archive_cache: None,
         shares_cache: false,
         witnesses: Witnesses { listed: true, ..Witnesses::default() },
-        annotations: Some(Vec::new()),
+        annotations: Vec::new(),
+        annotations_whole: true,
         journal: Journal::default(),
     };
     settle_counts(&mut evidence);
