@@ -67,6 +67,14 @@ impl Fixture {
         Ok(fs::write(self.imapd_conf(), format!("{conf}{line}\n"))?)
     }
 
+    /// Takes an option out of its configuration.
+    pub fn without(&self, option: &str) -> Result<()> {
+        let conf = fs::read_to_string(self.imapd_conf())?;
+        let other = |line: &&str| line.split(':').next() != Some(option);
+        let conf: Vec<&str> = conf.lines().filter(other).collect();
+        Ok(fs::write(self.imapd_conf(), conf.join("\n") + "\n")?)
+    }
+
     /// Gives all of it to `account` and names that in its configuration.
     pub fn give_to(&self, account: &Account) -> Result<()> {
         self.configure(&format!("cyrus_user: {}", account.name))?;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::volume::FileMeta;
@@ -182,7 +183,11 @@ impl FileOps {
         self.run(Step::Scratch(directory.into()), || {
             let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
             let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-            Ok(File::from(rustix::fs::openat(CWD, directory, flags, mode)?))
+            match rustix::fs::openat(CWD, directory, flags, mode) {
+                // A file system that knows no files without a name.
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => nameless(directory),
+                opened => Ok(File::from(opened?)),
+            }
         })
     }
 
@@ -216,7 +221,7 @@ impl FileOps {
             let flags = RenameFlags::NOREPLACE;
             match rustix::fs::renameat_with(CWD, from, CWD, to, flags) {
                 // A file system without the flag: a link never overwrites either.
-                Err(rustix::io::Errno::INVAL) => {
+                Err(Errno::INVAL) => {
                     std::fs::hard_link(from, to)?;
                     std::fs::remove_file(from)
                 }
@@ -234,6 +239,15 @@ impl FileOps {
     pub fn sync_dir(&self, path: &Path) -> Result<(), WriteError> {
         self.run(Step::SyncDir(path.into()), || File::open(path)?.sync_all())
     }
+}
+
+/// A new file in `directory` whose name is taken away at once.
+fn nameless(directory: &Path) -> io::Result<File> {
+    let path = directory.join(format!(".scratch-{}", std::process::id()));
+    let file =
+        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
 }
 
 /// A file being written. Dropped without [`Self::finish`], what was written stays under its name.
@@ -303,7 +317,11 @@ impl Ownership {
     fn apply(self, file: &File) -> io::Result<()> {
         let now = file.metadata()?;
         if (now.uid(), now.gid()) != (self.uid, self.gid) {
-            fchown(file, Some(self.uid), Some(self.gid))?;
+            match fchown(file, Some(self.uid), Some(self.gid)) {
+                // Only root gives files away; for everybody else what they make is theirs.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                changed => changed?,
+            }
         }
         if now.mode() & 0o7777 != self.mode {
             file.set_permissions(std::fs::Permissions::from_mode(self.mode))?;

@@ -256,7 +256,8 @@ impl GuardedDir {
         let too_large = ReadError::TooLarge { size: meta.size, max };
         let size = usize::try_from(meta.size).ok().filter(|_| meta.size <= max).ok_or(too_large)?;
         // One byte more than is expected, so that the end is seen where it should be.
-        content.reserve(size.saturating_add(1));
+        let too_much = ReadError::TooLarge { size: meta.size, max };
+        content.try_reserve(size.saturating_add(1)).map_err(|_| too_much)?;
         while content.len() <= size {
             match rustix::io::read(&fd, rustix::buffer::spare_capacity(content)) {
                 Ok(0) => break,

@@ -22,6 +22,7 @@ use mailstore::lock::{LockMode, MailboxLocks};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::gather::gather;
+use crate::observer::tell_wait;
 use crate::plan::{Plan, Policy, plan};
 use crate::run::Context;
 use crate::staging::LazyStaging;
@@ -45,8 +46,23 @@ pub(crate) struct Applied {
     pub(crate) locked: Duration,
 }
 
-/// Looks at `target` and does what the plan says.
+/// Looks at `target` and does what the plan says. Of what was staged and not used nothing stays.
 pub(crate) fn repair(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+) -> Result<Applied, Error> {
+    let applied = look_and_repair(context, target, workshop, policy);
+    let location = &target.location;
+    let files = [Some(&location.index), Some(&location.cache), location.archive_cache.as_ref()];
+    for file in files.into_iter().flatten() {
+        workshop.sweep(&target.folder(workshop, file));
+    }
+    applied
+}
+
+fn look_and_repair(
     context: &Context<'_>,
     target: &Target,
     workshop: &Workshop,
@@ -58,7 +74,6 @@ pub(crate) fn repair(
     for attempt in 1..=ATTEMPTS {
         let plan = plan(&evidence, policy);
         let Some(rewrite) = &plan.rewrite else {
-            earlier.map_or(Ok(()), |staged: Staged| staged.discard(workshop))?;
             return Ok(Applied { evidence, plan, wrote: false, locked: Duration::ZERO });
         };
         staging.finish()?;
@@ -122,9 +137,8 @@ fn take_over(
     if let Some(rewrite) = &plan.rewrite {
         staging.finish()?;
         let staged = Staged::write(target, workshop, rewrite, &staging, Some(staged))?;
+        staged.verify_index(rewrite)?;
         commit::commit(target, workshop, rewrite, &staged)?;
-    } else {
-        staged.discard(workshop)?;
     }
     let wrote = plan.rewrite.is_some();
     let locked = held_for(locks.as_ref());
@@ -134,7 +148,7 @@ fn take_over(
 fn lock(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, Error> {
     let (Some(space), Some(plan)) = (context.lock_space, &target.locks) else { return Ok(None) };
     let (name, observer) = (&target.name, context.observer);
-    let mut on_wait = |wait: &mailstore::lock::LockWait| observer.waiting(name, wait);
+    let mut on_wait = |wait: &mailstore::lock::LockWait| tell_wait(observer, name, wait);
     let timeout = context.options.lock_timeout;
     let locks = MailboxLocks::acquire(space, plan, LockMode::Exclusive, timeout, &mut on_wait)?;
     Ok(Some(locks))

@@ -20,14 +20,18 @@ pub struct Evidence {
     pub header_file: HeaderFileEvidence,
     /// The cache of the spool directory.
     pub spool_cache: CacheFileEvidence,
-    /// The cache of the archive directory, where the mailbox has one.
+    /// The cache of the archive directory, where the mailbox has one of its own.
     pub archive_cache: Option<CacheFileEvidence>,
+    /// Whether messages of the archive have their items in the cache of the spool.
+    pub shares_cache: bool,
     /// Every UID for which there is a record, a file or both; ascending, each once.
     pub messages: Vec<MessageEvidence>,
     /// What other files of the server say.
     pub witnesses: Witnesses,
-    /// The annotations of the mailbox (UID 0) and its messages, where they could be read whole.
-    pub annotations: Option<Vec<StoredAnnotation>>,
+    /// The annotations of the mailbox (UID 0) and its messages, as far as they could be read.
+    pub annotations: Vec<StoredAnnotation>,
+    /// Whether these are all, and their owner is known: else nothing can be said of checksums.
+    pub annotations_whole: bool,
     /// What earlier runs noted about this mailbox.
     pub journal: Journal,
 }
@@ -240,6 +244,12 @@ impl StoredAnnotation {
 }
 
 impl Place {
+    /// In whose cache a record's item lies.
+    #[must_use]
+    pub fn of_cache(record: &IndexRecord, shares_cache: bool) -> Self {
+        if shares_cache { Self::Spool } else { Self::of(record) }
+    }
+
     /// The other one.
     #[must_use]
     pub const fn other(self) -> Self {

@@ -137,11 +137,10 @@ impl Examiner<'_> {
         scratch: &mut Scratch,
     ) -> Looked {
         let Candidate { uid, slot, record } = candidate;
-        let cache =
-            record.map_or(CacheItem::None, |record| match self.places.at(Place::of(record)) {
-                Some(place) => place.cache.check(self.layout, record, &mut scratch.old_item),
-                None => CacheItem::Damaged,
-            });
+        let cache = record.map_or(CacheItem::None, |record| match self.places.cache_of(record) {
+            Some(cache) => cache.check(self.layout, record, &mut scratch.old_item),
+            None => CacheItem::Damaged,
+        });
         let mut evidence = MessageEvidence { uid, slot, file, reading: None, cache };
         let FileEvidence::Regular { place, identity, .. } = file else {
             return Looked { evidence, new_item: None, bytes_read: 0 };

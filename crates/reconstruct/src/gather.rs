@@ -22,6 +22,7 @@ use crate::evidence::{
 use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
 use crate::journal::{self, Journal};
+use crate::observer::tell_wait;
 use crate::places::{Closed, Places, ScannedPlace};
 use crate::run::Context;
 use crate::staging::CacheSink;
@@ -79,13 +80,16 @@ pub(crate) fn gather(
     let messages = examiner
         .examine(&candidates, sink)
         .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
+    let (annotations, annotations_whole) = annotations(context, target, held.is_some());
     Ok(Evidence {
         directory: directory_evidence(location, &messages, &places),
         header_file,
         spool_cache: places.spool.cache.evidence(),
-        archive_cache: places.archive.as_ref().map(|archive| archive.cache.evidence()),
+        archive_cache: places.archive_cache(),
+        shares_cache: places.shares_cache,
         witnesses: context.witnesses(target),
-        annotations: annotations(context, target, held.is_some()),
+        annotations,
+        annotations_whole,
         index,
         messages,
         journal,
@@ -100,9 +104,11 @@ fn unavailable(why: String) -> Evidence {
         header_file: HeaderFileEvidence::Missing,
         spool_cache: crate::evidence::CacheFileEvidence::default(),
         archive_cache: None,
+        shares_cache: false,
         messages: Vec::new(),
         witnesses: crate::evidence::Witnesses::default(),
-        annotations: None,
+        annotations: Vec::new(),
+        annotations_whole: false,
         journal: Journal::default(),
     }
 }
@@ -121,7 +127,7 @@ fn read_index_file(
                 plan,
                 LockMode::SharedIfPresent,
                 context.options.lock_timeout,
-                &mut |wait| observer.waiting(name, wait),
+                &mut |wait| tell_wait(observer, name, wait),
             )?)
         }
         _ => None,
@@ -234,17 +240,27 @@ fn directory_evidence(
     }
 }
 
-/// The annotations of the mailbox and its messages; `None` where they cannot be read whole, and
-/// so nothing can be said of their checksum.
+/// The annotations of the mailbox and its messages, and whether these are all.
 fn annotations(
     context: &Context<'_>,
     target: &Target,
     hurry: bool,
+) -> (Vec<StoredAnnotation>, bool) {
+    let of_mailbox = context.mailbox_annotations(target);
+    let of_messages = message_annotations(context, target, hurry);
+    let whole = of_mailbox.is_some() && of_messages.is_some();
+    (of_mailbox.into_iter().chain(of_messages).flatten().collect(), whole)
+}
+
+/// The annotations of messages; `None` where they cannot be read whole.
+fn message_annotations(
+    context: &Context<'_>,
+    target: &Target,
+    hurry: bool,
 ) -> Option<Vec<StoredAnnotation>> {
-    let mut annotations = context.mailbox_annotations(target)?;
     let path = &target.location.annotations;
     if matches!(path.try_exists(), Ok(false)) {
-        return Some(annotations);
+        return Some(Vec::new());
     }
     // Under the mailbox's locks nothing is waited for.
     let patience = if hurry { HURRY } else { context.options.lock_timeout };
@@ -254,6 +270,7 @@ fn annotations(
     if !contents.damage.is_empty() {
         return None;
     }
+    let mut annotations = Vec::new();
     for entry in &contents.entries {
         let annotation = Annotation::decode_of_message(&entry.key, &entry.value).ok()?;
         if !annotation.is_deleted() {

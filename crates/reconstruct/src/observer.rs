@@ -1,6 +1,6 @@
 //! How a run tells what it is doing, to whoever wants to show it.
 
-use mailstore::lock::LockWait;
+use mailstore::lock::{Holder, LockWait};
 
 use crate::report::MailboxReport;
 
@@ -32,3 +32,12 @@ pub trait Observer: Sync {
 pub struct Silent;
 
 impl Observer for Silent {}
+
+/// Tells `observer` of a wait, unless it is only for another mailbox of this very run.
+pub(crate) fn tell_wait(observer: &dyn Observer, mailbox: &str, wait: &LockWait) {
+    let own = std::process::id();
+    let by_others = |holder: &Holder| holder.pid != own;
+    if wait.holders.is_empty() || wait.holders.iter().any(by_others) {
+        observer.waiting(mailbox, wait);
+    }
+}

@@ -13,7 +13,7 @@ use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::index::IndexRecord;
 
 use crate::cache_file::CacheFile;
-use crate::evidence::{IndexEvidence, Place, Slot};
+use crate::evidence::{CacheFileEvidence, IndexEvidence, Place, Slot};
 
 /// The mailbox's directories, as far as it has them.
 pub(crate) struct Places {
@@ -21,6 +21,8 @@ pub(crate) struct Places {
     pub(crate) archive: Option<ScannedPlace>,
     /// Why the archive was not seen, where the index says that no message lies there.
     pub(crate) unverified: Option<String>,
+    /// Whether both have their items in the cache of the spool.
+    pub(crate) shares_cache: bool,
 }
 
 /// One of the mailbox's two places, scanned.
@@ -64,6 +66,17 @@ impl Places {
         [Some(&self.spool), self.archive.as_ref()].into_iter().flatten()
     }
 
+    /// The archive's cache, where it has one of its own.
+    pub(crate) fn archive_cache(&self) -> Option<CacheFileEvidence> {
+        let archive = self.archive.as_ref().filter(|_| !self.shares_cache);
+        archive.map(|archive| archive.cache.evidence())
+    }
+
+    /// The cache in which the item of `record` lies.
+    pub(crate) fn cache_of(&self, record: &IndexRecord) -> Option<&CacheFile> {
+        self.at(Place::of_cache(record, self.shares_cache)).map(|place| &place.cache)
+    }
+
     /// The place in which files of `place` lie; `None` where the mailbox has no archive.
     pub(crate) fn at(&self, place: Place) -> Option<&ScannedPlace> {
         match place {
@@ -83,7 +96,8 @@ impl Listed {
         let spool = self.spool?;
         let directory = location.spool.display();
         let knows = |place| knows_of_files(index, place, location);
-        if spool.listing.is_none() && !(is_whole(index) && !knows(Place::Spool)) {
+        let may_have_files = !is_whole(index) || knows(Place::Spool);
+        if spool.listing.is_none() && may_have_files {
             return Err(Closed::Mailbox(format!(
                 "{directory} does not exist; is its partition mounted, was it moved away? \
                  (If no message was ever in it, make the directory and run again.)"
@@ -106,7 +120,8 @@ impl Listed {
             let why = format!("{directory} {what}, but the index knows of files there");
             return Err(Closed::Mailbox(why));
         }
-        Ok(Places { spool, archive, unverified })
+        let shares_cache = location.archive_cache.as_ref() == Some(&location.cache);
+        Ok(Places { spool, archive, unverified, shares_cache })
     }
 }
 

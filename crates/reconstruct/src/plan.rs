@@ -2,6 +2,7 @@
 
 mod dates;
 mod header;
+mod header_file;
 mod known;
 mod orphans;
 mod prune;
@@ -17,7 +18,7 @@ use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
 
-use crate::evidence::{CacheItem, Evidence, FileIdentity, HeaderFileEvidence, Place, StagedCache};
+use crate::evidence::{CacheItem, Evidence, FileIdentity, Place, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
 use crate::journal::PrunedRecord;
 use crate::options::PrunePolicy;
@@ -44,6 +45,8 @@ pub struct Rewrite {
     pub replace_spool_cache: bool,
     /// Whether the archive's cache is written anew.
     pub replace_archive_cache: bool,
+    /// Whether archived messages have their items in the spool's cache.
+    pub shares_cache: bool,
     /// `cyrus.header`, where it has to change.
     pub header_file: Option<HeaderFile>,
     /// Message files that get another name.
@@ -214,29 +217,6 @@ impl Draughtsman<'_> {
         None
     }
 
-    /// Files of another mailbox in this one's place: a restore or a rename went wrong, and to repair
-    /// either from the other's files would mix them.
-    fn belongs_to_another_mailbox(&mut self) -> bool {
-        let HeaderFileEvidence::Sound { value, .. } = &self.evidence.header_file else {
-            return false;
-        };
-        let listed = self.evidence.witnesses.header.as_ref();
-        let listed = listed.and_then(|header| header.uniqueid.clone());
-        let (Some(listed), Some(found)) = (listed, value.uniqueid.clone()) else { return false };
-        if listed == found {
-            return false;
-        }
-        let text = |id: &[u8]| String::from_utf8_lossy(id).into_owned();
-        let detail = format!(
-            "cyrus.header has the unique id {}, mailboxes.db has {}: these are another mailbox's \
-             files; left alone",
-            text(&found),
-            text(&listed)
-        );
-        self.find(Code::MailboxMismatch, Remedy::Left, detail);
-        true
-    }
-
     fn report_directory(&mut self) {
         for entry in &self.evidence.directory.odd {
             let name = entry.name.display();
@@ -308,34 +288,6 @@ impl Draughtsman<'_> {
                 format!("{destroyed} of {} records fail their CRC", index.slots.len()),
             );
         }
-    }
-
-    /// Makes sure there is a `cyrus.header` to work with; `false` where there can be none.
-    fn settle_header_file(&mut self) -> bool {
-        let (code, why) = match &self.evidence.header_file {
-            HeaderFileEvidence::Sound { .. } => return true,
-            HeaderFileEvidence::Unreadable(why) => {
-                let detail =
-                    format!("cyrus.header cannot be read: {why}; the mailbox is left alone");
-                self.find(Code::HeaderFileDamaged, Remedy::Left, detail);
-                return false;
-            }
-            HeaderFileEvidence::Damaged(why) => (Code::HeaderFileDamaged, why.clone()),
-            HeaderFileEvidence::Missing => {
-                (Code::HeaderFileMissing, "there is no cyrus.header".to_owned())
-            }
-        };
-        if let Some(header) = self.evidence.witnesses.header.clone() {
-            self.find(code, Remedy::Repair, format!("{why}; made anew from mailboxes.db"));
-            self.header_file = Some(header);
-            return true;
-        }
-        self.find(
-            code,
-            Remedy::Left,
-            format!("{why}, and no mailboxes.db tells its content: run with -C imapd.conf"),
-        );
-        false
     }
 }
 

@@ -10,6 +10,8 @@ use crate::finding::{Code, Finding, Remedy};
 pub enum State {
     /// Nothing had to be done.
     Sound,
+    /// Damage was found, and nothing was written: it is left to the operator.
+    Left,
     /// It was repaired and read back.
     Repaired,
     /// A repair is planned; this was a dry run.
@@ -99,6 +101,8 @@ pub struct Summary {
     pub mailboxes: u64,
     /// Of these, how many were sound.
     pub sound: u64,
+    /// How many have damage and were left as they are.
+    pub left: u64,
     /// How many were repaired.
     pub repaired: u64,
     /// How many would be, were this no dry run.
@@ -128,6 +132,7 @@ impl Summary {
         self.mailboxes += 1;
         let counter = match report.state {
             State::Sound => &mut self.sound,
+            State::Left => &mut self.left,
             State::Repaired => &mut self.repaired,
             State::Planned => &mut self.planned,
             State::Resumed => &mut self.resumed,

@@ -1,6 +1,7 @@
 //! Many mailboxes: one bad one never stops the others.
 
-use std::path::Path;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
@@ -13,6 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::apply::{self, Applied};
 use crate::error::Error;
 use crate::evidence::{Evidence, StoredAnnotation, Witnesses};
+use crate::finding::Remedy;
 use crate::gather::gather;
 use crate::observer::Observer;
 use crate::options::Options;
@@ -63,7 +65,7 @@ impl<'a> Run<'a> {
         self.over(targets, &|context, target, policy| {
             let evidence = gather(context, target, None, None, &mut Discard::default())?;
             let plan = plan(&evidence, policy);
-            let state = if plan.rewrite.is_some() { State::Planned } else { State::Sound };
+            let state = if plan.rewrite.is_some() { State::Planned } else { unchanged(&plan) };
             Ok(report(context, target, state, &evidence, plan))
         })
     }
@@ -76,7 +78,7 @@ impl<'a> Run<'a> {
             }
             let applied = apply::repair(context, target, workshop, policy)?;
             let Applied { evidence, plan, wrote, locked } = applied;
-            let state = if wrote { State::Repaired } else { State::Sound };
+            let state = if wrote { State::Repaired } else { unchanged(&plan) };
             let mut report = report(context, target, state, &evidence, plan);
             report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
             // What has damage left is looked at again, so that the status of the run that resumes
@@ -152,6 +154,12 @@ fn one(
     }
 }
 
+/// The state of a mailbox in which nothing is written.
+fn unchanged(plan: &Plan) -> State {
+    let left = plan.findings.iter().any(|finding| finding.remedy == Remedy::Left);
+    if left { State::Left } else { State::Sound }
+}
+
 /// What the operator has to bring in step with the rewritten mailbox.
 fn follow_up(context: &Context<'_>, target: &Target, rewrite: &Rewrite) -> Vec<FollowUp> {
     let user = String::from_utf8_lossy(&target.owner).into_owned();
@@ -186,8 +194,10 @@ fn report(
 fn expected_messages(target: &Target) -> u64 {
     const HEADER: u64 = 160;
     const RECORD: u64 = 112;
-    let size = |path: &Path| path.symlink_metadata().map_or(0, |meta| meta.len());
-    size(&target.location.index).saturating_sub(HEADER) / RECORD
+    // A hole in a file holds no messages.
+    let size = |meta: Metadata| meta.len().min(meta.blocks().saturating_mul(512));
+    let index = target.location.index.symlink_metadata();
+    index.map_or(0, size).saturating_sub(HEADER) / RECORD
 }
 
 impl Context<'_> {

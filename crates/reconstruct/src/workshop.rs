@@ -71,6 +71,17 @@ impl Workshop {
         Ok(directory.join(format!("{name}.{attempt}")))
     }
 
+    /// Takes away what was staged for a mailbox and did not come to its place. Of no use to anybody:
+    /// a failure is passed over.
+    pub(crate) fn sweep(&self, folder: &Folder) {
+        let directory = folder.path.join("new");
+        let Ok(entries) = std::fs::read_dir(&directory) else { return };
+        for entry in entries.flatten() {
+            let _: Result<(), _> = self.ops.remove(&entry.path());
+        }
+        let _: Result<(), _> = std::fs::remove_dir(&directory);
+    }
+
     /// A path in the folder's part `part` under which nothing lies yet and that is not `taken`.
     pub(crate) fn keep_path(
         &self,

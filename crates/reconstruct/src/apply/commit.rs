@@ -50,7 +50,7 @@ pub(super) fn commit(
     let renamed = commit.quarantine(renamed, "the message has a new UID")?;
 
     commit.write_journal(rewrite)?;
-    commit.write_manifest(originals.iter().chain(&orders).chain(&renamed))?;
+    commit.write_manifest(&[&originals, &orders, &renamed])?;
     commit.link(&originals)?;
     commit.put_away(&orders)?;
     commit.link_new_names(&rewrite.renames)?;
@@ -82,7 +82,7 @@ impl<'a> Commit<'a> {
             (staged.spool_cache.is_some(), cache_path(self.target, Place::Spool)),
             (staged.archive_cache.is_some(), cache_path(self.target, Place::Archive)),
         ];
-        let originals = replaced.into_iter().filter_map(|(is, path)| is.then(|| path.to_owned()));
+        let originals = replaced.into_iter().filter(|(is, _)| *is).map(|(_, path)| path.to_owned());
         self.kept(originals, "before", "replaced")
     }
 
@@ -124,19 +124,14 @@ impl<'a> Commit<'a> {
     }
 
     /// Notes what is kept where, in a manifest on the file system of each file.
-    fn write_manifest<'k>(
-        &self,
-        kept: impl Iterator<Item = &'k Kept<'a>> + Clone,
-    ) -> Result<(), Error>
-    where
-        'a: 'k,
-    {
+    fn write_manifest(&self, kept: &[&[Kept<'a>]]) -> Result<(), Error> {
         let root = |kept: &Kept<'_>| self.target.recovery_root(&kept.origin).to_owned();
-        let roots: BTreeSet<PathBuf> = kept.clone().map(root).collect();
+        let all = || kept.iter().copied().flatten();
+        let roots: BTreeSet<PathBuf> = all().map(root).collect();
         for at in roots {
-            let here = kept.clone().filter(|kept| root(kept) == at);
-            let Some(any) = here.clone().next() else { continue };
-            self.append_lines(&any.origin, MANIFEST, here.map(serde_json::to_string))?;
+            let here = || all().filter(|kept| root(kept) == at);
+            let Some(any) = here().next() else { continue };
+            self.append_lines(&any.origin, MANIFEST, here().map(serde_json::to_string))?;
         }
         Ok(())
     }

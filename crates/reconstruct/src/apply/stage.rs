@@ -46,18 +46,12 @@ impl Staged {
         earlier: Option<Self>,
     ) -> Result<Self, Error> {
         require_space(target, rewrite)?;
-        let (spool_before, archive_before) = match earlier {
-            Some(earlier) => earlier.into_caches(workshop)?,
-            None => (None, None),
-        };
-        let cache = |place, replace: bool, before: Option<StagedCacheFile>| {
-            if replace {
-                return StagedCacheFile::write(target, workshop, rewrite, staging, place, before)
-                    .map(Some);
-            }
-            // What was staged for the mailbox as it was is not needed for the one that it is.
-            before.map_or(Ok(()), |before| workshop.ops().remove(&before.path))?;
-            Ok::<_, Error>(None)
+        let (spool_before, archive_before) =
+            earlier.map_or((None, None), |earlier| (earlier.spool_cache, earlier.archive_cache));
+        let cache = |place, replace: bool, before| {
+            replace
+                .then(|| StagedCacheFile::write(target, workshop, rewrite, staging, place, before))
+                .transpose()
         };
         let spool_cache = cache(Place::Spool, rewrite.replace_spool_cache, spool_before)?;
         let archive_cache = cache(Place::Archive, rewrite.replace_archive_cache, archive_before)?;
@@ -69,26 +63,6 @@ impl Staged {
         };
         let index = write_index(target, workshop, rewrite)?;
         Ok(Self { index, header_file, spool_cache, archive_cache })
-    }
-
-    /// Takes away what another staging replaces; its caches may be continued.
-    fn into_caches(
-        self,
-        workshop: &Workshop,
-    ) -> Result<(Option<StagedCacheFile>, Option<StagedCacheFile>), Error> {
-        for superseded in [Some(self.index), self.header_file].into_iter().flatten() {
-            workshop.ops().remove(&superseded)?;
-        }
-        Ok((self.spool_cache, self.archive_cache))
-    }
-
-    /// Takes all of it away: the mailbox turned out to need nothing.
-    pub(super) fn discard(self, workshop: &Workshop) -> Result<(), Error> {
-        let (spool_cache, archive_cache) = self.into_caches(workshop)?;
-        for cache in [spool_cache, archive_cache].into_iter().flatten() {
-            workshop.ops().remove(&cache.path)?;
-        }
-        Ok(())
     }
 
     /// Reads the staged files back as the server would.
@@ -114,7 +88,8 @@ impl Staged {
         Ok(())
     }
 
-    fn verify_index(&self, rewrite: &Rewrite) -> Result<(), Error> {
+    /// Reads the staged index back.
+    pub(super) fn verify_index(&self, rewrite: &Rewrite) -> Result<(), Error> {
         let not_as_written = |what| Error::NotAsWritten { path: self.index.clone(), what };
         let mut bytes = Vec::new();
         let meta = read_file(&self.index, u64::MAX, &mut bytes)
@@ -153,15 +128,8 @@ impl StagedCacheFile {
     ) -> Result<Self, Error> {
         let items: Vec<_> = in_place(rewrite, place).map(|planned| planned.cache).collect();
         let generation = rewrite.header.generation_no;
-        let fits =
-            |before: &Self| before.generation == generation && items.starts_with(&before.items);
-        let continued = match before {
-            Some(before) if !fits(&before) => {
-                workshop.ops().remove(&before.path)?;
-                None
-            }
-            before => before,
-        };
+        let continued = before
+            .filter(|before| before.generation == generation && items.starts_with(&before.items));
         let original = cache_path(target, place);
         let done = continued.as_ref().map_or(0, |before| before.items.len());
         let (path, mut writer) = if let Some(before) = continued {
@@ -208,7 +176,8 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// The planned records whose cache items lie in the cache of `place`.
 fn in_place(rewrite: &Rewrite, place: Place) -> impl Iterator<Item = &PlannedRecord> {
-    rewrite.records.iter().filter(move |planned| Place::of(&planned.record) == place)
+    let of_cache = |planned: &PlannedRecord| Place::of_cache(&planned.record, rewrite.shares_cache);
+    rewrite.records.iter().filter(move |planned| of_cache(planned) == place)
 }
 
 pub(super) fn cache_path(target: &Target, place: Place) -> &Path {
@@ -288,11 +257,11 @@ fn require_space(target: &Target, rewrite: &Rewrite) -> Result<(), Error> {
         needs.push((cache_path(target, Place::Archive), cache(Place::Archive)));
     }
     let renames = sum(rewrite.renames.len());
-    let (room, links) = (64 * 1024, renames.saturating_add(16));
+    let (spare, links) = (64 * 1024, renames.saturating_add(16));
     for (file, bytes) in needs {
         let root = target.recovery_root(file);
         let free = FreeSpace::at(root).map_err(|e| Error::io("measure free space at", root, e))?;
-        free.require(root, bytes.saturating_add(room), links)?;
+        free.require(root, bytes.saturating_add(spare), links)?;
     }
     Ok(())
 }

@@ -122,7 +122,7 @@ impl Output {
                 return String::new();
             }
             State::Resumed => format!("{name}: was done by the run that is resumed\n"),
-            State::Sound if report.damage_left() => format!("{name}: damage left\n"),
+            State::Left => format!("{name}: damage left\n"),
             State::Sound if self.verbose == 0 => return String::new(),
             State::Sound => format!("{name}: sound\n"),
             State::Failed => String::new(),
@@ -209,13 +209,15 @@ fn summary_text(summary: &Summary, dry_run: bool) -> String {
             parts.push(format!("{count} {what}"));
         }
     };
-    add(summary.sound, "sound or left as they are");
+    add(summary.sound, "sound");
+    add(summary.left, "left with damage");
     add(summary.repaired, "repaired");
     add(summary.planned, "would be repaired");
     add(summary.resumed, "done before");
     add(summary.failed, "could not be worked on");
     if !dry_run {
-        add(summary.damage_left, "with damage left");
+        let partly = summary.damage_left.saturating_sub(summary.left);
+        add(partly, "of the repaired with some damage left");
     }
     let (messages, read) = (summary.messages, summary.messages_read);
     let bytes = indicatif::HumanBytes(summary.bytes_read);

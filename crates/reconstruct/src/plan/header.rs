@@ -169,6 +169,7 @@ impl Draughtsman<'_> {
             records,
             replace_spool_cache: self.stale_spool_cache,
             replace_archive_cache: self.stale_archive_cache,
+            shares_cache: self.evidence.shares_cache,
             header_file: self.header_file.take(),
             renames: std::mem::take(&mut self.renames),
             pruned: std::mem::take(&mut self.pruned),
@@ -229,9 +230,10 @@ impl Draughtsman<'_> {
     /// Gives every record the offset that its cache item will have.
     fn place_in_caches(&mut self) -> Vec<PlannedRecord> {
         let (mut spool_end, mut archive_end) = (CACHE_HEADER, CACHE_HEADER);
+        let shares_cache = self.evidence.shares_cache;
         let (replace_spool, replace_archive) = (self.stale_spool_cache, self.stale_archive_cache);
         let place = |Draft { mut record, cache, .. }: Draft| {
-            let (replaced, end) = match Place::of(&record) {
+            let (replaced, end) = match Place::of_cache(&record, shares_cache) {
                 Place::Spool => (replace_spool, &mut spool_end),
                 Place::Archive => (replace_archive, &mut archive_end),
             };
@@ -270,7 +272,8 @@ impl Draughtsman<'_> {
         self.settle_deletedmodseq(&mut header);
         self.settle_header_crc(&mut header);
         let flag_names = self.current_header_file().map(|file| file.flag_names).unwrap_or_default();
-        let annotations = self.evidence.annotations.as_deref();
+        let annotations =
+            self.evidence.annotations_whole.then_some(self.evidence.annotations.as_slice());
         let totals = Totals::of(layout, records, annotations, &flag_names);
         let differences = totals.differences(layout, &header);
         if index.header_proven && !differences.is_empty() && self.records_stand(records) {

@@ -199,7 +199,7 @@ impl Draughtsman<'_> {
     }
 
     fn cache_is_there(&self, record: &IndexRecord) -> bool {
-        let file = match Place::of(record) {
+        let file = match Place::of_cache(record, self.evidence.shares_cache) {
             Place::Spool => Some(self.evidence.spool_cache),
             Place::Archive => self.evidence.archive_cache,
         };
@@ -209,6 +209,7 @@ impl Draughtsman<'_> {
     pub(super) fn stale_cache_of(&mut self, place: Place) {
         match place {
             Place::Spool => self.stale_spool_cache = true,
+            Place::Archive if self.evidence.shares_cache => self.stale_spool_cache = true,
             Place::Archive => self.stale_archive_cache = true,
         }
     }

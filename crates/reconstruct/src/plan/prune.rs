@@ -16,7 +16,7 @@ impl Draughtsman<'_> {
     pub(super) fn prune(&mut self, draft: &mut Draft) {
         let uid = draft.record.uid;
         self.find_about(uid, Code::Pruned, Remedy::Repair, "its file is gone; expunged as told");
-        let annotations = self.evidence.annotations.as_deref().unwrap_or_default();
+        let annotations = &self.evidence.annotations;
         self.pruned.push(PrunedRecord {
             record: draft.record,
             keywords: self.flag_names_of(&draft.record),

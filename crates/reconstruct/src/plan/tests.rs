@@ -9,8 +9,8 @@ use mailstore::spool::OddEntry;
 
 use super::*;
 use crate::evidence::{
-    CacheFileEvidence, DirectoryEvidence, FileEvidence, IndexEvidence, MessageEvidence, Reading,
-    Slot, Witnesses,
+    CacheFileEvidence, DirectoryEvidence, FileEvidence, HeaderFileEvidence, IndexEvidence,
+    MessageEvidence, Reading, Slot, Witnesses,
 };
 use crate::journal::{Journal, Renamed};
 
@@ -99,8 +99,10 @@ fn sound(uids: &[u32]) -> Evidence {
         header_file: HeaderFileEvidence::Sound { value: Box::new(header_file), crc },
         spool_cache: CacheFileEvidence { generation: Some(7), ..CacheFileEvidence::default() },
         archive_cache: None,
+        shares_cache: false,
         witnesses: Witnesses { listed: true, ..Witnesses::default() },
-        annotations: Some(Vec::new()),
+        annotations: Vec::new(),
+        annotations_whole: true,
         journal: Journal::default(),
     };
     settle_counts(&mut evidence);
