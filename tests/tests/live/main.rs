@@ -309,8 +309,8 @@ fn survive(server: &Server, loss: Loss, user: &str) -> Result<()> {
     idler.idle_done()?;
     for session in [&mut worker, &mut idler, &mut reader] {
         session.noop()?;
-        let served = session.fetch("1:*", "(FLAGS)")?;
-        ensure!(served.len() == ledger.messages.len() + ledger.delivered.len(), "{served:?}");
+        let answers = session.fetch("1:*", "(FLAGS)")?;
+        ensure!(answers.len() == ledger.messages.len() + ledger.delivered.len(), "{answers:?}");
     }
     worker.store("1:30", "+FLAGS (later)")?;
     idler.store("1:30", "+FLAGS (\\Seen)")?;
