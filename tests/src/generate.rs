@@ -50,7 +50,8 @@ impl Random {
 /// How many shapes of messages there are; [`Messages::message`] goes round them.
 pub const SHAPES: usize = 16;
 
-const WORDS: [&str; 16] = [
+/// What texts are made of.
+pub const WORDS: [&str; 16] = [
     "invoice",
     "meeting",
     "harbour",

@@ -476,7 +476,7 @@ fn whatever_happens_to_index_and_cache_no_message_is_lost() -> Result<()> {
     let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
     for layout in [Layout::ById, Layout::ByName] {
         let base = KnownStore::with_one_mailbox(&cyrus, ServerOptions::new(layout))?;
-        for seed in 1..=if long_form() { 40 } else { 5 } {
+        for seed in 1..=if long_form() { 40 } else { 6 } {
             let mut random = Random::new(seed);
             let mut known = base.copy()?;
             let files = known.files(INBOX)?;

@@ -48,7 +48,7 @@ impl MovedFiles {
 fn journal(root: &Path) -> Result<Vec<Value>> {
     let mut lines = Vec::new();
     let files = Tree::read(&root.join(".mailstore-recovery"))?;
-    for path in files.entries.keys().filter(|path| path.ends_with("pruned.jsonl")) {
+    for path in files.entries.keys().filter(|path| path.ends_with("journal.jsonl")) {
         let text = fs::read_to_string(root.join(".mailstore-recovery").join(path))?;
         for line in text.lines() {
             lines.push(serde_json::from_str(line)?);

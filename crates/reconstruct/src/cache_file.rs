@@ -90,7 +90,11 @@ impl CacheFile {
             match cache::record_length(item) {
                 RecordLength::Whole(len) => return Some(len),
                 // The file ended, or what stands there is no record.
-                RecordLength::AtLeast(len) if item.len() < wanted || len > LONGEST => return None,
+                RecordLength::AtLeast(len)
+                    if item.len() < wanted || !has_room(file, offset, len) =>
+                {
+                    return None;
+                }
                 RecordLength::AtLeast(len) => wanted = len.max(wanted.saturating_mul(2)),
             }
         }
@@ -104,6 +108,14 @@ impl CacheFile {
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
+}
+
+/// Whether a record of `len` bytes can stand at `offset`. Asked of the file as it is now, to which
+/// the server may be appending; before anything is allocated for what garbage claims.
+fn has_room(file: &File, offset: u64, len: usize) -> bool {
+    let end = u64::try_from(len).ok().and_then(|len| offset.checked_add(len));
+    let size = file.metadata().map_or(0, |meta| meta.len());
+    len <= LONGEST && end.is_some_and(|end| end <= size)
 }
 
 /// Whether records of this version hold the CRC of their cache item.

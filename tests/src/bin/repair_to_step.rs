@@ -120,7 +120,7 @@ fn die() -> io::Result<()> {
     io::stdout().flush()?;
     kill_process(getpid(), Signal::KILL)?;
     // The signal is on its way.
-    std::thread::sleep(Duration::from_secs(60));
+    std::thread::sleep(Duration::from_mins(1));
     Err(io::Error::other("outlived SIGKILL"))
 }
 

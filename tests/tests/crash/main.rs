@@ -1,6 +1,7 @@
 //! One mailbox's repair, stopped at every step it makes on the disk: killed before it, killed with
 //! the write before it half done, or told that the disk fails. Whatever the step, the real server
 //! serves the mailbox as it was or as it will be, and the next run finishes the work.
+#![allow(clippy::print_stderr, reason = "a test tells its seed and what it tried")]
 
 mod scene;
 
@@ -89,7 +90,7 @@ impl Undisturbed {
         ensure!(after.index != before.index, "nothing was repaired: {run:?}");
         case.must_be_sound(scene)?;
         case.undo(scene)?;
-        case.end(scene)?;
+        scene.clear_runs()?;
         Ok(Self { steps: run.steps(), after: after.served })
     }
 
@@ -151,7 +152,7 @@ fn killed(scene: &mut Scene, damage: Damage, end: &str, undisturbed: &Undisturbe
     let run = case.repair_to(scene, end)?;
     ensure!(run.status.is_none(), "it was not killed: {run:?}");
     let is_as_before = finish(scene, &case, &before, undisturbed)?;
-    case.end(scene)?;
+    scene.clear_runs()?;
     Ok(is_as_before)
 }
 
@@ -181,7 +182,7 @@ fn fail_at_each_step(
                 ensure!(told && error.contains(words), "{what}: the error is {error}");
             }
             finish(&mut scene, &case, &before, &undisturbed).context(what)?;
-            case.end(&scene)?;
+            scene.clear_runs()?;
             failures += 1;
         }
     }

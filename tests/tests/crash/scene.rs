@@ -96,6 +96,12 @@ impl Scene {
         Ok(case)
     }
 
+    /// Removes all that runs left, so that the next case begins on a partition without any.
+    pub(crate) fn clear_runs(&self) -> Result<()> {
+        let kept = self.server.spool().join(".mailstore-recovery");
+        fs::remove_dir_all(kept).context("no run kept anything")
+    }
+
     /// Nothing has died meanwhile, and Cyrus has nothing to say against any of the mailboxes.
     pub(crate) fn end(self) -> Result<()> {
         ensure!(self.server.deaths().is_empty(), "deaths: {:?}", self.server.deaths());
@@ -235,12 +241,6 @@ impl Case {
         let differences = self.intact.differences(&self.state(scene)?.served);
         ensure!(differences.is_empty(), "not as before the prune: {differences:?}\n{run:?}");
         Ok(())
-    }
-
-    /// Removes all that runs left, so that the next case begins on a partition without any.
-    pub(crate) fn end(&self, scene: &Scene) -> Result<()> {
-        let kept = scene.server.spool().join(".mailstore-recovery");
-        fs::remove_dir_all(kept).context("no run kept anything")
     }
 }
 

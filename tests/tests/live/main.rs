@@ -1,5 +1,6 @@
 //! Repairs beside a live server: nobody loses what was acknowledged, nobody waits long, nobody
 //! dies.
+#![allow(clippy::print_stderr, reason = "a test tells its seed and what it measured")]
 
 mod mailbox_files;
 mod traffic;
@@ -308,8 +309,8 @@ fn survive(server: &Server, loss: Loss, user: &str) -> Result<()> {
     idler.idle_done()?;
     for session in [&mut worker, &mut idler, &mut reader] {
         session.noop()?;
-        let served = session.fetch("1:*", "(FLAGS)")?;
-        ensure!(served.len() == ledger.messages.len() + ledger.delivered.len(), "{served:?}");
+        let answers = session.fetch("1:*", "(FLAGS)")?;
+        ensure!(answers.len() == ledger.messages.len() + ledger.delivered.len(), "{answers:?}");
     }
     worker.store("1:30", "+FLAGS (later)")?;
     idler.store("1:30", "+FLAGS (\\Seen)")?;
@@ -398,7 +399,7 @@ fn a_large_mailbox_is_locked_for_a_second_at_most() -> Result<()> {
 #[test]
 fn two_runs_over_the_mailboxes_of_one_user_both_finish() -> Result<()> {
     let cyrus = cyrus_or_skip!("two_runs_over_the_mailboxes_of_one_user_both_finish");
-    let server = Server::start(&cyrus, ServerOptions::new(Layout::ByName))?;
+    let server = Server::start(&cyrus, ServerOptions::new(Layout::ByName).in_memory())?;
     server.admin()?.create("user.alice")?;
     let mut session = server.login("alice")?;
     let mut mailboxes = vec!["user.alice".to_string()];
@@ -435,4 +436,52 @@ fn two_runs_over_the_mailboxes_of_one_user_both_finish() -> Result<()> {
     })?;
     eprintln!("acknowledged beside them: {:?}", ledger.counts);
     settle(server, "alice", &ledger)
+}
+
+/// A mailbox of nobody has a user lock too: that of the empty name. Servers from 3.8 on take it.
+#[test]
+fn a_shared_mailbox_is_repaired_under_the_lock_of_no_user() -> Result<()> {
+    let cyrus = cyrus_or_skip!("a_shared_mailbox_is_repaired_under_the_lock_of_no_user");
+    let server = Server::start(&cyrus, ServerOptions::new(Layout::ById).in_memory())?;
+    let mut admin = server.admin()?;
+    admin.create("user.alice")?;
+    admin.create("office")?;
+    admin.setacl("office", "alice", "lrswipkxte")?;
+    let mut alice = server.login("alice")?;
+    alice.append_all("office", &new_messages(SEED, 30))?;
+    alice.select("office")?;
+    let files = MailboxFiles::of(&server, "office")?;
+    let stop = AtomicBool::new(false);
+    let stores = std::thread::scope(|scope| -> Result<u32> {
+        let client = scope.spawn(|| -> Result<u32> {
+            let mut stores = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let keyword = format!("{}FLAGS (work)", if stores % 2 == 0 { '+' } else { '-' });
+                alice.store("1:30", &keyword)?;
+                stores += 1;
+                let expected = if stores % 2 == 0 { 0 } else { 30 };
+                ensure!(alice.search("KEYWORD work")?.len() == expected, "after {stores} STOREs");
+            }
+            Ok(stores)
+        });
+        let repairs = (0..8).try_for_each(|round| {
+            // A STORE to all of its messages lets the server heal a cache by itself.
+            files.scramble_cache(round)?;
+            files.falsify_counts()?;
+            must_repair(&server, "office").map(drop)
+        });
+        stop.store(true, Ordering::Relaxed);
+        let stores = client.join().map_err(|_| anyhow::anyhow!("the client panicked"))?;
+        repairs.and(stores)
+    })?;
+    eprintln!("{stores} STOREs beside 8 repairs");
+    let of_nobody = |path: &std::path::Path| path.ends_with("*U*.lock");
+    let locks = Tree::read(&server.lock_dir())?;
+    let lock = locks.entries.iter().find(|(path, _)| of_nobody(path));
+    let (_, lock) = lock.context("no lock of the empty user name was taken")?;
+    ensure!(lock.uid == server.cyrus().account().uid, "it belongs to {}", lock.uid);
+    assert_nobody_died(&server);
+    let verdict = judge(&server.into_store()?)?;
+    ensure!(verdict.is_clean(), "{verdict}");
+    Ok(())
 }

@@ -1,37 +1,10 @@
 //! Mail as it lies in ordinary mailboxes: long headers, HTML beside plain text, and in a third of
 //! the messages attachments, which make up most of the bytes.
 
-use mailstore_tests::generate::Random;
+use mailstore_tests::generate::{Random, WORDS};
 
 /// How much of each kind of body is made beforehand, to be cut into messages.
 const POOL: usize = 1 << 20;
-
-const WORDS: [&str; 24] = [
-    "invoice",
-    "meeting",
-    "harbour",
-    "notes",
-    "about",
-    "the",
-    "winter",
-    "schedule",
-    "please",
-    "find",
-    "attached",
-    "lighthouse",
-    "budget",
-    "reply",
-    "tomorrow",
-    "draft",
-    "and",
-    "of",
-    "we",
-    "regards",
-    "quarter",
-    "a",
-    "to",
-    "project",
-];
 
 /// Makes messages, the same ones for the same seed.
 pub(crate) struct Mail {

@@ -118,7 +118,9 @@ impl<'a> Draughtsman<'a> {
                 }
                 let gap = slots.gap_of(uid);
                 let (free, claimed) = (slots.free_in(gap), claims.get(&gap).copied().unwrap_or(0));
-                if free >= claimed {
+                if free == u64::MAX {
+                    Fate::KeepsUid("nothing tells how many records the index had")
+                } else if free >= claimed {
                     Fate::KeepsUid("a destroyed record between its neighbours was its own")
                 } else if free == 0 {
                     Fate::NewUid(
@@ -285,7 +287,13 @@ impl FreeSlots {
             }
         }
         if let Some(last) = free.last_mut() {
-            *last += u64::try_from(index.truncated_slots).unwrap_or(u64::MAX);
+            // No count that could be believed says how many records stood behind the last one.
+            let cut_off = if index.header_proven {
+                u64::try_from(index.truncated_slots).unwrap_or(u64::MAX)
+            } else {
+                u64::MAX
+            };
+            *last = last.saturating_add(cut_off);
         }
         Self { uids, free }
     }

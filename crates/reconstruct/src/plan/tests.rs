@@ -220,6 +220,20 @@ fn two_files_that_claim_one_destroyed_record_both_get_new_uids() {
 }
 
 #[test]
+fn files_behind_the_end_of_an_index_of_unknown_length_keep_their_uids() {
+    // An index that was cut and whose header was hit as well: renumbering all that was cut off
+    // would have made every client fetch it anew.
+    let mut evidence = sound(&[1, 2, 4]);
+    evidence.index.header_proven = false;
+    evidence.index.header.as_mut().unwrap().last_uid = Uid(9);
+    evidence.witnesses.uidvalidity = Some(UidValidity(42));
+    for uid in [6, 7, 8] {
+        add_orphan(&mut evidence, uid);
+    }
+    assert_eq!(uids(&plan(&evidence, policy())), [1, 2, 4, 6, 7, 8]);
+}
+
+#[test]
 fn a_file_above_the_last_uid_keeps_its_own() {
     let mut evidence = sound(&[1, 2]);
     add_orphan(&mut evidence, 9);
