@@ -40,6 +40,18 @@ pub enum Error {
     /// system is not mounted.
     #[error("{0}")]
     Unavailable(String),
+    /// The index is of a version that is not known, and may be sound for a newer server.
+    #[error(
+        "{} is of version {version}, which this toolkit does not know: it is left alone; use a \
+         newer release of the toolkit",
+        path.display()
+    )]
+    UnknownVersion {
+        /// The index.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
     /// What was written does not read back as planned; the mailbox was not touched.
     #[error("{} does not read back as it was written ({what}); the mailbox is as before", path.display())]
     NotAsWritten {
@@ -70,8 +82,12 @@ fn advice_on_space(kind: io::ErrorKind) -> &'static str {
 impl Error {
     /// The same as damage, where it may be that.
     pub(crate) fn finding(&self) -> Option<Finding> {
-        let Self::Unavailable(why) = self else { return None };
-        Some(Finding::new(Code::PartitionUnavailable, Remedy::Left, why))
+        let code = match self {
+            Self::Unavailable(_) => Code::PartitionUnavailable,
+            Self::UnknownVersion { .. } => Code::IndexUnreadable,
+            _ => return None,
+        };
+        Some(Finding::new(code, Remedy::Left, self.to_string()))
     }
 
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {

@@ -10,6 +10,7 @@ use mailstore_format::index::{IndexRecord, Layout};
 use mailstore_format::message::{CACHE_VERSION, MessageReader};
 use rayon::prelude::*;
 
+use crate::cache_file::CacheFile;
 use crate::evidence::{
     CacheFileEvidence, CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place,
     Reading,
@@ -222,9 +223,7 @@ impl Examiner<'_> {
         };
         let expunged = |record: Option<&IndexRecord>| record.is_some_and(IndexRecord::is_expunged);
         let same = known.file == file
-            && candidate
-                .record
-                .is_none_or(|record| self.has_same_cache(Place::of(record), previous))
+            && candidate.record.is_none_or(|record| self.has_same_cache(record, previous))
             && cached(before) == cached(candidate.record)
             && expunged(before) == expunged(candidate.record);
         same.then(|| Looked {
@@ -234,14 +233,14 @@ impl Examiner<'_> {
         })
     }
 
-    /// Whether the cache of `place` is the file that it was: another run may have replaced it, and
+    /// Whether the cache of `record` is the file that it was: another run may have replaced it, and
     /// a sound one have the very layout of one that was garbage.
-    fn has_same_cache(&self, place: Place, previous: &Evidence) -> bool {
-        let before = match place {
+    fn has_same_cache(&self, record: &IndexRecord, previous: &Evidence) -> bool {
+        let before = match Place::of_cache(record, self.places.shares_cache) {
             Place::Spool => Some(previous.spool_cache),
             Place::Archive => previous.archive_cache,
         };
-        let now = self.places.at(place).map(|place| place.cache.evidence());
+        let now = self.places.cache_of(record).map(CacheFile::evidence);
         let inode = |cache: CacheFileEvidence| cache.identity.map(|identity| identity.ino);
         before.and_then(inode) == now.and_then(inode)
     }

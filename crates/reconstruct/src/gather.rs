@@ -142,11 +142,13 @@ fn read_index_file(
             return Ok(IndexEvidence { unreadable, ..IndexEvidence::default() });
         }
     };
-    let mut index = read_index(&bytes, identity_of(&meta), context.site.index_version());
-    if index.unreadable.is_some() && looks_newer(&bytes).is_some() {
-        index.identity = None;
+    let index = read_index(&bytes, identity_of(&meta), context.site.index_version());
+    match looks_newer(&bytes) {
+        Some(version) if index.unreadable.is_some() => {
+            Err(Error::UnknownVersion { path: path.clone(), version })
+        }
+        _ => Ok(index),
     }
-    Ok(index)
 }
 
 pub(crate) fn read_file(

@@ -115,9 +115,6 @@ pub(crate) fn looks_newer(bytes: &[u8]) -> Option<u32> {
 }
 
 fn why_unreadable(bytes: &[u8]) -> String {
-    if let Some(version) = looks_newer(bytes) {
-        return format!("the index is of version {version}, which is not known");
-    }
     if bytes.is_empty() {
         return "the index is empty".to_owned();
     }

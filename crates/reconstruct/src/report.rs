@@ -86,9 +86,12 @@ impl MailboxReport {
         u64::try_from(pruned.count()).unwrap_or(u64::MAX)
     }
 
-    /// Whether damage is left in the mailbox.
+    /// Whether damage is left in the mailbox, as far as it could be worked on.
     #[must_use]
     pub fn damage_left(&self) -> bool {
+        if self.state == State::Failed {
+            return false;
+        }
         let left = self.findings.iter().any(|finding| finding.remedy == Remedy::Left);
         left || self.state == State::Planned
     }

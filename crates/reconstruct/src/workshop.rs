@@ -79,7 +79,9 @@ impl Workshop {
         for entry in entries.flatten() {
             let _: Result<(), _> = self.ops.remove(&entry.path());
         }
-        let _: Result<(), _> = std::fs::remove_dir(&directory);
+        // The folders too, where nothing was kept in them.
+        let folders = directory.ancestors().take(3);
+        let _: Result<(), _> = folders.into_iter().try_for_each(std::fs::remove_dir);
     }
 
     /// A path in the folder's part `part` under which nothing lies yet and that is not `taken`.

@@ -253,8 +253,16 @@ impl<'a> Draughtsman<'a> {
     /// would put its next message, over them.
     fn pass_names_in_the_way(&mut self, taken: &HashSet<Uid>) {
         let reach = self.last_uid.0.saturating_add(UIDS_IN_REACH);
-        let in_the_way = taken.iter().filter(|uid| uid.0 <= reach).max();
-        self.last_uid = self.last_uid.max(in_the_way.copied().unwrap_or_default());
+        let in_the_way = taken.iter().filter(|uid| uid.0 <= reach).max().copied();
+        if let Some(top) = in_the_way.filter(|&top| top > self.last_uid) {
+            let detail = format!(
+                "the last UID was {}, but an entry is named {top}.: the server would put its next \
+                 messages over it",
+                self.last_uid
+            );
+            self.find(Code::LastUidLow, Remedy::Repair, detail);
+            self.last_uid = top;
+        }
     }
 }
 

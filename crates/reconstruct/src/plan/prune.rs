@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use mailstore_format::header_file::FlagNames;
 use mailstore_format::{Guid, InternalFlags, ModSeq, Uid, UserFlags};
 
 use super::{Draft, Draughtsman};
@@ -116,25 +117,25 @@ impl Draughtsman<'_> {
         self.find_about(uid, Code::PrunedRestored, Remedy::Repair, detail);
     }
 
-    /// The keywords of a pruned record, in the slots that have their names now.
+    /// The keywords of a pruned record, in the slots that have their names now. One whose name is
+    /// gone gets it back, in its old slot or another free one.
     pub(super) fn slots_of_keywords(&mut self, pruned: &PrunedRecord) -> UserFlags {
         let mut words = UserFlags::default().0;
-        let Some(mut file) = self.current_header_file() else { return pruned.record.user_flags };
-        let mut added = false;
-        for (slot, name) in &pruned.keywords {
-            let slot = match file.flag_names.slot_of(name) {
-                Some(slot) => slot,
-                None if file.flag_names.get(*slot).is_none() => {
-                    added |= file.flag_names.set(*slot, Some(name.clone()));
-                    *slot
-                }
-                None => continue,
+        let Some(before) = self.current_header_file() else { return pruned.record.user_flags };
+        let mut file = before.clone();
+        for (old_slot, name) in &pruned.keywords {
+            let Some(slot) = slot_for(&mut file.flag_names, name, *old_slot) else {
+                let name = String::from_utf8_lossy(name).into_owned();
+                let detail = format!("no slot is left for its keyword {name}");
+                let uid = pruned.record.uid;
+                self.find_about(uid, Code::KeywordUnnamed, Remedy::Left, detail);
+                continue;
             };
             if let Some(word) = words.get_mut(slot / 32) {
                 *word |= 1 << (slot % 32);
             }
         }
-        if added {
+        if file != before {
             self.header_file = Some(file);
         }
         UserFlags(words)
@@ -154,4 +155,14 @@ impl Draughtsman<'_> {
     pub(super) fn pruned_orphan(&self, message: &MessageEvidence) -> Option<PrunedRecord> {
         self.pruned_record(message.uid, message.guid_read()?)
     }
+}
+
+/// The slot that has the name, or now gets it: the preferred one where that is free, else any.
+fn slot_for(names: &mut FlagNames, name: &[u8], preferred: usize) -> Option<usize> {
+    if let Some(slot) = names.slot_of(name) {
+        return Some(slot);
+    }
+    let mut slots = std::iter::once(preferred).chain(0..UserFlags::SLOTS);
+    let free = slots.find(|&slot| slot < UserFlags::SLOTS && names.get(slot).is_none())?;
+    names.set(free, Some(name.to_vec())).then_some(free)
 }
