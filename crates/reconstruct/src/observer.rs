@@ -11,7 +11,8 @@ pub trait Observer: Sync {
         let _ = (mailboxes, messages);
     }
 
-    /// Messages were checked; `bytes` of them had to be read.
+    /// Messages were checked; `bytes` of them had to be read. The caller may hold the mailbox's locks:
+    /// this must not wait for anything, not even for a pipe.
     fn progressed(&self, messages: u64, bytes: u64) {
         let _ = (messages, bytes);
     }
