@@ -136,3 +136,27 @@ pub(crate) fn earlier_runs(root: &Path) -> io::Result<Vec<PathBuf>> {
     runs.sort();
     Ok(runs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_staged_and_not_used_is_swept_with_its_empty_folders() {
+        let root = tempfile::tempdir().unwrap();
+        let workshop = Workshop::new(FileOps::new(), "run", 0o077);
+        let (used, given_up) =
+            (workshop.folder(root.path(), "used"), workshop.folder(root.path(), "given-up"));
+        for folder in [&used, &given_up] {
+            let staged = workshop.new_path(folder, "cyrus.index").unwrap();
+            std::fs::write(staged, b"index").unwrap();
+        }
+        workshop.append_line(&used, "manifest.jsonl", "{}").unwrap();
+        workshop.sweep(&used);
+        workshop.sweep(&given_up);
+        let run = root.path().join(RECOVERY_DIRECTORY).join("run");
+        assert!(!run.join("given-up").exists());
+        let kept: Vec<_> = std::fs::read_dir(run.join("used")).unwrap().flatten().collect();
+        assert_eq!(kept.len(), 1, "the manifest stays");
+    }
+}

@@ -496,6 +496,28 @@ fn a_delete_order_in_the_header_of_a_listed_mailbox_is_cleared() {
 }
 
 #[test]
+fn an_order_to_delete_one_of_two_copies_is_not_written_again() {
+    let mut evidence = sound(&[1, 2]);
+    let ordered = IndexRecord { internal_flags: InternalFlags::NEEDS_CLEANUP, ..record(2) };
+    evidence.index.slots[1] = Slot::Record(ordered);
+    assert!(plan(&evidence, policy()).rewrite.is_none(), "alone it is no damage");
+    evidence.index.header.as_mut().unwrap().exists = 77;
+    let plan = plan(&evidence, policy());
+    assert_eq!(planned(&plan, 2).internal_flags, InternalFlags(0));
+}
+
+#[test]
+fn a_calendar_gets_no_new_uids() {
+    let mut evidence = sound(&[1, 2, 5]);
+    evidence.witnesses.dav = true;
+    add_orphan(&mut evidence, 3);
+    let plan = plan(&evidence, policy());
+    assert_eq!(codes(&plan), [Code::MessageRenumbered]);
+    assert_eq!(plan.findings[0].remedy, Remedy::Left);
+    assert!(plan.rewrite.is_none());
+}
+
+#[test]
 fn the_record_follows_its_file_into_the_archive() {
     let mut evidence = sound(&[1, 2]);
     evidence.archive_cache = Some(CacheFileEvidence::default());
