@@ -55,8 +55,9 @@ pub(crate) fn repair(
 ) -> Result<Applied, Error> {
     let applied = look_and_repair(context, target, workshop, policy);
     let location = &target.location;
-    let files = [Some(&location.index), Some(&location.cache), location.archive_cache.as_ref()];
-    for file in files.into_iter().flatten() {
+    // Each of them can lie on a file system of its own, and so be staged there.
+    let files = [&location.index, &location.header, &location.cache];
+    for file in files.into_iter().chain(&location.archive_cache) {
         workshop.sweep(&target.folder(workshop, file));
     }
     applied
