@@ -92,6 +92,7 @@ pub(crate) fn gather(
         annotations_whole,
         index,
         messages,
+        strays: Vec::new(),
         journal,
     })
 }
@@ -106,6 +107,7 @@ fn unavailable(why: String) -> Evidence {
         archive_cache: None,
         shares_cache: false,
         messages: Vec::new(),
+        strays: Vec::new(),
         witnesses: crate::evidence::Witnesses::default(),
         annotations: Vec::new(),
         annotations_whole: false,

@@ -1,6 +1,7 @@
 //! From evidence to the mailbox as it should be: a pure function, printed by a dry run.
 
 mod dates;
+mod file_steps;
 mod header;
 mod header_file;
 mod known;
@@ -18,10 +19,12 @@ use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
 
-use crate::evidence::{CacheItem, Evidence, FileIdentity, Place, StagedCache};
+use crate::evidence::{CacheItem, Evidence, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
 use crate::journal::PrunedRecord;
 use crate::options::PrunePolicy;
+
+pub use file_steps::{FileSteps, MessageContent, Put, Rename, SetAside};
 
 /// What is wrong with a mailbox, and what it will be after the repair.
 #[derive(Debug)]
@@ -49,8 +52,8 @@ pub struct Rewrite {
     pub shares_cache: bool,
     /// `cyrus.header`, where it has to change.
     pub header_file: Option<HeaderFile>,
-    /// Message files that get another name.
-    pub renames: Vec<Rename>,
+    /// What becomes of the entries of the mailbox's directories.
+    pub file_steps: FileSteps,
     /// Records expunged because their message is gone, whole, for the journal.
     pub pruned: Vec<PrunedRecord>,
     /// Files of the server to move to the quarantine.
@@ -93,19 +96,6 @@ pub enum CacheSource {
     None,
 }
 
-/// A message file that gets the name of its new UID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rename {
-    /// Where it lies.
-    pub place: Place,
-    /// The UID of its name.
-    pub from: Uid,
-    /// Its new UID.
-    pub to: Uid,
-    /// Which file it was when it was looked at.
-    pub identity: FileIdentity,
-}
-
 /// What the plan is made for, besides the evidence.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -141,7 +131,7 @@ struct Draughtsman<'a> {
     policy: Policy,
     findings: Vec<Finding>,
     drafts: Vec<Draft>,
-    renames: Vec<Rename>,
+    file_steps: FileSteps,
     pruned: Vec<PrunedRecord>,
     header_file: Option<HeaderFile>,
     last_uid: Uid,
@@ -160,7 +150,7 @@ pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
         policy,
         findings: Vec::new(),
         drafts: Vec::with_capacity(evidence.messages.len()),
-        renames: Vec::new(),
+        file_steps: FileSteps::default(),
         pruned: Vec::new(),
         header_file: None,
         last_uid: Uid(0),

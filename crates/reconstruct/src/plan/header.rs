@@ -132,7 +132,7 @@ impl Draughtsman<'_> {
             .cloned()
             .collect();
         let nothing_to_do = self.header_file.is_none()
-            && self.renames.is_empty()
+            && self.file_steps.is_empty()
             && set_aside.is_empty()
             && !self.stale_spool_cache
             && !self.stale_archive_cache
@@ -171,7 +171,7 @@ impl Draughtsman<'_> {
             replace_archive_cache: self.stale_archive_cache,
             shares_cache: self.evidence.shares_cache,
             header_file: self.header_file.take(),
-            renames: std::mem::take(&mut self.renames),
+            file_steps: std::mem::take(&mut self.file_steps),
             pruned: std::mem::take(&mut self.pruned),
             set_aside,
         })
