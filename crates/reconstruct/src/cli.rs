@@ -12,7 +12,11 @@ use mailstore::config::ImapdConf;
 use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
 use mailstore::replace::FileOps;
 use mailstore::store::{Selection, Store};
-use reconstruct::{MailboxReport, Observer, Progress, Run, Site, Summary, Target, Workshop};
+use mailstore::sync_log::SyncLog;
+use reconstruct::{
+    Aftercare, MailboxReport, Observer, Progress, RECOVERY_DIRECTORY, Run, ServerTools, Site,
+    Summary, Target, Workshop,
+};
 
 pub(crate) use args::Args;
 use output::Output;
@@ -28,24 +32,29 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         None => Work::on_store(args, &output)?,
     };
     let options = args.options();
+    let name = args.resume.clone().unwrap_or_else(new_run_name);
+    let tools = work.conf.as_ref().map(|conf| work.server_tools(args, conf, &name));
     let run = Run::new(&options, &work.site, &output);
     let mut summary = if args.dry_run || (args.path.is_some() && !args.offline) {
         run.survey(&work.targets)
     } else {
-        repair(args, &run, &work, &output)?
+        let run = run.with_aftercare(work.aftercare(args, tools.clone())?);
+        repair(args, &run, &work, &output, name)?
     };
     for report in &work.misplaced {
         output.finished(report);
         summary.add(report);
     }
     summary.list_damage = work.list_damage;
-    output.summary(&summary);
+    output.summary(&summary, tools.as_ref());
     Ok(summary.exit_status())
 }
 
 /// What there is to work on.
 struct Work {
     site: Site,
+    /// The server's configuration, where there is a server.
+    conf: Option<ImapdConf>,
     targets: Vec<Target>,
     /// Mailboxes of which nothing tells where they lie.
     misplaced: Vec<MailboxReport>,
@@ -78,6 +87,7 @@ impl Work {
         let root = target.recovery.clone();
         Ok(Self {
             site: Site::none(),
+            conf: None,
             targets: vec![target],
             misplaced: Vec::new(),
             umask: DEFAULT_UMASK,
@@ -128,12 +138,32 @@ impl Work {
         let first = || targets.first().map(|target| target.recovery.clone());
         let root = root.or_else(first).unwrap_or_default();
         let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
-        Ok(Self { site: Site::of(&store), targets, misplaced, umask, list_damage, root })
+        let (site, conf) = (Site::of(&store), Some(store.conf().clone()));
+        Ok(Self { site, conf, targets, misplaced, umask, list_damage, root })
+    }
+
+    /// Cyrus's tools. What they dump goes to the folder of the run.
+    fn server_tools(&self, args: &Args, conf: &ImapdConf, run: &str) -> ServerTools {
+        let dumps = self.root.join(RECOVERY_DIRECTORY).join(run).join("conversations");
+        ServerTools::new(conf, args.cyrus_bin.clone(), dumps)
+    }
+
+    fn aftercare(&self, args: &Args, tools: Option<ServerTools>) -> Result<Aftercare> {
+        let (Some(conf), Some(tools)) = (&self.conf, tools) else { return Ok(Aftercare::none()) };
+        let logs = args.sync_log.iter();
+        let logs = logs.map(|channel| SyncLog::of(conf.config_directory(), channel));
+        let timeout = args.options().lock_timeout;
+        Ok(Aftercare::new(tools, logs.collect::<Result<_, _>>()?, timeout))
     }
 }
 
-fn repair(args: &Args, run: &Run<'_>, work: &Work, output: &Output) -> Result<Summary> {
-    let name = args.resume.clone().unwrap_or_else(new_run_name);
+fn repair(
+    args: &Args,
+    run: &Run<'_>,
+    work: &Work,
+    output: &Output,
+    name: String,
+) -> Result<Summary> {
     let progress = match &args.resume {
         None => Progress::new(&work.root),
         Some(name) => {

@@ -20,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aftercare;
 mod apply;
 mod cache_file;
 mod error;
@@ -41,6 +42,7 @@ mod staging;
 mod target;
 mod workshop;
 
+pub use aftercare::{Aftercare, Failure, ServerTools, ToolCall};
 pub use error::Error;
 pub use finding::{Code, Finding, Remedy};
 pub use journal::{Journal, PrunedRecord, Renamed};

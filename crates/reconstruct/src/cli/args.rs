@@ -81,6 +81,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RUN", conflicts_with = "dry_run")]
     pub(crate) resume: Option<String>,
 
+    /// The directory of Cyrus's own tools: after repairs they bring quotas, conversations and the
+    /// status cache in step; without it the commands are printed
+    #[arg(long, value_name = "DIR", conflicts_with = "path")]
+    pub(crate) cyrus_bin: Option<PathBuf>,
+
+    /// Tell this channel of the sync log of every repaired mailbox (replication; the search
+    /// indexer's is squatter); repeatable; '' is the channel without a name
+    #[arg(long, value_name = "CHANNEL", conflicts_with = "path")]
+    pub(crate) sync_log: Vec<String>,
+
     /// One JSON object a line on stdout (docs/json.md)
     #[arg(long)]
     pub(crate) json: bool,
