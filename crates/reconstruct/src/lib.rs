@@ -40,6 +40,7 @@ mod run;
 mod site;
 mod staging;
 mod target;
+mod witnesses;
 mod workshop;
 
 pub use aftercare::{Aftercare, Failure, ServerTools, ToolCall};
