@@ -38,4 +38,5 @@ pub mod pattern;
 pub mod replace;
 pub mod spool;
 pub mod store;
+pub mod sync_log;
 pub mod volume;

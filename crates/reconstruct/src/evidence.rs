@@ -1,11 +1,15 @@
 //! Everything that is known about one mailbox, each item with where it comes from. Read-only.
 
+use std::ffi::OsString;
+
 use mailstore::spool::OddEntry;
 use mailstore_format::annotations::{Annotation, AnnotationUser};
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::message::MessageFields;
-use mailstore_format::{Guid, InternalFlags, ModSeq, Timestamp, Uid, UidValidity};
+use mailstore_format::{
+    Guid, InternalFlags, ModSeq, SystemFlags, ThreadId, Timestamp, Uid, UidValidity,
+};
 
 use crate::journal::Journal;
 
@@ -26,6 +30,8 @@ pub struct Evidence {
     pub shares_cache: bool,
     /// Every UID for which there is a record, a file or both; ascending, each once.
     pub messages: Vec<MessageEvidence>,
+    /// Messages under names that are none.
+    pub strays: Vec<Stray>,
     /// What other files of the server say.
     pub witnesses: Witnesses,
     /// The annotations of the mailbox (UID 0) and its messages, as far as they could be read.
@@ -163,6 +169,19 @@ pub enum FileEvidence {
     Unreadable(i32),
 }
 
+/// A regular file whose name is no message's, though its content may be.
+#[derive(Debug, Clone)]
+pub struct Stray {
+    /// Where it lies.
+    pub place: Place,
+    /// Its name.
+    pub name: OsString,
+    /// Which file it is.
+    pub identity: FileIdentity,
+    /// What its bytes yield, where they begin as a message does.
+    pub reading: Option<Reading>,
+}
+
 /// A message that was read.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -172,6 +191,9 @@ pub struct Reading {
     pub staged: Option<StagedCache>,
     /// Whether a whole old cache record was there and differed from what the message yields.
     pub cache_differs: bool,
+    /// Whether all this is of the bytes with every bare LF made CRLF, because with these and not
+    /// as it is the file is the message of its record.
+    pub with_crlf: bool,
 }
 
 /// A cache record kept aside until the plan decides.
@@ -207,6 +229,11 @@ pub struct Witnesses {
     pub counters_highest: Option<ModSeq>,
     /// From mailboxes.db, to make `cyrus.header` anew.
     pub header: Option<HeaderFile>,
+    /// From the owner's conversations: what they know of this mailbox's messages, by UID; `None`
+    /// where there are none or they cannot be read.
+    pub conversations: Option<Vec<ConversationRow>>,
+    /// The highest UID that seen states, annotations or conversations know.
+    pub highest_uid: Option<Uid>,
     /// The index version that other mailboxes of the store have.
     pub store_version: Option<u32>,
     /// Whether the store is one side of a replication.
@@ -215,6 +242,24 @@ pub struct Witnesses {
     pub listed: bool,
     /// Whether it is a calendar, an address book or the like, of which a database is keyed by UID.
     pub dav: bool,
+}
+
+/// What the owner's conversations know of one message in the mailbox (`conversations.db`, a row
+/// without part number).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConversationRow {
+    /// Its UID.
+    pub uid: Uid,
+    /// Its GUID.
+    pub guid: Guid,
+    /// Its flags, keywords excepted.
+    pub system_flags: SystemFlags,
+    /// With `EXPUNGED` the row is a tombstone; without it, proves that the message existed.
+    pub internal_flags: InternalFlags,
+    /// When it was received.
+    pub internaldate: Timestamp,
+    /// Its thread.
+    pub cid: ThreadId,
 }
 
 /// An annotation, with the user it belongs to as checksums know them.

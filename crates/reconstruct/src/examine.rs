@@ -192,7 +192,8 @@ impl Examiner<'_> {
                     new_item = Some(item);
                 }
                 evidence.file = with_identity(evidence.file, identity_of(&meta));
-                evidence.reading = Some(Reading { fields, staged: None, cache_differs });
+                evidence.reading =
+                    Some(Reading { fields, staged: None, cache_differs, with_crlf: false });
             }
             Err(ReadError::NotFound) => evidence.file = FileEvidence::Absent,
             Err(ReadError::NotRegular(_)) => evidence.file = FileEvidence::Odd,

@@ -1,6 +1,7 @@
 //! What a later run must know of this one: records that `--prune` took out of sight, whole, so that
 //! they can come back, and message files that were about to get another name.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -26,12 +27,12 @@ pub struct Journal {
 }
 
 /// A message file and the name it was about to get.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renamed {
     /// Where it lies.
     pub place: Place,
-    /// The UID of the name it had.
-    pub from: Uid,
+    /// The name it had.
+    pub from: OsString,
     /// The UID of its new name.
     pub to: Uid,
     /// Its inode.
@@ -55,7 +56,7 @@ pub struct PrunedRecord {
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
     Pruned(Box<PrunedLine>),
-    Renamed { archived: bool, from: u32, to: u32, ino: u64 },
+    Renamed { archived: bool, from: String, to: u32, ino: u64 },
 }
 
 /// A line of the journal. Times are in nanoseconds since 1970; bytes that are no UTF-8 are replaced
@@ -168,9 +169,11 @@ impl PrunedRecord {
 
 impl Renamed {
     /// As one line of the journal.
-    pub(crate) fn to_json(self) -> serde_json::Result<String> {
-        let Self { place, from: Uid(from), to: Uid(to), ino } = self;
-        serde_json::to_string(&Event::Renamed { archived: place == Place::Archive, from, to, ino })
+    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
+        let Self { place, from, to: Uid(to), ino } = self;
+        let from = from.to_string_lossy().into_owned();
+        let archived = *place == Place::Archive;
+        serde_json::to_string(&Event::Renamed { archived, from, to: *to, ino: *ino })
     }
 }
 
@@ -188,7 +191,7 @@ pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Journal {
             Event::Pruned(line) => journal.pruned.extend(PrunedRecord::from_line(*line)),
             Event::Renamed { archived, from, to, ino } => {
                 let place = if archived { Place::Archive } else { Place::Spool };
-                journal.renamed.push(Renamed { place, from: Uid(from), to: Uid(to), ino });
+                journal.renamed.push(Renamed { place, from: from.into(), to: Uid(to), ino });
             }
         }
     }
@@ -221,7 +224,8 @@ mod tests {
             }],
             tombstone: ModSeq(12),
         };
-        let renamed = Renamed { place: Place::Archive, from: Uid(3), to: Uid(9), ino: u64::MAX };
+        let renamed =
+            Renamed { place: Place::Archive, from: "3.".into(), to: Uid(9), ino: u64::MAX };
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join(".mailstore-recovery/run/key");
         std::fs::create_dir_all(&folder).unwrap();

@@ -1,6 +1,8 @@
 //! From evidence to the mailbox as it should be: a pure function, printed by a dry run.
 
+mod conversations;
 mod dates;
+mod file_steps;
 mod header;
 mod header_file;
 mod known;
@@ -18,10 +20,12 @@ use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
 
-use crate::evidence::{CacheItem, Evidence, FileIdentity, Place, StagedCache};
+use crate::evidence::{CacheItem, Evidence, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
 use crate::journal::PrunedRecord;
 use crate::options::PrunePolicy;
+
+pub use file_steps::{FileSteps, MessageContent, Put, Rename, SetAside};
 
 /// What is wrong with a mailbox, and what it will be after the repair.
 #[derive(Debug)]
@@ -49,8 +53,8 @@ pub struct Rewrite {
     pub shares_cache: bool,
     /// `cyrus.header`, where it has to change.
     pub header_file: Option<HeaderFile>,
-    /// Message files that get another name.
-    pub renames: Vec<Rename>,
+    /// What becomes of the entries of the mailbox's directories.
+    pub file_steps: FileSteps,
     /// Records expunged because their message is gone, whole, for the journal.
     pub pruned: Vec<PrunedRecord>,
     /// Files of the server to move to the quarantine.
@@ -64,8 +68,19 @@ pub struct Rewrite {
 pub struct Elsewhere {
     /// The mailbox will use another amount of its owner's quota.
     pub quota: bool,
-    /// Records are added or changed of which the server's conversations know nothing.
-    pub conversations: bool,
+    /// What its owner's conversations will lack.
+    pub conversations: Conversations,
+}
+
+/// What the server's conversations know of a mailbox after a rewrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conversations {
+    /// All of it, as before.
+    InStep,
+    /// Nothing yet of some messages: these have no thread id.
+    LackThreads,
+    /// Messages that are gone or have another UID, or flags they no longer have.
+    OutOfStep,
 }
 
 /// A record and where its cache item comes from.
@@ -91,19 +106,6 @@ pub enum CacheSource {
     Staged(StagedCache),
     /// There are none; the message cannot be read, or its file is gone.
     None,
-}
-
-/// A message file that gets the name of its new UID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rename {
-    /// Where it lies.
-    pub place: Place,
-    /// The UID of its name.
-    pub from: Uid,
-    /// Its new UID.
-    pub to: Uid,
-    /// Which file it was when it was looked at.
-    pub identity: FileIdentity,
 }
 
 /// What the plan is made for, besides the evidence.
@@ -141,7 +143,7 @@ struct Draughtsman<'a> {
     policy: Policy,
     findings: Vec<Finding>,
     drafts: Vec<Draft>,
-    renames: Vec<Rename>,
+    file_steps: FileSteps,
     pruned: Vec<PrunedRecord>,
     header_file: Option<HeaderFile>,
     last_uid: Uid,
@@ -160,7 +162,7 @@ pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
         policy,
         findings: Vec::new(),
         drafts: Vec::with_capacity(evidence.messages.len()),
-        renames: Vec::new(),
+        file_steps: FileSteps::default(),
         pruned: Vec::new(),
         header_file: None,
         last_uid: Uid(0),

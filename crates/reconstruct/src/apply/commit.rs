@@ -2,13 +2,13 @@
 //! cleans up.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use mailstore::volume::message_file_name;
-use mailstore_format::Uid;
 use serde::Serialize;
 
 use super::stage::{Staged, cache_path};
@@ -46,14 +46,15 @@ pub(super) fn commit(
     let originals = commit.originals(staged)?;
     let orders = rewrite.set_aside.iter().map(|name| location.expunge.with_file_name(name));
     let orders = commit.quarantine(orders, "a delete order of old releases")?;
-    let renamed = rewrite.renames.iter().map(|rename| commit.message(rename.place, rename.from));
+    let renamed =
+        rewrite.file_steps.renames.iter().map(|rename| commit.entry(rename.place, &rename.from));
     let renamed = commit.quarantine(renamed, "the message has a new UID")?;
 
     commit.write_journal(rewrite)?;
     commit.write_manifest(&[&originals, &orders, &renamed])?;
     commit.link(&originals)?;
     commit.put_away(&orders)?;
-    commit.link_new_names(&rewrite.renames)?;
+    commit.link_new_names(&rewrite.file_steps.renames)?;
     if let Some(header_file) = &staged.header_file {
         commit.put_in_place(header_file, &location.header)?;
     }
@@ -116,9 +117,9 @@ impl<'a> Commit<'a> {
     fn write_journal(&self, rewrite: &Rewrite) -> Result<(), Error> {
         let index = &self.target.location.index;
         let pruned = rewrite.pruned.iter().map(crate::journal::PrunedRecord::to_json);
-        let renamed = rewrite.renames.iter().map(|rename| {
-            let Rename { place, from, to, identity } = *rename;
-            Renamed { place, from, to, ino: identity.ino }.to_json()
+        let renamed = rewrite.file_steps.renames.iter().map(|rename| {
+            let Rename { place, from, to, identity } = rename;
+            Renamed { place: *place, from: from.clone(), to: *to, ino: identity.ino }.to_json()
         });
         self.append_lines(index, JOURNAL, pruned.chain(renamed))
     }
@@ -199,8 +200,8 @@ impl<'a> Commit<'a> {
     fn link_new_names(&self, renames: &[Rename]) -> Result<(), Error> {
         let mut linked = Vec::new();
         for rename in renames {
-            let from = self.message(rename.place, rename.from);
-            let to = self.message(rename.place, rename.to);
+            let from = self.entry(rename.place, &rename.from);
+            let to = self.entry(rename.place, message_file_name(rename.to).as_ref());
             if !is_same_file(&from, &to) {
                 self.workshop.ops().link(&from, &to)?;
             }
@@ -223,13 +224,13 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    fn message(&self, place: Place, uid: Uid) -> PathBuf {
+    fn entry(&self, place: Place, name: &OsStr) -> PathBuf {
         let location = &self.target.location;
         let directory = match (place, &location.archive) {
             (Place::Archive, Some(archive)) => archive,
             _ => &location.spool,
         };
-        directory.join(message_file_name(uid))
+        directory.join(name)
     }
 }
 

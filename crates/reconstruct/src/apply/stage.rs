@@ -256,7 +256,7 @@ fn require_space(target: &Target, rewrite: &Rewrite) -> Result<(), Error> {
     if rewrite.replace_archive_cache {
         needs.push((cache_path(target, Place::Archive), cache(Place::Archive)));
     }
-    let renames = sum(rewrite.renames.len());
+    let renames = sum(rewrite.file_steps.renames.len());
     let (spare, links) = (64 * 1024, renames.saturating_add(16));
     for (file, bytes) in needs {
         let root = target.recovery_root(file);

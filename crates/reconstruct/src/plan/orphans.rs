@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use mailstore::spool::message_uid;
+use mailstore::volume::message_file_name;
 use mailstore_format::index::IndexRecord;
 use mailstore_format::message::CACHE_VERSION;
 use mailstore_format::{InternalFlags, Uid};
@@ -203,7 +204,12 @@ impl<'a> Draughtsman<'a> {
                 let detail =
                     format!("the same file as {to}., its new name since a run that was cut short");
                 self.find_about(from, Code::MessageRenumbered, Remedy::Repair, detail);
-                self.renames.push(Rename { place, from, to, identity });
+                self.file_steps.renames.push(Rename {
+                    place,
+                    from: message_file_name(from).into(),
+                    to,
+                    identity,
+                });
                 continue;
             }
             let next = (self.last_uid.0..u32::MAX).map(|last| Uid(last.saturating_add(1)));
@@ -215,7 +221,12 @@ impl<'a> Draughtsman<'a> {
             self.last_uid = to;
             let detail = format!("its file has no record; it gets UID {to}, because {why}");
             self.find_about(from, Code::MessageRenumbered, Remedy::Repair, detail);
-            self.renames.push(Rename { place, from, to, identity });
+            self.file_steps.renames.push(Rename {
+                place,
+                from: message_file_name(from).into(),
+                to,
+                identity,
+            });
             self.adopt(message, to, distrust_files);
         }
     }
@@ -236,7 +247,8 @@ impl<'a> Draughtsman<'a> {
             })
         };
         let noted = self.evidence.journal.renamed.iter().rev().filter(|renamed| {
-            (renamed.from, renamed.place, renamed.ino) == (from, place, identity.ino)
+            (renamed.place, renamed.ino) == (place, identity.ino)
+                && renamed.from == *message_file_name(from)
         });
         noted.map(|renamed| renamed.to).find(|&to| is_there(to))
     }

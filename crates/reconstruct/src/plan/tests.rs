@@ -9,8 +9,8 @@ use mailstore::spool::OddEntry;
 
 use super::*;
 use crate::evidence::{
-    CacheFileEvidence, DirectoryEvidence, FileEvidence, HeaderFileEvidence, IndexEvidence,
-    MessageEvidence, Reading, Slot, Witnesses,
+    CacheFileEvidence, DirectoryEvidence, FileEvidence, FileIdentity, HeaderFileEvidence,
+    IndexEvidence, MessageEvidence, Place, Reading, Slot, Witnesses,
 };
 use crate::journal::{Journal, Renamed};
 
@@ -60,7 +60,7 @@ fn record(uid: u32) -> IndexRecord {
 fn read(uid: u32) -> Reading {
     let fields = fields(&uid.to_string());
     let staged = StagedCache { offset: u64::from(uid), len: fields.cache_len };
-    Reading { fields, staged: Some(staged), cache_differs: false }
+    Reading { fields, staged: Some(staged), cache_differs: false, with_crlf: false }
 }
 
 /// A sound mailbox with these messages, all of them with a record and a file.
@@ -96,6 +96,7 @@ fn sound(uids: &[u32]) -> Evidence {
             ..IndexEvidence::default()
         },
         messages: messages.collect(),
+        strays: Vec::new(),
         header_file: HeaderFileEvidence::Sound { value: Box::new(header_file), crc },
         spool_cache: CacheFileEvidence { generation: Some(7), ..CacheFileEvidence::default() },
         archive_cache: None,
@@ -207,8 +208,8 @@ fn a_file_whose_uid_was_expunged_gets_a_new_one() {
     let plan = plan(&evidence, policy());
     assert_eq!(uids(&plan), [1, 2, 5, 6]);
     assert_eq!(codes(&plan), [Code::MessageRenumbered]);
-    let renames = &plan.rewrite.as_ref().unwrap().renames;
-    assert_eq!((renames[0].from, renames[0].to), (Uid(3), Uid(6)));
+    let renames = &plan.rewrite.as_ref().unwrap().file_steps.renames;
+    assert_eq!((renames[0].from.as_os_str(), renames[0].to), ("3.".as_ref(), Uid(6)));
 }
 
 #[test]
@@ -262,11 +263,11 @@ fn the_second_name_of_a_message_is_put_away_only_where_an_interrupted_run_noted_
     assert_eq!(uids(&copy), [1, 2, 5, 6], "a copy within the mailbox shares its file");
 
     evidence.journal.renamed =
-        vec![Renamed { place: Place::Spool, from: Uid(3), to: Uid(5), ino: 5 }];
+        vec![Renamed { place: Place::Spool, from: "3.".into(), to: Uid(5), ino: 5 }];
     let interrupted = plan(&evidence, policy());
     assert_eq!(uids(&interrupted), [1, 2, 5], "it is served once");
-    let renames = &interrupted.rewrite.as_ref().unwrap().renames;
-    assert_eq!((renames[0].from, renames[0].to), (Uid(3), Uid(5)));
+    let renames = &interrupted.rewrite.as_ref().unwrap().file_steps.renames;
+    assert_eq!((renames[0].from.as_os_str(), renames[0].to), ("3.".as_ref(), Uid(5)));
 }
 
 /// The server copies within a mailbox by linking: the copy is no trace of an interrupted run, and
@@ -466,7 +467,7 @@ fn a_message_with_another_guid_is_told_and_left() {
     let mut evidence = sound(&[1, 2]);
     let damaged = fields("something else");
     evidence.messages[1].reading =
-        Some(Reading { fields: damaged, staged: None, cache_differs: false });
+        Some(Reading { fields: damaged, staged: None, cache_differs: false, with_crlf: false });
     let plan = plan(&evidence, policy());
     assert_eq!(codes(&plan), [Code::GuidMismatch]);
     assert!(plan.rewrite.is_none(), "a record's GUID never changes");

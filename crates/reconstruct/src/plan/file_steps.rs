@@ -1,0 +1,89 @@
+//! What a plan does with the entries of a mailbox's directories.
+//!
+//! The order in which these steps are carried out is that of [`FileSteps`]' fields, around the
+//! commit: first what only adds or puts right, last what only takes away.
+
+use std::ffi::OsString;
+
+use mailstore_format::Uid;
+
+use crate::evidence::{FileIdentity, Place};
+
+/// The steps of one plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileSteps {
+    /// Messages that are put under the name of the record whose they are. Before the commit: each
+    /// is one exchange, after which the record has its own message.
+    pub puts: Vec<Put>,
+    /// Messages that get a new UID. The new name is linked before the commit, the old one is put
+    /// into the quarantine after it.
+    pub renames: Vec<Rename>,
+    /// Entries that are moved to the quarantine after the commit.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// A message that gets the name of a new UID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rename {
+    /// Where it lies.
+    pub place: Place,
+    /// Its name, as `7.` or, badly, `007.`.
+    pub from: OsString,
+    /// Its new UID.
+    pub to: Uid,
+    /// Which file it was when it was looked at.
+    pub identity: FileIdentity,
+}
+
+/// A message that is put under the name of the record whose it is. What has that name is exchanged
+/// for it and ends in the quarantine; where it is itself the content of another [`Put`], it has
+/// got its second name before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// Where the record's file belongs.
+    pub place: Place,
+    /// The UID of the record.
+    pub uid: Uid,
+    /// The message.
+    pub content: MessageContent,
+}
+
+/// Where the bytes of a [`Put`] come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageContent {
+    /// The entry of the same place with this name, as it is. Its old name, where no other [`Put`]
+    /// takes it, is among the entries set aside.
+    Entry {
+        /// The name.
+        name: OsString,
+        /// Which file it was when it was looked at.
+        identity: FileIdentity,
+    },
+    /// The record's own file, its bare LFs made CRLFs; its modification time stays.
+    WithCrlf {
+        /// Which file it was when it was looked at.
+        identity: FileIdentity,
+    },
+}
+
+/// An entry that is moved to the quarantine. It may be of any kind: what is no regular file is
+/// moved by name and never opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it lies.
+    pub place: Place,
+    /// Its name.
+    pub name: OsString,
+    /// Its inode when it was looked at.
+    pub ino: u64,
+    /// Why, for the manifest and the report.
+    pub reason: &'static str,
+}
+
+impl FileSteps {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.renames.is_empty() && self.set_aside.is_empty()
+    }
+}
