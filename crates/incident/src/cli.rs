@@ -107,6 +107,19 @@ fn account_hints() -> AccountHints {
     }
 }
 
+/// An error with its causes in one line; a cause that its error already tells is not repeated.
+pub(crate) fn described(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.contains(&cause) {
+            told
+        } else if told.is_empty() {
+            cause
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

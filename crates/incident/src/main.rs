@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match cli::run(&args) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("incident: {error:#}");
+            eprintln!("incident: {}", cli::described(&error));
             ExitCode::from(2)
         }
     }

@@ -33,8 +33,8 @@ pub fn purge(directory: &Path, closed_for: Duration, really: bool) -> Result<Pur
     let age = now().0.saturating_sub(closed.0);
     let age = Duration::from_nanos(u64::try_from(age).unwrap_or(0));
     if age < closed_for {
-        let (days, asked) = (age.as_secs() / 86_400, closed_for.as_secs() / 86_400);
-        return not_purged(format!("has been closed for {days} days, not for {asked}"));
+        let (hours, asked) = (age.as_secs() / 3600, closed_for.as_secs() / 3600);
+        return not_purged(format!("has been closed for {hours} hours, not for {asked}"));
     }
     let mut purged = Purged { kept: incident.kept_files()?, ..Purged::default() };
     let own = incident.directory().to_owned();
@@ -83,11 +83,14 @@ fn remove(files: &[PathBuf]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes a directory, unless something is in it.
+/// Removes a directory, unless something is in it, or what it lies in is not its owner's.
 fn remove_empty(directory: &Path) -> Result<(), Error> {
     match remove_dir(directory) {
         Err(error)
-            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) =>
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty | ErrorKind::PermissionDenied
+            ) =>
         {
             Ok(())
         }

@@ -14,7 +14,7 @@ use crate::journal::{RECOVERY_DIRECTORY, path_bytes};
 pub struct Summary {
     /// Runs.
     pub runs: u64,
-    /// Mailboxes that were worked on.
+    /// Mailboxes that runs said anything of.
     pub mailboxes: u64,
     /// Wanted messages.
     pub wanted: Vec<WantedCount>,
@@ -98,7 +98,7 @@ impl Incident {
             })?;
             Ok(Summary {
                 runs: count("SELECT count(*) FROM runs")?,
-                mailboxes: count("SELECT count(DISTINCT mailbox) FROM outcomes")?,
+                mailboxes: count("SELECT count(*) FROM mailboxes")?,
                 wanted: wanted.collect::<rusqlite::Result<_>>()?,
                 findings: findings.collect::<rusqlite::Result<_>>()?,
                 kept,

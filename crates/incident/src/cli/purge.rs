@@ -48,6 +48,9 @@ impl Purge {
             let files = count(kept.files, "file", "files");
             println!("left beside the mail: {} ({files})", printable(&kept.directory.display()));
         }
+        if self.yes && purged.foreign.is_empty() && self.directory.exists() {
+            println!("left, empty (rmdir removes it): {}", printable(&self.directory.display()));
+        }
         if !self.yes {
             println!("nothing was removed: --yes removes it");
         }

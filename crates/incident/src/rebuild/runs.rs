@@ -101,9 +101,16 @@ impl Incident {
     /// Gives runs that are known only from what they left the counts of their mailboxes.
     pub(super) fn count_rebuilt_runs(&self) -> Result<(), Error> {
         self.database.write(|transaction| {
-            let update = "UPDATE runs SET (mailboxes, messages, bytes_read) =
-                          (SELECT count(*), coalesce(sum(messages), 0),
-                           coalesce(sum(bytes_read), 0) FROM outcomes WHERE run = runs.id)
+            let update = "WITH touched AS (
+                              SELECT run, mailbox FROM outcomes
+                              UNION SELECT run, mailbox FROM quarantine
+                          )
+                          UPDATE runs SET
+                          mailboxes = (SELECT count(*) FROM touched WHERE run = runs.id),
+                          messages = (SELECT coalesce(sum(messages), 0) FROM outcomes
+                                      WHERE run = runs.id),
+                          bytes_read = (SELECT coalesce(sum(bytes_read), 0) FROM outcomes
+                                        WHERE run = runs.id)
                           WHERE status = ?1";
             transaction.execute(update, [RunStatus::Unknown.as_str()]).map(drop)
         })
