@@ -3,15 +3,17 @@
 mod args;
 mod output;
 mod progress;
+mod store;
+mod triage;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use mailstore::config::ImapdConf;
-use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
+use mailstore::identity::StoreAccount;
 use mailstore::replace::FileOps;
-use mailstore::store::{Selection, Store};
+use mailstore::store::Selection;
 use mailstore::sync_log::SyncLog;
 use reconstruct::{
     Aftercare, MailboxReport, Observer, Progress, RECOVERY_DIRECTORY, Run, ServerTools, Site,
@@ -19,6 +21,7 @@ use reconstruct::{
 };
 
 pub(crate) use args::Args;
+use args::Command;
 use output::Output;
 
 /// The umask where no configuration tells one.
@@ -26,6 +29,13 @@ const DEFAULT_UMASK: u32 = 0o077;
 
 /// Does what was asked for. Returns the exit status.
 pub(crate) fn run(args: &Args) -> Result<u8> {
+    match &args.command {
+        None => reconstruct(args),
+        Some(Command::Triage(args)) => triage::run(args),
+    }
+}
+
+fn reconstruct(args: &Args) -> Result<u8> {
     let output = Output::new(args);
     let work = match &args.path {
         Some(directory) => Work::on_directory(args, directory)?,
@@ -97,42 +107,10 @@ impl Work {
     }
 
     fn on_store(args: &Args, output: &Output) -> Result<Self> {
-        let conf = ImapdConf::load(&args.config)
-            .map_err(|error| anyhow!("{error}; correct it, or name the server's with -C"))?;
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let hints = AccountHints {
-            environment_user: variable("CYRUS_USER"),
-            environment_group: variable("CYRUS_GROUP"),
-        };
-        StoreAccount::of_server(&conf, &hints)?.become_account()?;
-        adopt_umask(&conf);
-        let umask = conf.umask();
-        let timeout = args.options().lock_timeout;
-        let store = Store::open_with(conf, timeout, &mut |wait| output.waiting_for_database(wait))
-            .map_err(|error| {
-                anyhow!("{error}; is it the right configuration (-C), is all mounted?")
-            })?;
+        let store = store::open(&args.server, &mut |wait| output.waiting_for_database(wait))?;
+        let umask = store.conf().umask();
         output.list_damage(store.list_damage());
-        let selection = Selection {
-            mailboxes: args.mailbox.clone(),
-            users: args.user.clone(),
-            all: args.all,
-            recursive: args.recursive,
-        };
-        let (mut targets, mut misplaced) = (Vec::new(), Vec::new());
-        let selected = store
-            .select(&selection)
-            .map_err(|error| anyhow!("{error}; -n -vv --all lists what there is"))?;
-        for entry in selected {
-            match Target::listed(&store, entry) {
-                Ok(target) => targets.push(target),
-                Err(error) => {
-                    let name = store.namespace().display(&entry.name);
-                    let error = format!("{error}; correct that, or name another with -C");
-                    misplaced.push(MailboxReport::failed(&name, error));
-                }
-            }
-        }
+        let (targets, misplaced) = store::targets(&store, &Selection::from(&args.selection))?;
         let root = store.conf().default_partition();
         let root = root.and_then(|name| store.conf().partition(&name)).map(|found| found.data);
         let first = || targets.first().map(|target| target.recovery.clone());

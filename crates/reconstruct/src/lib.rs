@@ -40,6 +40,7 @@ mod run;
 mod site;
 mod staging;
 mod target;
+pub mod triage;
 mod witnesses;
 mod workshop;
 
