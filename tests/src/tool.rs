@@ -49,6 +49,19 @@ impl Reconstruct {
         Self { environment: Vec::new(), arguments: Vec::new() }
     }
 
+    /// With Cyrus's tools at hand, and what these need to run unpacked.
+    #[must_use]
+    pub fn with_cyrus_tools(mut self, store: &Store) -> Self {
+        let command = store.command("quota");
+        let library_paths = command
+            .get_envs()
+            .filter(|(name, _)| *name == "LD_LIBRARY_PATH" || *name == "SASL_PATH");
+        let set = library_paths.filter_map(|(name, value)| Some((name.into(), value?.to_owned())));
+        self.environment.extend(set);
+        let directory = Path::new(command.get_program()).parent().unwrap_or(Path::new(""));
+        self.arg("--cyrus-bin").arg(directory)
+    }
+
     /// With this further argument.
     #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
