@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use mailstore_format::Guid;
-use mailstore_tests::damage::{Damage, Damaged, Place, RANDOM, Score, Specimen, Survivors};
+use mailstore_tests::damage::{Damage, Damaged, Place, Score, Specimen, Survivors};
 use mailstore_tests::{Reconstruct, Server, Store, ToolRun, Tree, judge, run_within};
 
 /// How long the tool may take for a store of 88 messages.
@@ -22,8 +22,13 @@ pub(crate) struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    pub(crate) fn of(specimen: &'a Specimen, seed: u64, left_out: &[&str]) -> Result<Self> {
-        let Damaged { store, damages, left } = specimen.damaged(RANDOM, seed, left_out)?;
+    pub(crate) fn of(
+        specimen: &'a Specimen,
+        kind: &str,
+        seed: u64,
+        left_out: &[&str],
+    ) -> Result<Self> {
+        let Damaged { store, damages, left } = specimen.damaged(kind, seed, left_out)?;
         Ok(Self { specimen, store, damages, left })
     }
 
@@ -118,8 +123,8 @@ impl<'a> Case<'a> {
         tell_score(broken, &score);
         tell(broken, "died", server.deaths());
         if score.destroyed == 0 {
-            let verdict = judge(&self.store)?;
-            let objections = verdict.to_string();
+            let verdict = judge(&self.store);
+            let objections = verdict.map_or_else(|error| error.to_string(), |v| v.to_string());
             tell(broken, "Cyrus objects", objections.lines().map(String::from).collect());
         }
         Ok(())
