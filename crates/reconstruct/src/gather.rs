@@ -29,7 +29,7 @@ use crate::staging::CacheSink;
 use crate::target::Target;
 
 /// A larger index would hold more messages than a mailbox can have.
-const LARGEST_INDEX: u64 = 1 << 31;
+pub(crate) const LARGEST_INDEX: u64 = 1 << 31;
 /// `cyrus.header` is some kilobytes; this leaves room for very long ACLs.
 const LARGEST_HEADER_FILE: u64 = 16 << 20;
 /// How long a database is waited for while others wait for us.
@@ -194,7 +194,7 @@ fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a
         Slot::Record(record) => {
             Some(Candidate { uid: record.uid, slot: Some(slot), record: Some(record) })
         }
-        Slot::Destroyed => None,
+        Slot::Doubtful(_) | Slot::Destroyed => None,
     });
     let files = places.all().flat_map(ScannedPlace::files);
     let files = files.map(|file| Candidate { uid: file.uid, slot: None, record: None });
@@ -207,7 +207,7 @@ fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a
     candidates
 }
 
-fn directory_evidence(
+pub(crate) fn directory_evidence(
     location: &MailboxLocation,
     messages: &[MessageEvidence],
     places: &Places,

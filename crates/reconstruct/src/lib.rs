@@ -20,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aftercare;
 mod apply;
 mod cache_file;
 mod error;
@@ -39,8 +40,10 @@ mod run;
 mod site;
 mod staging;
 mod target;
+pub mod triage;
 mod workshop;
 
+pub use aftercare::{Aftercare, Failure, ServerTools, ToolCall};
 pub use error::Error;
 pub use finding::{Code, Finding, Remedy};
 pub use journal::{Journal, PrunedRecord, Renamed};
