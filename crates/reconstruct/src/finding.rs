@@ -56,10 +56,16 @@ codes! {
     IndexForeign = "index-foreign",
     /// The index is an older state of the mailbox's: more is known of it elsewhere.
     IndexOlder = "index-older",
+    /// The index's header fails its CRC by one flipped bit, which is put right.
+    IndexHeaderBit = "index-header-bit",
+    /// Bytes were lost from the index or inserted into it, so that records lie elsewhere.
+    IndexDisplaced = "index-displaced",
     /// The index ends before all the records its header counts.
     IndexTruncated = "index-truncated",
     /// A record's bytes fail their CRC or cannot be read.
     RecordDamaged = "record-damaged",
+    /// A record fails its CRC by one flipped bit or by foreign bytes inside; it is whole again.
+    RecordBit = "record-bit",
     /// Records stand out of UID order.
     RecordOutOfOrder = "record-out-of-order",
     /// Two records have one UID.

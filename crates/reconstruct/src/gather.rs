@@ -251,7 +251,7 @@ fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a
         Slot::Record(record) => {
             Some(Candidate { uid: record.uid, slot: Some(slot), record: Some(record) })
         }
-        Slot::Destroyed => None,
+        Slot::Doubtful(_) | Slot::Destroyed => None,
     });
     let files = places.all().flat_map(ScannedPlace::files);
     let files = files.map(|file| Candidate { uid: file.uid, slot: None, record: None });
