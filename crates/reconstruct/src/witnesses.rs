@@ -18,6 +18,7 @@ use crate::evidence::{
     Evidence, FileEvidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Slot, Witnesses,
 };
 use crate::gather::read_file;
+use crate::plan::index_trust::listed_modseq_above;
 use crate::run::Context;
 use crate::target::Target;
 
@@ -86,7 +87,7 @@ fn speaks_of_damage(evidence: &Evidence, witnesses: &Witnesses) -> bool {
         || evidence.messages.iter().any(|message| !is_as_recorded(index, message))
         || witnesses.highest_uid > Some(header.last_uid)
         || witnesses.uidvalidity.is_some_and(|listed| listed != header.uidvalidity)
-        || witnesses.foldermodseq.is_some_and(|listed| listed > header.highestmodseq)
+        || listed_modseq_above(index, witnesses).is_some()
         || generations.any(|generation| generation > header.generation_no)
 }
 
