@@ -5,6 +5,8 @@ mod dates;
 mod file_steps;
 mod header;
 mod header_file;
+pub(crate) mod index_trust;
+mod keywords;
 mod known;
 mod orphans;
 mod prune;
@@ -245,6 +247,9 @@ impl Draughtsman<'_> {
     }
 
     fn report_index(&mut self) {
+        if self.report_index_trust() {
+            return;
+        }
         let index = &self.evidence.index;
         match (&index.unreadable, index.identity) {
             (None, None) => {
