@@ -43,7 +43,7 @@ mod workshop;
 
 pub use error::Error;
 pub use finding::{Code, Finding, Remedy};
-pub use journal::{Journal, PrunedRecord, Renamed};
+pub use journal::{Journal, Renamed, Wanted, WantedBecause};
 pub use observer::{Observer, Silent};
 pub use options::{Check, Options, PrunePolicy};
 pub use plan::plan;
