@@ -1,5 +1,6 @@
 //! Collecting the evidence about a mailbox. Reads only, and survives whatever it meets.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -8,16 +9,16 @@ use std::time::Duration;
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::{self, LockMode, MailboxLocks};
-use mailstore::spool::{OddEntry, OddKind, message_uid};
+use mailstore::spool::OddEntry;
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
-use mailstore_format::db;
 use mailstore_format::header_file::HeaderFile;
+use mailstore_format::{Uid, db};
 
 use crate::error::Error;
 use crate::evidence::{
-    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Slot,
-    StoredAnnotation,
+    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, OddInPlace,
+    Slot, StoredAnnotation, Stray,
 };
 use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
@@ -67,22 +68,22 @@ pub(crate) fn gather(
         return Ok(unavailable(format!("{directory} is empty: nothing of the mailbox is left")));
     }
     let journal = journal::of_earlier_runs(target.recovery_root(&location.index), &target.key);
+    let (candidates, rivals) = candidates(&index, &places);
     let examiner = Examiner {
         places: &places,
         check: context.options.check,
-        layout: index.layout,
+        index: &index,
+        rivals: &rivals,
         pool: context.pool,
         observer: context.observer,
         previous,
         wanted_back: &journal.pruned().map(|pruned| pruned.record.uid).collect(),
     };
-    let candidates = candidates(&index, &places);
-    let messages = examiner
-        .examine(&candidates, sink)
+    let (messages, strays) = look_at_files(&examiner, &candidates, sink)
         .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
     let (annotations, annotations_whole) = annotations(context, target, held.is_some());
     Ok(Evidence {
-        directory: directory_evidence(location, &messages, &places),
+        directory: directory_evidence(location, &places),
         header_file,
         spool_cache: places.spool.cache.evidence(),
         archive_cache: places.archive_cache(),
@@ -92,7 +93,7 @@ pub(crate) fn gather(
         annotations_whole,
         index,
         messages,
-        strays: Vec::new(),
+        strays,
         journal,
     })
 }
@@ -188,8 +189,12 @@ pub(crate) fn read_header_file(location: &MailboxLocation) -> HeaderFileEvidence
     }
 }
 
-/// Every UID with a record or a file, once; of several records for one the newest counts.
-fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a>> {
+/// Every UID with a record or a file, once, with its newest record; and the slots of those that have
+/// several, newest first.
+fn candidates<'a>(
+    index: &'a IndexEvidence,
+    places: &Places,
+) -> (Vec<Candidate<'a>>, HashMap<Uid, Vec<usize>>) {
     let records = index.slots.iter().enumerate().filter_map(|(slot, content)| match content {
         Slot::Record(record) => {
             Some(Candidate { uid: record.uid, slot: Some(slot), record: Some(record) })
@@ -203,19 +208,30 @@ fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a
         let modseq = candidate.record.map(|record| record.modseq);
         (candidate.uid, std::cmp::Reverse(modseq))
     });
-    candidates.dedup_by_key(|candidate| candidate.uid);
-    candidates
+    let mut rivals = HashMap::new();
+    candidates.dedup_by(|later, first| {
+        let same = later.uid == first.uid;
+        if let (true, Some(newest), Some(slot)) = (same, first.slot, later.slot) {
+            rivals.entry(first.uid).or_insert_with(|| vec![newest]).push(slot);
+        }
+        same
+    });
+    (candidates, rivals)
 }
 
-fn directory_evidence(
-    location: &MailboxLocation,
-    messages: &[MessageEvidence],
-    places: &Places,
-) -> DirectoryEvidence {
-    let has_record = |name: &OsStr| {
-        message_uid(name.as_encoded_bytes())
-            .is_some_and(|uid| messages.binary_search_by_key(&uid, |message| message.uid).is_ok())
-    };
+/// Looks at every candidate, then for those that are not where they should be.
+fn look_at_files(
+    examiner: &Examiner<'_>,
+    candidates: &[Candidate<'_>],
+    sink: &mut dyn CacheSink,
+) -> io::Result<(Vec<MessageEvidence>, Vec<Stray>)> {
+    let mut messages = examiner.examine(candidates, sink)?;
+    let mut strays = examiner.strays(sink)?;
+    examiner.search(&mut messages, &mut strays, sink)?;
+    Ok((messages, strays))
+}
+
+fn directory_evidence(location: &MailboxLocation, places: &Places) -> DirectoryEvidence {
     let MailboxLocation { index, cache, header, archive_cache, .. } = location;
     let of_server = [Some(index), Some(cache), Some(header), archive_cache.as_ref()];
     let is_of_server = |place: &ScannedPlace, entry: &OddEntry| {
@@ -223,12 +239,12 @@ fn directory_evidence(
         path.is_ok_and(|path| of_server.contains(&Some(&path)))
     };
     let odd = places
-        .all()
-        .flat_map(|place| place.odd().iter().filter(move |entry| !is_of_server(place, entry)))
-        // What stands in for a recorded message is told of with the message, as what stands in for
-        // a file of the server is with that file.
-        .filter(|entry| entry.kind == OddKind::BadName || !has_record(&entry.name))
-        .cloned()
+        .each()
+        .flat_map(|(place, scanned)| {
+            // What stands in for a file of the server is told of with that file.
+            let odd = scanned.odd().iter().filter(move |entry| !is_of_server(scanned, entry));
+            odd.map(move |entry| OddInPlace { place, entry: entry.clone() })
+        })
         .collect();
     let leftover = |name: &OsStr| {
         let name = name.to_string_lossy();

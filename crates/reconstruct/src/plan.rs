@@ -1,21 +1,25 @@
 //! From evidence to the mailbox as it should be: a pure function, printed by a dry run.
 
+mod adoption;
 mod dates;
+mod displaced;
 mod file_steps;
+mod free_slots;
 mod header;
 mod header_file;
+mod keyword_slots;
 mod known;
+mod loose;
+mod matching;
 mod orphans;
 mod pruned;
+mod strays;
 mod totals;
 mod wanted;
 
 #[cfg(test)]
 mod tests;
 
-use std::io;
-
-use mailstore::spool::OddKind;
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
@@ -24,6 +28,9 @@ use crate::evidence::{CacheItem, Evidence, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
 use crate::journal::Wanted;
 use crate::options::PrunePolicy;
+
+use loose::{Known, Loose};
+use matching::Matching;
 
 pub use file_steps::{FileSteps, MessageContent, Put, Rename, SetAside};
 
@@ -137,6 +144,16 @@ struct Draughtsman<'a> {
     drafts: Vec<Draft>,
     file_steps: FileSteps,
     wanted: Vec<Wanted>,
+    /// Which file is whose.
+    matching: Matching<'a>,
+    /// Files whose content has to find its place.
+    loose: Vec<Loose<'a>>,
+    /// Which messages the mailbox has, where anything may be a copy of one.
+    known: Known,
+    /// Messages whose flags nobody knows.
+    flags_unknown: Vec<Uid>,
+    /// Whether the times of files without a record are those of a careless copy.
+    distrust_files: bool,
     header_file: Option<HeaderFile>,
     last_uid: Uid,
     highestmodseq: ModSeq,
@@ -156,6 +173,11 @@ pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
         drafts: Vec::with_capacity(evidence.messages.len()),
         file_steps: FileSteps::default(),
         wanted: Vec::new(),
+        matching: Matching::of(evidence),
+        loose: Vec::new(),
+        known: Known::default(),
+        flags_unknown: Vec::new(),
+        distrust_files: false,
         header_file: None,
         last_uid: Uid(0),
         highestmodseq: ModSeq(0),
@@ -186,7 +208,12 @@ impl Draughtsman<'_> {
         self.settle_numbers();
         self.keep_known_records();
         self.settle_wanted();
+        self.know_messages();
+        self.judge_file_times();
         self.adopt_orphans();
+        self.settle_strays();
+        self.settle_loose();
+        self.report_unknown_flags();
         self.name_every_keyword();
         self.drafts.sort_by_key(|draft| draft.record.uid);
         self.finish()
@@ -212,20 +239,6 @@ impl Draughtsman<'_> {
     }
 
     fn report_directory(&mut self) {
-        for entry in &self.evidence.directory.odd {
-            let name = entry.name.display();
-            let what = match entry.kind {
-                OddKind::BadName => {
-                    "is no message's name and none of the server's files".to_owned()
-                }
-                OddKind::NotAFile(kind) => format!("is {kind}, no regular file"),
-                OddKind::Unreadable(errno) => {
-                    format!("cannot be looked at: {}", io::Error::from_raw_os_error(errno))
-                }
-            };
-            let detail = format!("{name} {what}; left in place");
-            self.findings.push(Finding::new(Code::OddEntry, Remedy::Left, detail));
-        }
         for name in &self.evidence.directory.leftovers {
             let (code, remedy) = if name == "cyrus.expunge" {
                 (Code::StaleExpunge, Remedy::Repair)
