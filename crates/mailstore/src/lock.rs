@@ -53,6 +53,8 @@ pub enum LockKind {
     Index,
     /// That of a database such as mailboxes.db.
     Database,
+    /// That of a file which several write to.
+    File,
 }
 
 /// A lock that is waited for.
@@ -351,6 +353,24 @@ pub fn read_database(
     };
     let found = file::acquire(request, deadline, on_wait)?;
     found.ok_or_else(|| LockError::Io { path: path.into(), source: Errno::ENOENT.into() })
+}
+
+/// Takes an exclusive lock on a file that its writers lock, to add to it; made where it is missing,
+/// with its directories. What is locked is what the path names now.
+pub fn exclusive_file(
+    path: &Path,
+    timeout: Duration,
+    on_wait: &mut dyn FnMut(&LockWait),
+) -> Result<LockedFile, LockError> {
+    let deadline = Deadline::after(timeout);
+    let request = Request {
+        path,
+        kind: LockKind::File,
+        access: Access::Exclusive,
+        presence: Presence::Create,
+    };
+    let made = file::acquire(request, deadline, on_wait)?;
+    made.ok_or_else(|| LockError::Io { path: path.into(), source: Errno::ENOENT.into() })
 }
 
 /// When waiting began and when it ends.

@@ -3,18 +3,25 @@
 mod args;
 mod output;
 mod progress;
+mod store;
+mod triage;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use mailstore::config::ImapdConf;
-use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
+use mailstore::identity::StoreAccount;
 use mailstore::replace::FileOps;
-use mailstore::store::{Selection, Store};
-use reconstruct::{MailboxReport, Observer, Progress, Run, Site, Summary, Target, Workshop};
+use mailstore::store::Selection;
+use mailstore::sync_log::SyncLog;
+use reconstruct::{
+    Aftercare, MailboxReport, Observer, Progress, RECOVERY_DIRECTORY, Run, ServerTools, Site,
+    Summary, Target, Workshop,
+};
 
 pub(crate) use args::Args;
+use args::Command;
 use output::Output;
 
 /// The umask where no configuration tells one.
@@ -22,30 +29,42 @@ const DEFAULT_UMASK: u32 = 0o077;
 
 /// Does what was asked for. Returns the exit status.
 pub(crate) fn run(args: &Args) -> Result<u8> {
+    match &args.command {
+        None => reconstruct(args),
+        Some(Command::Triage(args)) => triage::run(args),
+    }
+}
+
+fn reconstruct(args: &Args) -> Result<u8> {
     let output = Output::new(args);
     let work = match &args.path {
         Some(directory) => Work::on_directory(args, directory)?,
         None => Work::on_store(args, &output)?,
     };
     let options = args.options();
+    let name = args.resume.clone().unwrap_or_else(new_run_name);
+    let tools = work.conf.as_ref().map(|conf| work.server_tools(args, conf, &name));
     let run = Run::new(&options, &work.site, &output);
     let mut summary = if args.dry_run || (args.path.is_some() && !args.offline) {
         run.survey(&work.targets)
     } else {
-        repair(args, &run, &work, &output)?
+        let run = run.with_aftercare(work.aftercare(args, tools.clone())?);
+        repair(args, &run, &work, &output, name)?
     };
     for report in &work.misplaced {
         output.finished(report);
         summary.add(report);
     }
     summary.list_damage = work.list_damage;
-    output.summary(&summary);
+    output.summary(&summary, tools.as_ref());
     Ok(summary.exit_status())
 }
 
 /// What there is to work on.
 struct Work {
     site: Site,
+    /// The server's configuration, where there is a server.
+    conf: Option<ImapdConf>,
     targets: Vec<Target>,
     /// Mailboxes of which nothing tells where they lie.
     misplaced: Vec<MailboxReport>,
@@ -78,6 +97,7 @@ impl Work {
         let root = target.recovery.clone();
         Ok(Self {
             site: Site::none(),
+            conf: None,
             targets: vec![target],
             misplaced: Vec::new(),
             umask: DEFAULT_UMASK,
@@ -87,53 +107,41 @@ impl Work {
     }
 
     fn on_store(args: &Args, output: &Output) -> Result<Self> {
-        let conf = ImapdConf::load(&args.config)
-            .map_err(|error| anyhow!("{error}; correct it, or name the server's with -C"))?;
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let hints = AccountHints {
-            environment_user: variable("CYRUS_USER"),
-            environment_group: variable("CYRUS_GROUP"),
-        };
-        StoreAccount::of_server(&conf, &hints)?.become_account()?;
-        adopt_umask(&conf);
-        let umask = conf.umask();
-        let timeout = args.options().lock_timeout;
-        let store = Store::open_with(conf, timeout, &mut |wait| output.waiting_for_database(wait))
-            .map_err(|error| {
-                anyhow!("{error}; is it the right configuration (-C), is all mounted?")
-            })?;
+        let store = store::open(&args.server, &mut |wait| output.waiting_for_database(wait))?;
+        let umask = store.conf().umask();
         output.list_damage(store.list_damage());
-        let selection = Selection {
-            mailboxes: args.mailbox.clone(),
-            users: args.user.clone(),
-            all: args.all,
-            recursive: args.recursive,
-        };
-        let (mut targets, mut misplaced) = (Vec::new(), Vec::new());
-        let selected = store
-            .select(&selection)
-            .map_err(|error| anyhow!("{error}; -n -vv --all lists what there is"))?;
-        for entry in selected {
-            match Target::listed(&store, entry) {
-                Ok(target) => targets.push(target),
-                Err(error) => {
-                    let name = store.namespace().display(&entry.name);
-                    let error = format!("{error}; correct that, or name another with -C");
-                    misplaced.push(MailboxReport::failed(&name, error));
-                }
-            }
-        }
+        let (targets, misplaced) = store::targets(&store, &Selection::from(&args.selection))?;
         let root = store.conf().default_partition();
         let root = root.and_then(|name| store.conf().partition(&name)).map(|found| found.data);
         let first = || targets.first().map(|target| target.recovery.clone());
         let root = root.or_else(first).unwrap_or_default();
         let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
-        Ok(Self { site: Site::of(&store), targets, misplaced, umask, list_damage, root })
+        let (site, conf) = (Site::of(&store), Some(store.conf().clone()));
+        Ok(Self { site, conf, targets, misplaced, umask, list_damage, root })
+    }
+
+    /// Cyrus's tools. What they dump goes to the folder of the run.
+    fn server_tools(&self, args: &Args, conf: &ImapdConf, run: &str) -> ServerTools {
+        let dumps = self.root.join(RECOVERY_DIRECTORY).join(run).join("conversations");
+        ServerTools::new(conf, args.cyrus_bin.clone(), dumps)
+    }
+
+    fn aftercare(&self, args: &Args, tools: Option<ServerTools>) -> Result<Aftercare> {
+        let (Some(conf), Some(tools)) = (&self.conf, tools) else { return Ok(Aftercare::none()) };
+        let logs = args.sync_log.iter();
+        let logs = logs.map(|channel| SyncLog::of(conf.config_directory(), channel));
+        let timeout = args.options().lock_timeout;
+        Ok(Aftercare::new(tools, logs.collect::<Result<_, _>>()?, timeout))
     }
 }
 
-fn repair(args: &Args, run: &Run<'_>, work: &Work, output: &Output) -> Result<Summary> {
-    let name = args.resume.clone().unwrap_or_else(new_run_name);
+fn repair(
+    args: &Args,
+    run: &Run<'_>,
+    work: &Work,
+    output: &Output,
+    name: String,
+) -> Result<Summary> {
     let progress = match &args.resume {
         None => Progress::new(&work.root),
         Some(name) => {

@@ -30,7 +30,7 @@ use crate::staging::CacheSink;
 use crate::target::Target;
 
 /// A larger index would hold more messages than a mailbox can have.
-const LARGEST_INDEX: u64 = 1 << 31;
+pub(crate) const LARGEST_INDEX: u64 = 1 << 31;
 /// `cyrus.header` is some kilobytes; this leaves room for very long ACLs.
 const LARGEST_HEADER_FILE: u64 = 16 << 20;
 /// How long a database is waited for while others wait for us.
@@ -231,7 +231,7 @@ fn look_at_files(
     Ok((messages, strays))
 }
 
-fn directory_evidence(location: &MailboxLocation, places: &Places) -> DirectoryEvidence {
+pub(crate) fn directory_evidence(location: &MailboxLocation, places: &Places) -> DirectoryEvidence {
     let MailboxLocation { index, cache, header, archive_cache, .. } = location;
     let of_server = [Some(index), Some(cache), Some(header), archive_cache.as_ref()];
     let is_of_server = |place: &ScannedPlace, entry: &OddEntry| {

@@ -20,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aftercare;
 mod apply;
 mod cache_file;
 mod error;
@@ -42,8 +43,10 @@ mod search;
 mod site;
 mod staging;
 mod target;
+pub mod triage;
 mod workshop;
 
+pub use aftercare::{Aftercare, Failure, ServerTools, ToolCall};
 pub use error::Error;
 pub use finding::{Code, Finding, Remedy};
 pub use journal::{Journal, Renamed, Wanted, WantedBecause};

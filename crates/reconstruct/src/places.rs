@@ -57,7 +57,7 @@ pub(crate) struct Listed {
 }
 
 impl Closed {
-    fn why(self) -> String {
+    pub(crate) fn why(self) -> String {
         match self {
             Self::Partition(why) | Self::Mailbox(why) => why,
         }

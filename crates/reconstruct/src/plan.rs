@@ -1,6 +1,7 @@
 //! From evidence to the mailbox as it should be: a pure function, printed by a dry run.
 
 mod adoption;
+mod conversations;
 mod dates;
 mod displaced;
 mod file_steps;
@@ -78,8 +79,19 @@ pub struct Rewrite {
 pub struct Elsewhere {
     /// The mailbox will use another amount of its owner's quota.
     pub quota: bool,
-    /// Records are added or changed of which the server's conversations know nothing.
-    pub conversations: bool,
+    /// What its owner's conversations will lack.
+    pub conversations: Conversations,
+}
+
+/// What the server's conversations know of a mailbox after a rewrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conversations {
+    /// All of it, as before.
+    InStep,
+    /// Nothing yet of some messages: these have no thread id.
+    LackThreads,
+    /// Messages that are gone or have another UID, or flags they no longer have.
+    OutOfStep,
 }
 
 /// A record and where its cache item comes from.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::aftercare::Failure;
 use crate::finding::{Code, Finding, Remedy};
 
 /// What became of a mailbox.
@@ -28,8 +29,14 @@ pub enum State {
 pub enum FollowUp {
     /// The usage of the quota root: `quota -f`.
     Quota,
-    /// The thread ids of this user's messages: `ctl_conversationsdb -b USER`.
+    /// New messages of this user have no thread id yet: `ctl_conversationsdb -b USER`.
     Conversations(String),
+    /// This user's conversations know of messages that are gone or have another UID, or know
+    /// other flags of them: `ctl_conversationsdb -R USER`, after a dump.
+    ConversationCounts(String),
+    /// What the server has cached for STATUS of the mailbox with this internal name:
+    /// `cyr_dbtool … delete`.
+    StatusCache(String),
 }
 
 /// The outcome of one mailbox.
@@ -52,6 +59,9 @@ pub struct MailboxReport {
     /// What the server keeps elsewhere and has to be brought in step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub follow_up: Vec<FollowUp>,
+    /// What could not be brought in step, though it was tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aftercare_failures: Vec<Failure>,
     /// What went wrong, where something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -70,6 +80,7 @@ impl MailboxReport {
             locked_ms: 0,
             findings: Vec::new(),
             follow_up: Vec::new(),
+            aftercare_failures: Vec::new(),
             error: None,
         }
     }
@@ -124,6 +135,9 @@ pub struct Summary {
     pub messages_read: u64,
     /// Bytes that were read of them.
     pub bytes_read: u64,
+    /// What could not be brought in step, though it was tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aftercare_failures: Vec<Failure>,
     /// The run's name, for `--resume`, where it wrote anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
@@ -146,6 +160,12 @@ impl Summary {
         self.messages += report.messages;
         self.messages_read += report.messages_read;
         self.bytes_read += report.bytes_read;
+        let failures = report.aftercare_failures.iter();
+        self.aftercare_failures.extend(failures.cloned());
+    }
+
+    const fn out_of_step(&self) -> bool {
+        !self.aftercare_failures.is_empty()
     }
 
     /// The exit status of the command: 0 sound, 1 damage left, 2 could not run.
@@ -153,7 +173,7 @@ impl Summary {
     pub const fn exit_status(&self) -> u8 {
         if self.failed > 0 {
             2
-        } else if self.damage_left > 0 || self.list_damage > 0 {
+        } else if self.damage_left > 0 || self.list_damage > 0 || self.out_of_step() {
             1
         } else {
             0

@@ -11,6 +11,7 @@ use mailstore_format::Timestamp;
 use mailstore_format::counters::Counters;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::aftercare::Aftercare;
 use crate::apply::{self, Applied};
 use crate::error::Error;
 use crate::evidence::{Evidence, StoredAnnotation, Witnesses};
@@ -18,7 +19,7 @@ use crate::finding::Remedy;
 use crate::gather::gather;
 use crate::observer::Observer;
 use crate::options::Options;
-use crate::plan::{Plan, Policy, Rewrite, plan};
+use crate::plan::{Conversations, Plan, Policy, Rewrite, plan};
 use crate::report::{FollowUp, MailboxReport, State, Summary};
 use crate::resume::Progress;
 use crate::site::Site;
@@ -31,6 +32,7 @@ pub struct Run<'a> {
     options: &'a Options,
     site: &'a Site,
     observer: &'a dyn Observer,
+    aftercare: Aftercare,
     pool: ThreadPool,
 }
 
@@ -55,7 +57,13 @@ impl<'a> Run<'a> {
             .thread_name(|n| format!("reader-{n}"))
             .build()
             .expect("a process can start threads");
-        Self { options, site, observer, pool }
+        Self { options, site, observer, aftercare: Aftercare::none(), pool }
+    }
+
+    /// With what is to be done after repairs.
+    #[must_use]
+    pub fn with_aftercare(self, aftercare: Aftercare) -> Self {
+        Self { aftercare, ..self }
     }
 
     /// Says what is wrong with each mailbox and what a repair would do. Changes nothing: it has
@@ -83,11 +91,13 @@ impl<'a> Run<'a> {
             report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
             // What has damage left is looked at again, so that the status of the run that resumes
             // this one tells of it.
+            self.aftercare.of_mailbox(target, &mut report);
             if !report.damage_left() {
                 progress.done(workshop, &target.key, wrote);
             }
             Ok(report)
         });
+        summary.aftercare_failures.extend(self.aftercare.of_run());
         summary.run =
             (summary.repaired > 0 || progress.was_kept()).then(|| workshop.run().to_owned());
         summary
@@ -163,11 +173,21 @@ fn unchanged(plan: &Plan) -> State {
 /// What the operator has to bring in step with the rewritten mailbox.
 fn follow_up(context: &Context<'_>, target: &Target, rewrite: &Rewrite) -> Vec<FollowUp> {
     let user = String::from_utf8_lossy(&target.owner).into_owned();
-    let conversations =
-        rewrite.elsewhere.conversations && context.site.has_conversations() && !user.is_empty();
+    let has_conversations = context.site.has_conversations() && !user.is_empty();
+    let conversations = match rewrite.elsewhere.conversations {
+        _ if !has_conversations => None,
+        Conversations::InStep => None,
+        Conversations::LackThreads => Some(FollowUp::Conversations(user)),
+        Conversations::OutOfStep => Some(FollowUp::ConversationCounts(user)),
+    };
     let quota = rewrite.elsewhere.quota && target.listed.listed;
-    let quota = quota.then_some(FollowUp::Quota);
-    quota.into_iter().chain(conversations.then_some(FollowUp::Conversations(user))).collect()
+    let cached = context.site.has_status_cache() && target.listed.listed;
+    let status = || {
+        let name = target.internal_name();
+        FollowUp::StatusCache(String::from_utf8_lossy(name.as_bytes()).into_owned())
+    };
+    let steps = [quota.then_some(FollowUp::Quota), conversations, cached.then(status)];
+    steps.into_iter().flatten().collect()
 }
 
 fn report(

@@ -24,6 +24,7 @@ pub struct Site {
     lock_space: Option<LockSpace>,
     replicated: bool,
     conversations: bool,
+    status_cache: bool,
     index_version: Option<u32>,
     annotations: ServerAnnotations,
 }
@@ -53,6 +54,7 @@ impl Site {
             lock_space: Some(store.lock_space().clone()),
             replicated: store.conf().replication_configured(),
             conversations: store.conf().conversations(),
+            status_cache: store.conf().status_cache().is_some(),
             index_version: common_version(store),
             annotations: ServerAnnotations::read(store),
         }
@@ -60,6 +62,11 @@ impl Site {
 
     pub(crate) fn lock_space(&self) -> Option<&LockSpace> {
         self.lock_space.as_ref()
+    }
+
+    /// Whether the server caches what STATUS tells.
+    pub(crate) fn has_status_cache(&self) -> bool {
+        self.status_cache
     }
 
     pub(crate) fn is_replicated(&self) -> bool {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::LockPlan;
+use mailstore::name::InternalName;
 use mailstore::store::{MailboxEntry, Store};
 use mailstore_format::header_file::{HeaderFile, HeaderForm};
 
@@ -69,6 +70,12 @@ impl Target {
             counters_file: None,
             listed: Witnesses::default(),
         }
+    }
+
+    /// Its name, as the server writes it into its databases.
+    pub(crate) fn internal_name(&self) -> InternalName {
+        let [_, name] = &self.annotation_keys;
+        InternalName::new(name.as_slice())
     }
 
     /// The folder of `workshop`'s run for what concerns `file`, on the file system of `file`.

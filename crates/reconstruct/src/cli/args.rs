@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, ArgGroup, Parser, ValueEnum};
+use super::triage::TriageArgs;
+use clap::{ArgAction, ArgGroup, Parser, Subcommand, ValueEnum};
+use mailstore::store::Selection;
 use reconstruct::{Check, Options, PrunePolicy};
 
 /// Rebuild the index and cache of Cyrus IMAP mailboxes from their message files.
@@ -15,20 +17,14 @@ use reconstruct::{Check, Options, PrunePolicy};
 #[derive(Debug, Parser)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "reconstruct", version, max_term_width = 100, after_help = AFTER_HELP)]
-#[command(group(ArgGroup::new("selection").required(true).args(["mailbox", "user", "all", "path"]).multiple(false)))]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(group(ArgGroup::new("mailboxes").required(true).args(["mailbox", "user", "all", "path"]).multiple(false)))]
 pub(crate) struct Args {
-    /// Mailbox to work on, as user.alice, user/alice or user/alice@example.com; repeatable;
-    /// * and % are wildcards
-    #[arg(long, value_name = "NAME")]
-    pub(crate) mailbox: Vec<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
 
-    /// Every mailbox of this user; repeatable
-    #[arg(long, value_name = "USER")]
-    pub(crate) user: Vec<String>,
-
-    /// Every mailbox of the store
-    #[arg(long)]
-    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
 
     /// One mailbox directory, without any server configuration; writes only with --offline
     #[arg(long, value_name = "DIR")]
@@ -38,13 +34,8 @@ pub(crate) struct Args {
     #[arg(long, requires = "path", conflicts_with_all = ["mailbox", "user", "all"])]
     pub(crate) offline: bool,
 
-    /// Also the mailboxes below those named
-    #[arg(short, long, requires = "mailbox")]
-    pub(crate) recursive: bool,
-
-    /// The server's configuration
-    #[arg(short = 'C', long, value_name = "FILE", default_value = "/etc/imapd.conf")]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 
     /// Say what would be done; change nothing, create no file
     #[arg(short = 'n', long)]
@@ -73,13 +64,19 @@ pub(crate) struct Args {
     #[arg(long, requires = "prune")]
     pub(crate) even_on_replica: bool,
 
-    /// Seconds to wait for the locks of a mailbox
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub(crate) lock_timeout: u64,
-
     /// Go on with an interrupted run; mailboxes it had finished are not done again
     #[arg(long, value_name = "RUN", conflicts_with = "dry_run")]
     pub(crate) resume: Option<String>,
+
+    /// The directory of Cyrus's own tools: after repairs they bring quotas, conversations and the
+    /// status cache in step; without it the commands are printed
+    #[arg(long, value_name = "DIR", conflicts_with = "path")]
+    pub(crate) cyrus_bin: Option<PathBuf>,
+
+    /// Tell this channel of the sync log of every repaired mailbox (replication; the search
+    /// indexer's is squatter); repeatable; '' is the channel without a name
+    #[arg(long, value_name = "CHANNEL", conflicts_with = "path")]
+    pub(crate) sync_log: Vec<String>,
 
     /// One JSON object a line on stdout (docs/json.md)
     #[arg(long)]
@@ -94,12 +91,52 @@ pub(crate) struct Args {
     pub(crate) quiet: bool,
 }
 
+/// What else the command can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Triage(TriageArgs),
+}
+
+/// Which mailboxes of a store.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SelectionArgs {
+    /// Mailbox to work on, as user.alice, user/alice or user/alice@example.com; repeatable;
+    /// * and % are wildcards
+    #[arg(long, value_name = "NAME")]
+    pub(crate) mailbox: Vec<String>,
+
+    /// Every mailbox of this user; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Vec<String>,
+
+    /// Every mailbox of the store
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Also the mailboxes below those named
+    #[arg(short, long, requires = "mailbox")]
+    pub(crate) recursive: bool,
+}
+
+/// The server whose store it is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The server's configuration
+    #[arg(short = 'C', long, value_name = "FILE", default_value = "/etc/imapd.conf")]
+    pub(crate) config: PathBuf,
+
+    /// Seconds to wait for the locks of a mailbox or a database
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) lock_timeout: u64,
+}
+
 const AFTER_HELP: &str = "\
 Examples:
   reconstruct -n --user alice              what is wrong with alice's mailboxes?
   reconstruct --mailbox user.alice -r      repair her INBOX and everything below it
   reconstruct --all --check full --json    read every message of the store
   reconstruct -n --path /mnt/rescued/a/user/alice
+  reconstruct triage --all                 who is hit, how badly, how long will it take?
 
 Exit status:
   0  every mailbox is now sound
@@ -139,8 +176,25 @@ impl Args {
                 CheckArg::Full => Check::Full,
             },
             prune: self.prune.then(|| self.prune_policy()),
-            lock_timeout: Duration::from_secs(self.lock_timeout),
+            lock_timeout: self.server.lock_timeout(),
             jobs: self.jobs.map_or(defaults.jobs, usize::from),
+        }
+    }
+}
+
+impl ServerArgs {
+    pub(crate) fn lock_timeout(&self) -> Duration {
+        Duration::from_secs(self.lock_timeout)
+    }
+}
+
+impl From<&SelectionArgs> for Selection {
+    fn from(args: &SelectionArgs) -> Self {
+        Self {
+            mailboxes: args.mailbox.clone(),
+            users: args.user.clone(),
+            all: args.all,
+            recursive: args.recursive,
         }
     }
 }
@@ -160,6 +214,6 @@ mod tests {
         assert!(Args::try_parse_from(["reconstruct"]).is_err());
         assert!(Args::try_parse_from(["reconstruct", "--all", "--user", "alice"]).is_err());
         let args = ["reconstruct", "--mailbox", "user.a", "--mailbox", "user.b", "-n"];
-        assert_eq!(Args::try_parse_from(args).unwrap().mailbox.len(), 2);
+        assert_eq!(Args::try_parse_from(args).unwrap().selection.mailbox.len(), 2);
     }
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
+use std::mem::discriminant;
 use std::sync::Mutex;
 
 use mailstore::lock::LockWait;
 use mailstore_format::db::DbDamage;
-use reconstruct::{Code, Finding, FollowUp, MailboxReport, Observer, Remedy, State, Summary};
+use reconstruct::{
+    Code, Failure, Finding, FollowUp, MailboxReport, Observer, Remedy, ServerTools, State, Summary,
+};
 use serde::Serialize;
 
 use super::args::Args;
@@ -72,16 +75,22 @@ impl Output {
         }
     }
 
-    pub(crate) fn summary(&self, summary: &Summary) {
+    pub(crate) fn summary(&self, summary: &Summary, tools: Option<&ServerTools>) {
         if let Some(progress) = &self.progress {
             progress.end();
+        }
+        for Failure { why, follow_up } in &summary.aftercare_failures {
+            self.say(&format!("reconstruct: {why}"));
+            if let Ok(mut left) = self.follow_up.lock() {
+                left.extend(follow_up.clone());
+            }
         }
         if self.json {
             self.print_json(&Line::Summary(summary));
         } else if !self.quiet {
             self.print(&summary_text(summary, self.dry_run));
             if let Ok(follow_up) = self.follow_up.lock() {
-                self.print(&follow_up_text(&follow_up));
+                self.print(&follow_up_text(&follow_up, tools));
             }
         }
     }
@@ -232,23 +241,17 @@ fn summary_text(summary: &Summary, dry_run: bool) -> String {
 }
 
 /// The commands that bring in step what the server keeps elsewhere.
-fn follow_up_text(follow_up: &BTreeSet<FollowUp>) -> String {
-    if follow_up.is_empty() {
-        return String::new();
-    }
-    let mut text = "next, as the server's user:\n".to_owned();
-    let mut users = Vec::new();
-    for step in follow_up {
-        match step {
-            FollowUp::Quota => text.push_str("  quota -f\n"),
-            FollowUp::Conversations(user) => users.push(user),
+fn follow_up_text(follow_up: &BTreeSet<FollowUp>, tools: Option<&ServerTools>) -> String {
+    let Some(tools) = tools.filter(|_| !follow_up.is_empty()) else { return String::new() };
+    let mut text = "next, as the server's user (or give --cyrus-bin):\n".to_owned();
+    let steps: Vec<_> = follow_up.iter().collect();
+    for alike in steps.chunk_by(|one, next| discriminant(*one) == discriminant(*next)) {
+        for call in alike.iter().take(LISTED).flat_map(|step| tools.calls(step)) {
+            let _ = writeln!(text, "  {call}");
         }
-    }
-    for user in users.iter().take(LISTED) {
-        let _ = writeln!(text, "  ctl_conversationsdb -b {user}");
-    }
-    if let Some(more) = users.len().checked_sub(LISTED).filter(|&more| more > 0) {
-        let _ = writeln!(text, "  … and for {more} more users (--json names them)");
+        if let Some(more) = alike.len().checked_sub(LISTED).filter(|&more| more > 0) {
+            let _ = writeln!(text, "  … and likewise for {more} more (--json names them)");
+        }
     }
     text
 }

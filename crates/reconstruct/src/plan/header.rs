@@ -118,7 +118,7 @@ impl Draughtsman<'_> {
     /// Puts the parts together, and decides whether there is anything to write at all.
     pub(super) fn finish(&mut self) -> Option<Rewrite> {
         let layout = self.layout();
-        let conversations = self.stamp_changes();
+        self.stamp_changes();
         self.replace_irregular_caches();
         self.report_missing_caches();
         let records = self.place_in_caches();
@@ -141,6 +141,7 @@ impl Draughtsman<'_> {
         if nothing_to_do {
             return None;
         }
+        let conversations = self.conversations_after(&records);
         let mut records = records;
         for planned in &mut records {
             // An order to delete one of two copies is never written.
@@ -187,11 +188,10 @@ impl Draughtsman<'_> {
             .expect("the default version has a layout")
     }
 
-    /// Gives every changed or added record one modseq above all earlier ones; tells whether there
-    /// is any.
-    fn stamp_changes(&mut self) -> bool {
+    /// Gives every changed or added record one modseq above all earlier ones.
+    fn stamp_changes(&mut self) {
         if !self.drafts.iter().any(|draft| draft.changed) {
-            return false;
+            return;
         }
         self.highestmodseq = ModSeq(self.highestmodseq.0.saturating_add(1));
         for draft in self.drafts.iter_mut().filter(|draft| draft.changed) {
@@ -200,7 +200,6 @@ impl Draughtsman<'_> {
                 draft.record.createdmodseq = self.highestmodseq;
             }
         }
-        true
     }
 
     /// What stands in the place of a cache and is no file must go, messages or not: the server could
