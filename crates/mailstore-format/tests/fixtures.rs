@@ -10,8 +10,10 @@ use mailstore_format::cache::{self, CacheRecord};
 use mailstore_format::header_file::{self, HeaderFile, HeaderForm};
 use mailstore_format::index::layout::HeaderField;
 use mailstore_format::index::sync_crc::{self, SyncCrcDialect, ThreadIdForm};
-use mailstore_format::index::{CrcState, IndexFile, IndexRecord, find_layout, recount};
-use mailstore_format::{InternalFlags, Uid, db};
+use mailstore_format::index::{
+    CrcState, HeaderState, IndexFile, IndexRecord, Layout, Salvaged, SalvagedSlot, recount, salvage,
+};
+use mailstore_format::{Guid, InternalFlags, Uid, db};
 
 /// Archives below `testdata/stores`, and the index version that their mailboxes have.
 const STORES: [(&str, u32); 16] = [
@@ -322,25 +324,70 @@ fn every_cache_record_is_the_one_its_index_record_knows() {
     assert!(in_archive > 0, "no record lies in the archive");
 }
 
+/// The records that are proven, and the layout that was found.
+fn proven(bytes: &[u8], usual_version: u32) -> Option<(&'static Layout, Vec<IndexRecord>)> {
+    let salvaged = salvage(bytes, Some(usual_version))?;
+    let records = salvaged.slots.iter().filter_map(SalvagedSlot::record);
+    Some((salvaged.layout, records.copied().collect()))
+}
+
 #[test]
 fn a_lost_version_is_found_again_and_a_lost_header_leaves_the_records() {
     for_every_mailbox(|_, mailbox| {
         let mut bytes = mailbox.index();
         let file = IndexFile::open(&bytes).unwrap();
         let (layout, records) = (file.layout(), records(&file));
+        bytes[8..20].fill(0xff);
+        if layout.has_crc() {
+            let found = salvage(&bytes, None).unwrap();
+            assert!(found.header_state.is_proven(), "{}", mailbox.label);
+            let expected = Some((layout, records.clone()));
+            assert!(proven(&bytes, layout.version) == expected, "{}", mailbox.label);
+        }
+        bytes[..layout.header_size].fill(0);
+        // Without CRCs a few records show nothing.
+        let enough = if layout.has_crc() { 1 } else { 3 };
+        let expected = (records.len() >= enough).then_some((layout, records));
+        assert!(proven(&bytes, layout.version) == expected, "{}", mailbox.label);
+    });
+}
+
+#[test]
+fn an_intact_index_is_salvaged_as_it_is() {
+    for_every_mailbox(|_, mailbox| {
+        let bytes = mailbox.index();
+        let file = IndexFile::open(&bytes).unwrap();
+        let salvaged = salvage(&bytes, None).unwrap();
+        assert_eq!(salvaged.header.as_ref(), Some(file.header()), "{}", mailbox.label);
+        assert_eq!(salvaged.header_state, HeaderState::Sound, "{}", mailbox.label);
+        let sound: Vec<_> = records(&file).into_iter().map(SalvagedSlot::Sound).collect();
+        assert_eq!(salvaged.slots, sound, "{}", mailbox.label);
+        let rest = (salvaged.missing, salvaged.beyond.len(), salvaged.displaced);
+        assert_eq!(rest, (0, 0, false), "{}", mailbox.label);
+    });
+}
+
+#[test]
+fn a_flipped_bit_anywhere_changes_nothing_of_what_is_salvaged() {
+    for_every_mailbox(|_, mailbox| {
+        let intact = mailbox.index();
+        let Salvaged { header, layout, .. } = salvage(&intact, None).unwrap();
         if !layout.has_crc() {
-            assert_eq!(find_layout(&bytes), None, "{}", mailbox.label);
             return;
         }
-        bytes[8..20].fill(0xff);
-        let found = find_layout(&bytes).unwrap();
-        assert_eq!((found.layout, found.certain), (layout, true), "{}", mailbox.label);
-        bytes[..layout.header_size].fill(0);
-        let found = find_layout(&bytes);
-        assert_eq!(found.is_some(), !records.is_empty(), "{}", mailbox.label);
-        if let Some(found) = found {
-            let salvaged = IndexFile::open_with(&bytes, found.layout).unwrap();
-            assert!(salvaged.slots().map(|slot| slot.record).eq(records), "{}", mailbox.label);
+        let expected = proven(&intact, layout.version);
+        // Spread over the file, and different for each mailbox.
+        let seed = Guid::of(mailbox.label.as_bytes()).0;
+        let mut position =
+            seed.iter().fold(0_usize, |all, &byte| all * 31 % 65_536 + usize::from(byte));
+        for _ in 0..40 {
+            position = (position * 7 + 12_345) % (intact.len() * 8);
+            let mut bytes = intact.clone();
+            bytes[position / 8] ^= 1 << (position % 8);
+            let found = salvage(&bytes, None).unwrap();
+            assert_eq!(found.header, header, "bit {position} of {}", mailbox.label);
+            let salvaged = proven(&bytes, layout.version);
+            assert!(salvaged == expected, "bit {position} of {}", mailbox.label);
         }
     });
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use mailstore::spool::OddEntry;
 use mailstore_format::annotations::{Annotation, AnnotationUser};
 use mailstore_format::header_file::HeaderFile;
-use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
+use mailstore_format::index::{DoubtfulRecord, HeaderRepair, IndexHeader, IndexRecord, Layout};
 use mailstore_format::message::MessageFields;
 use mailstore_format::{
     Guid, InternalFlags, ModSeq, SystemFlags, ThreadId, Timestamp, Uid, UidValidity,
@@ -33,6 +33,8 @@ pub struct Evidence {
     pub messages: Vec<MessageEvidence>,
     /// Messages under names that are none.
     pub strays: Vec<Stray>,
+    /// Sound records of a `cyrus.index.NEW`, which an interrupted work of the server left.
+    pub leftover_records: Vec<IndexRecord>,
     /// What other files of the server say.
     pub witnesses: Witnesses,
     /// The annotations of the mailbox (UID 0) and its messages, as far as they could be read.
@@ -98,20 +100,33 @@ pub struct IndexEvidence {
     pub header: Option<IndexHeader>,
     /// Whether the header's CRC vouches for it (for versions without CRC: whether it is plausible).
     pub header_proven: bool,
+    /// What had to be put right before its CRC vouched for the header.
+    pub header_repair: Option<HeaderRepair>,
     /// The layout of the records, where one fits.
     pub layout: Option<&'static Layout>,
     /// The record slots in file order.
     pub slots: Vec<Slot>,
+    /// The slots among them whose record's CRC vouched for it only once one flipped bit was put
+    /// right, or once foreign bytes were taken out; ascending.
+    pub repaired_slots: Vec<usize>,
     /// Slots that the header counts beyond the end of the file.
     pub truncated_slots: usize,
+    /// Sound records beyond those that a proven header counts: an append whose header was never
+    /// written. They are no members; they prove what they say of a file with their UID and GUID.
+    pub beyond: Vec<IndexRecord>,
+    /// Whether records lie elsewhere than their layout puts them: bytes were lost or inserted.
+    pub displaced: bool,
 }
 
 /// One place for a record in the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slot {
-    /// A record whose CRC is right (for versions without CRC: whose UID is not 0).
+    /// A record whose CRC is right, or is once what was damaged is put right (for versions without
+    /// CRC: whose UID is in order).
     Record(IndexRecord),
-    /// Bytes that are no record.
+    /// Bytes that look like a record, of which no CRC proves anything.
+    Doubtful(Box<DoubtfulRecord>),
+    /// Nothing that could be used.
     Destroyed,
 }
 
@@ -342,6 +357,12 @@ impl IndexEvidence {
             Some(Slot::Record(record)) => Some(record),
             _ => None,
         }
+    }
+
+    /// How many slots hold no proven record.
+    #[must_use]
+    pub fn unproven_slots(&self) -> usize {
+        self.slots.iter().filter(|slot| !matches!(slot, Slot::Record(_))).count()
     }
 
     /// Whether there is an index of which anything could be read.

@@ -52,10 +52,16 @@ codes! {
     IndexUnreadable = "index-unreadable",
     /// The index's header fails its CRC or makes no sense.
     IndexHeaderDamaged = "index-header-damaged",
+    /// The index's header fails its CRC by one flipped bit, which is put right.
+    IndexHeaderBit = "index-header-bit",
+    /// Bytes were lost from the index or inserted into it, so that records lie elsewhere.
+    IndexDisplaced = "index-displaced",
     /// The index ends before all the records its header counts.
     IndexTruncated = "index-truncated",
     /// A record's bytes fail their CRC or cannot be read.
     RecordDamaged = "record-damaged",
+    /// A record fails its CRC by one flipped bit or by foreign bytes inside; it is whole again.
+    RecordBit = "record-bit",
     /// Records stand out of UID order.
     RecordOutOfOrder = "record-out-of-order",
     /// Two records have one UID.
@@ -104,6 +110,8 @@ codes! {
     MessageUnreadable = "message-unreadable",
     /// A message's name belongs to something that is no regular file.
     NotARegularFile = "not-a-regular-file",
+    /// A damaged record is proven by what its message's file tells.
+    RecordProven = "record-proven",
     /// A record's message was found elsewhere, and is put back under its name.
     MessagePutBack = "message-put-back",
     /// A message whose line ends had become LF has CRLF again.

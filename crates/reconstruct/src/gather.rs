@@ -13,6 +13,7 @@ use mailstore::spool::OddEntry;
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
 use mailstore_format::header_file::HeaderFile;
+use mailstore_format::index::IndexRecord;
 use mailstore_format::{Uid, db};
 
 use crate::error::Error;
@@ -94,6 +95,7 @@ pub(crate) fn gather(
         index,
         messages,
         strays,
+        leftover_records: leftover_records(location),
         journal,
     })
 }
@@ -109,6 +111,7 @@ fn unavailable(why: String) -> Evidence {
         shares_cache: false,
         messages: Vec::new(),
         strays: Vec::new(),
+        leftover_records: Vec::new(),
         witnesses: crate::evidence::Witnesses::default(),
         annotations: Vec::new(),
         annotations_whole: false,
@@ -152,6 +155,15 @@ fn read_index_file(
         }
         _ => Ok(index),
     }
+}
+
+/// The sound records of a `cyrus.index.NEW` beside the index.
+fn leftover_records(location: &MailboxLocation) -> Vec<IndexRecord> {
+    let path = location.index.with_file_name("cyrus.index.NEW");
+    let mut bytes = Vec::new();
+    let Ok(meta) = read_file(&path, LARGEST_INDEX, &mut bytes) else { return Vec::new() };
+    let index = read_index(&bytes, identity_of(&meta), None);
+    (0..index.slots.len()).filter_map(|slot| index.record(slot)).copied().collect()
 }
 
 pub(crate) fn read_file(
@@ -199,7 +211,7 @@ fn candidates<'a>(
         Slot::Record(record) => {
             Some(Candidate { uid: record.uid, slot: Some(slot), record: Some(record) })
         }
-        Slot::Destroyed => None,
+        Slot::Doubtful(_) | Slot::Destroyed => None,
     });
     let files = places.all().flat_map(ScannedPlace::files);
     let files = files.map(|file| Candidate { uid: file.uid, slot: None, record: None });

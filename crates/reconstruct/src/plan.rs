@@ -15,6 +15,7 @@ mod matching;
 mod orphans;
 mod pruned;
 mod strays;
+mod testimony;
 mod totals;
 mod wanted;
 
@@ -22,7 +23,7 @@ mod wanted;
 mod tests;
 
 use mailstore_format::header_file::HeaderFile;
-use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
+use mailstore_format::index::{HeaderRepair, IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
 
 use crate::evidence::{CacheItem, Evidence, StagedCache};
@@ -278,13 +279,7 @@ impl Draughtsman<'_> {
             }
             (None, Some(_)) => {}
         }
-        if !index.header_proven {
-            self.find(
-                Code::IndexHeaderDamaged,
-                Remedy::Repair,
-                "the header fails its CRC or makes no sense; the records stand on their own CRCs",
-            );
-        }
+        self.report_index_header();
         if index.truncated_slots > 0 {
             self.find(
                 Code::IndexTruncated,
@@ -295,11 +290,7 @@ impl Draughtsman<'_> {
                 ),
             );
         }
-        let destroyed = index
-            .slots
-            .iter()
-            .filter(|slot| matches!(slot, crate::evidence::Slot::Destroyed))
-            .count();
+        let destroyed = index.unproven_slots();
         if destroyed > 0 {
             self.find(
                 Code::RecordDamaged,
@@ -307,6 +298,45 @@ impl Draughtsman<'_> {
                 format!("{destroyed} of {} records fail their CRC", index.slots.len()),
             );
         }
+        let repaired = index.repaired_slots.len();
+        if repaired > 0 {
+            let of = index.slots.len();
+            let detail = format!(
+                "{repaired} of {of} records fit their CRC once one flipped bit or foreign bytes in \
+                 the midst of them are taken out; they are whole again"
+            );
+            self.find(Code::RecordBit, Remedy::Repair, detail);
+        }
+        if index.displaced {
+            let detail = "records do not lie one after the other behind the header: bytes were \
+                          lost or inserted; each that is whole was found where it is";
+            self.find(Code::IndexDisplaced, Remedy::Repair, detail);
+        }
+    }
+    fn report_index_header(&mut self) {
+        let index = &self.evidence.index;
+        let (code, detail) = match index.header_repair {
+            None if index.header_proven => return,
+            None => (
+                Code::IndexHeaderDamaged,
+                "the header fails its CRC or makes no sense; the records stand on their own CRCs",
+            ),
+            Some(HeaderRepair::Bit) => (
+                Code::IndexHeaderBit,
+                "the header fits its CRC once one flipped bit is put right; nothing of it is lost",
+            ),
+            Some(HeaderRepair::Named) => (
+                Code::IndexHeaderDamaged,
+                "the header names a version, start offset or record size that is not that of the \
+                 records; its CRC proves the rest of it, which is kept",
+            ),
+            Some(HeaderRepair::Moved) => (
+                Code::IndexHeaderDamaged,
+                "the header is not in its place or torn apart by foreign bytes; its CRC proves it \
+                 once they are taken out, and nothing of it is lost",
+            ),
+        };
+        self.find(code, Remedy::Repair, detail);
     }
 }
 

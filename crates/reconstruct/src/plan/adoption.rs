@@ -38,12 +38,28 @@ pub(super) enum Witness<'w> {
     None,
     /// It came after all that was recorded: it has no flags yet.
     Newer,
+    /// Its own record, whole.
+    Proven(Box<IndexRecord>),
+    /// Its own record, whole, which the index did not count.
+    Uncounted(&'w IndexRecord),
     /// A run that pruned its record.
     Journal(&'w Wanted),
     /// The owner's conversations.
     Row(ConversationRow),
     /// The record of the message of which it is what is left.
     Remains(Box<IndexRecord>),
+}
+
+impl Witness<'_> {
+    /// Whether it tells that the message was expunged.
+    pub(super) fn is_tombstone(&self) -> bool {
+        match self {
+            Self::Row(row) => row.internal_flags.contains(InternalFlags::EXPUNGED),
+            Self::Proven(record) => record.is_expunged(),
+            Self::Uncounted(record) => record.is_expunged(),
+            Self::None | Self::Newer | Self::Journal(_) | Self::Remains(_) => false,
+        }
+    }
 }
 
 impl Draughtsman<'_> {
@@ -57,12 +73,21 @@ impl Draughtsman<'_> {
             savedate: now,
             ..IndexRecord::default()
         };
+        let mut changed = true;
         let known = match witness {
             Witness::None => {
                 self.flags_unknown.push(uid);
                 fresh
             }
             Witness::Newer => fresh,
+            Witness::Proven(record) => {
+                changed = false;
+                *record
+            }
+            Witness::Uncounted(record) => IndexRecord {
+                internal_flags: record.internal_flags.without(InternalFlags::UNLINKED),
+                ..*record
+            },
             Witness::Journal(pruned) => {
                 let user_flags = self.slots_of_keywords(pruned);
                 self.report_restored(pruned);
@@ -99,7 +124,9 @@ impl Draughtsman<'_> {
         }
         let cache = reading.staged.map_or(CacheSource::None, CacheSource::Staged);
         self.stale_cache_of(place);
-        self.drafts.push(Draft { record, cache, changed: true });
+        // What its own record says of it a client may have seen: no number goes below that.
+        self.highestmodseq = self.highestmodseq.max(record.modseq);
+        self.drafts.push(Draft { record, cache, changed });
     }
 
     /// `flags` with the keyword that says that only a part is left.

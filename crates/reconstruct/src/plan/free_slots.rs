@@ -19,7 +19,7 @@ impl FreeSlots {
         let mut free = vec![0_u64];
         for slot in &index.slots {
             match slot {
-                Slot::Destroyed => {
+                Slot::Destroyed | Slot::Doubtful(_) => {
                     if let Some(last) = free.last_mut() {
                         *last += 1;
                     }

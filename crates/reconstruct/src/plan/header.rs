@@ -325,8 +325,8 @@ impl Draughtsman<'_> {
     /// what vanished must then compare everything. On a replicated store the number stays, because
     /// a high one would expunge messages on the replica.
     fn settle_deletedmodseq(&self, header: &mut IndexHeader) {
-        let destroyed = self.evidence.index.slots.contains(&Slot::Destroyed)
-            || self.evidence.index.truncated_slots > 0;
+        let destroyed =
+            self.evidence.index.unproven_slots() > 0 || self.evidence.index.truncated_slots > 0;
         if destroyed && !self.evidence.witnesses.replicated {
             header.deletedmodseq = self.highestmodseq;
         }
@@ -362,6 +362,8 @@ impl Draughtsman<'_> {
     fn records_stand(&self, records: &[PlannedRecord]) -> bool {
         let index = &self.evidence.index;
         index.truncated_slots == 0
+            && index.repaired_slots.is_empty()
+            && !index.displaced
             && index.slots.len() == records.len()
             && index
                 .slots
@@ -374,6 +376,7 @@ impl Draughtsman<'_> {
     fn header_stands(&self, layout: &'static Layout, planned: &IndexHeader) -> bool {
         let index = &self.evidence.index;
         index.header_proven
+            && index.header_repair.is_none()
             && index
                 .header
                 .as_ref()

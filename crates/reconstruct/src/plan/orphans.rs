@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use mailstore::volume::message_file_name;
-use mailstore_format::{Guid, InternalFlags, Uid};
+use mailstore_format::Uid;
 
 use super::adoption::{Found, Witness};
 use super::free_slots::FreeSlots;
 use super::loose::{Loose, UIDS_IN_REACH, What};
+use super::testimony::Testimony;
 use super::{Draughtsman, SetAside, UID_JUMP};
-use crate::evidence::{ConversationRow, FileEvidence, MessageEvidence};
+use crate::evidence::{FileEvidence, MessageEvidence};
 use crate::finding::{Code, Remedy};
 
 /// UIDs above this leave too little room for the messages to come; no server ever gave them out.
@@ -21,9 +22,6 @@ struct Orphan<'a> {
     uid: Uid,
     found: Found<'a>,
 }
-
-/// The owner's conversations' rows by UID and GUID.
-type Rows = HashMap<(Uid, Guid), ConversationRow>;
 
 /// What becomes of a file without a record.
 enum Fate<'a> {
@@ -70,12 +68,13 @@ impl<'a> Draughtsman<'a> {
     }
 
     fn report_kept(&mut self, uid: Uid, why: &str, witness: &Witness<'_>, index_gone: bool) {
-        if let Witness::Row(row) = witness
-            && row.internal_flags.contains(InternalFlags::EXPUNGED)
-        {
-            let detail = "its file has no record, and the owner's conversations say that it \
-                          was expunged: it stays so";
+        if witness.is_tombstone() {
+            let detail = format!("its file has no record; {why}, and that it was expunged");
             self.find_about(uid, Code::StaysExpunged, Remedy::Repair, detail);
+            return;
+        }
+        if matches!(witness, Witness::Proven(_)) {
+            self.find_about(uid, Code::RecordProven, Remedy::Repair, why);
             return;
         }
         if !index_gone {
@@ -135,10 +134,15 @@ impl<'a> Draughtsman<'a> {
     }
 
     fn decide_fates(&self, orphans: &[Orphan<'a>]) -> Vec<Fate<'a>> {
-        let rows = self.rows_about(orphans);
-        let witnesses: Vec<_> =
-            orphans.iter().map(|orphan| self.witness_of(orphan, &rows)).collect();
+        if orphans.is_empty() {
+            return Vec::new();
+        }
         let slots = FreeSlots::of(self.evidence);
+        let testimony = Testimony::of(self.evidence, self.last_uid);
+        let about = |orphan: &Orphan<'a>| {
+            testimony.about(orphan.uid, slots.gap_of(orphan.uid), orphan.found)
+        };
+        let witnesses: Vec<_> = orphans.iter().map(about).collect();
         let mut claims = HashMap::<usize, Claims>::new();
         for (orphan, witness) in orphans.iter().zip(&witnesses) {
             if orphan.uid <= self.last_uid {
@@ -188,26 +192,6 @@ impl<'a> Draughtsman<'a> {
                 "{claimed} files claim the {free} records destroyed where it would stand"
             ))
         }
-    }
-
-    /// What tells of this very message under this very UID.
-    fn witness_of(&self, orphan: &Orphan<'a>, rows: &Rows) -> Option<(&'static str, Witness<'a>)> {
-        let guid = orphan.found.reading.fields.guid;
-        if let Some(pruned) = self.pruned_record(orphan.uid, guid) {
-            return Some((
-                "it was pruned and is back under its old record",
-                Witness::Journal(pruned),
-            ));
-        }
-        let row = rows.get(&(orphan.uid, guid))?;
-        Some(("the owner's conversations know it, but not its keywords", Witness::Row(*row)))
-    }
-
-    /// What the owner's conversations know, by UID and GUID, where there is any use for it.
-    fn rows_about(&self, orphans: &[Orphan<'_>]) -> Rows {
-        let rows = self.evidence.witnesses.conversations.iter().flatten();
-        let rows = rows.filter(|_| !orphans.is_empty());
-        rows.map(|row| ((row.uid, row.guid), *row)).collect()
     }
 
     /// Whether a live message of the mailbox has the same bytes.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mailstore_format::{Guid, InternalFlags, Uid, UserFlags};
+use mailstore_format::{Guid, InternalFlags, UserFlags};
 
 use super::keyword_slots::with_keyword;
 use super::{Draft, Draughtsman};
@@ -15,11 +15,11 @@ impl Draughtsman<'_> {
     pub(super) fn bring_back_if_pruned(&mut self, draft: &mut Draft, guid: Option<Guid>) {
         let Some(guid) = guid.filter(|_| draft.record.is_expunged()) else { return };
         let (uid, tombstone) = (draft.record.uid, draft.record.modseq);
-        let Some(pruned) =
-            self.pruned_record(uid, guid).filter(|pruned| pruned.tombstone == tombstone)
-        else {
-            return;
-        };
+        let mut noted = self.evidence.journal.pruned().rev();
+        let noted = noted
+            .find(|pruned| pruned.record.uid == uid && pruned.record.guid == guid)
+            .filter(|pruned| pruned.tombstone == tombstone);
+        let Some(pruned) = noted else { return };
         let tombstones = InternalFlags::EXPUNGED.with(InternalFlags::UNLINKED);
         draft.record.internal_flags = draft.record.internal_flags.without(tombstones);
         draft.record.system_flags = pruned.record.system_flags;
@@ -63,13 +63,5 @@ impl Draughtsman<'_> {
             }
         }
         flags
-    }
-}
-
-impl<'a> Draughtsman<'a> {
-    /// What the last run noted that pruned this message under this UID.
-    pub(super) fn pruned_record(&self, uid: Uid, guid: Guid) -> Option<&'a Wanted> {
-        let mut pruned = self.evidence.journal.pruned().rev();
-        pruned.find(|pruned| pruned.record.uid == uid && pruned.record.guid == guid)
     }
 }

@@ -113,6 +113,7 @@ fn sound(uids: &[u32]) -> Evidence {
         },
         messages: messages.collect(),
         strays: Vec::new(),
+        leftover_records: Vec::new(),
         header_file: HeaderFileEvidence::Sound { value: Box::new(header_file), crc },
         spool_cache: CacheFileEvidence { generation: Some(7), ..CacheFileEvidence::default() },
         archive_cache: None,

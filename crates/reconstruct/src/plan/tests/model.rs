@@ -47,7 +47,7 @@ impl std::fmt::Debug for Mailbox {
                     let expunged = if record.is_expunged() { " expunged" } else { "" };
                     writeln!(f, "record {} of {}{expunged}", record.uid, record.guid)?;
                 }
-                Slot::Destroyed => writeln!(f, "a destroyed record")?,
+                Slot::Doubtful(_) | Slot::Destroyed => writeln!(f, "a destroyed record")?,
             }
         }
         for (name, file) in &self.files {

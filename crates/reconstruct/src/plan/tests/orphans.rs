@@ -199,3 +199,84 @@ fn file_times_of_a_careless_restore_give_way_to_received_dates() {
     assert!(codes(&plan).contains(&Code::InternaldateFromReceived));
     assert_eq!(planned(&plan, 3).internaldate, received);
 }
+
+/// Overwrites these bytes of the record of `uid`, and reads the index again.
+fn damage_record(mailbox: &mut Mailbox, uid: u32, hit: std::ops::Range<usize>) {
+    let layout = Layout::of_version(17).unwrap();
+    let mut file = mailbox.base.index.header.as_ref().unwrap().encode(layout);
+    for record in mailbox.records() {
+        let start = file.len();
+        record.encode_into(layout, &mut file);
+        if record.uid == Uid(uid) {
+            file[start..][hit.clone()].fill(0xab);
+        }
+    }
+    let identity = mailbox.base.index.identity.unwrap();
+    let read = crate::index_reader::read_index(&file, identity, None);
+    assert!(read.slots.iter().any(|slot| matches!(slot, Slot::Doubtful(_))), "{:?}", read.slots);
+    mailbox.base.index.slots = read.slots;
+}
+
+#[test]
+fn a_damaged_record_that_its_file_proves_is_back_whole() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (3, "three"), (5, "five")]);
+    mailbox.change_record(3, |record| {
+        record.user_flags = UserFlags([1, 0, 0, 0]);
+        record.system_flags = SystemFlags::FLAGGED;
+        record.cid = mailstore_format::ThreadId(9);
+    });
+    let before = *mailbox.record(3);
+    damage_record(&mut mailbox, 3, 0..4);
+    let plan = mailbox.repair();
+    assert!(codes(&plan).contains(&Code::RecordProven), "{:?}", plan.findings);
+    let after = *mailbox.record(3);
+    let cache_offset = after.cache_offset;
+    assert_eq!(after, IndexRecord { cache_offset, ..before }, "the modseq too");
+    assert!(!codes(&plan).contains(&Code::FlagsUnknown));
+}
+
+#[test]
+fn a_damaged_record_that_cannot_be_proven_gives_its_uid_and_no_flags() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (3, "three"), (5, "five")]);
+    mailbox.change_record(3, |record| record.system_flags = SystemFlags::FLAGGED);
+    // The flags themselves are hit.
+    damage_record(&mut mailbox, 3, 32..40);
+    mailbox.store("2.", message("other"));
+    let plan = mailbox.repair();
+    assert_eq!(uids(&plan), [1, 3, 5, 6], "the other file has no claim");
+    assert_eq!(mailbox.record(3).system_flags, SystemFlags(0));
+    assert!(codes(&plan).contains(&Code::FlagsUnknown));
+}
+
+#[test]
+fn an_appended_record_that_was_not_counted_yet_tells_the_flags_of_its_file() {
+    let mut mailbox = Mailbox::with(&[(1, "one")]);
+    mailbox.store("2.", message("two"));
+    let flagged = SystemFlags::FLAGGED;
+    let appended =
+        IndexRecord { system_flags: flagged, ..super::model::record_of(2, &message("two")) };
+    let mut evidence = mailbox.evidence();
+    evidence.index.beyond = vec![appended];
+    let plan = plan(&evidence, policy());
+    assert_eq!(planned(&plan, 2).system_flags, flagged);
+    evidence.index.beyond = vec![IndexRecord { guid: Guid::of(b"another"), ..appended }];
+    assert_eq!(planned(&super::super::plan(&evidence, policy()), 2).system_flags, SystemFlags(0));
+}
+
+#[test]
+fn a_record_of_an_interrupted_rewrite_tells_the_flags_of_its_file() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (2, "two"), (3, "three")]);
+    let left = [2, 3].map(|uid| *mailbox.record(uid));
+    mailbox.destroy_record(2);
+    mailbox.destroy_record(3);
+    let mut evidence = mailbox.evidence();
+    let flagged = IndexRecord { system_flags: SystemFlags::FLAGGED, ..left[0] };
+    let expunged = InternalFlags::EXPUNGED.with(InternalFlags::UNLINKED);
+    let deleted = IndexRecord { internal_flags: expunged, ..left[1] };
+    evidence.leftover_records = vec![flagged, deleted];
+    let plan = plan(&evidence, policy());
+    assert_eq!(planned(&plan, 2).system_flags, SystemFlags::FLAGGED);
+    let deleted = planned(&plan, 3);
+    assert!(deleted.is_expunged() && !deleted.is_unlinked(), "no order to delete is written");
+    assert!(codes(&plan).contains(&Code::StaysExpunged));
+}
