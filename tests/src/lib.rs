@@ -25,6 +25,8 @@
 mod account;
 mod configuration;
 mod cyrus;
+pub mod damage;
+mod deadline;
 mod fixture;
 pub mod generate;
 mod imap;
@@ -49,6 +51,7 @@ mod tree;
 pub use account::Account;
 pub use configuration::{Layout, Ports, ServerOptions};
 pub use cyrus::Cyrus;
+pub use deadline::run_within;
 pub use fixture::Fixture;
 pub use imap::{ImapClient, NewMessage, Reply, Selected, Status, quoted};
 pub use imap_value::{Fetched, Value};

@@ -260,6 +260,23 @@ fn what_a_run_pruned_comes_back_from_beside_the_mail() -> Result<()> {
 }
 
 #[test]
+fn every_field_of_the_json_is_documented() -> Result<()> {
+    let outage = Outage::begin()?;
+    outage.prune()?;
+    outage.run("rebuild", &[])?;
+    let documented = fs::read_to_string(Fixture::testdata().join("../docs/incident.md"))?;
+    let mut fields = 0;
+    for line in outage.json("export")?.json.iter().chain(&outage.json("show")?.json) {
+        for field in line.as_object().context("an object")?.keys() {
+            assert!(documented.contains(&format!("`{field}`")), "{field} of {line}");
+            fields += 1;
+        }
+    }
+    assert!(fields > 50, "{fields}");
+    Ok(())
+}
+
+#[test]
 fn a_damaged_database_is_set_aside_and_comes_back() -> Result<()> {
     let outage = Outage::begin()?;
     outage.prune()?;

@@ -12,6 +12,10 @@ use crate::schema::{self, Filling};
 /// How long another process's transaction is waited for. Each is one mailbox's.
 const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// How much of the database a process keeps in memory, as SQLite wants it: negative KiB. GUIDs come
+/// in no order, so what is written and asked for is all over the file.
+const CACHE_KIB: i64 = -32 * 1024;
+
 /// One connection, for all threads of a process.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -86,6 +90,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
         row.get::<_, String>(0).map(drop)
     })?;
     connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)
 }

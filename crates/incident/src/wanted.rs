@@ -128,17 +128,29 @@ impl Incident {
     }
 
     fn wanted_where(&self, condition: &str) -> Pages<'_, ([u8; 20], i64), Wanted> {
-        let query = format!(
-            "{SELECT} WHERE (wanted.guid, wanted.id) > (?1, ?2) {condition}
-             ORDER BY wanted.guid, wanted.id LIMIT ?3"
+        // Two questions: by one, SQLite would go through all messages of the last GUID at each page,
+        // and where none is known they all have the same.
+        let same = format!(
+            "{SELECT} WHERE wanted.guid = ?1 AND wanted.id > ?2 {condition}
+             ORDER BY wanted.id LIMIT ?3"
         );
-        Pages::new(&self.database, move |connection, after: &([u8; 20], i64), limit| {
-            let mut query = connection.prepare_cached(&query)?;
-            let rows = query.query_map((after.0, after.1, limit), |row| {
+        let later = format!(
+            "{SELECT} WHERE wanted.guid > ?1 {condition} ORDER BY wanted.guid, wanted.id LIMIT ?2"
+        );
+        Pages::new(&self.database, move |connection, &(guid, id): &([u8; 20], i64), limit| {
+            let keyed = |row: &Row<'_>| {
                 let wanted = wanted(connection, row)?;
                 Ok(((wanted.message.guid.0, wanted.id.0), wanted))
-            })?;
-            rows.collect()
+            };
+            let mut query = connection.prepare_cached(&same)?;
+            let mut page: Vec<_> =
+                query.query_map((guid, id, limit), keyed)?.collect::<rusqlite::Result<_>>()?;
+            let read = u32::try_from(page.len()).unwrap_or(limit);
+            let mut query = connection.prepare_cached(&later)?;
+            for row in query.query_map((guid, limit.saturating_sub(read)), keyed)? {
+                page.push(row?);
+            }
+            Ok(page)
         })
     }
 
