@@ -1,5 +1,8 @@
 //! Everything that is known about one mailbox, each item with where it comes from. Read-only.
 
+mod header_traces;
+mod index_trust;
+
 use std::ffi::OsString;
 
 use mailstore::spool::OddEntry;
@@ -14,6 +17,9 @@ use mailstore_format::{
 use crate::journal::Journal;
 use crate::likeness::Likeness;
 
+pub use header_traces::{HeaderCopy, HeaderTraces};
+pub use index_trust::IndexTrust;
+
 /// What is known about a mailbox, as [`crate::gather`] found it.
 #[derive(Debug)]
 pub struct Evidence {
@@ -21,6 +27,8 @@ pub struct Evidence {
     pub directory: DirectoryEvidence,
     /// `cyrus.index`.
     pub index: IndexEvidence,
+    /// Whether it is this mailbox's newest.
+    pub index_trust: IndexTrust,
     /// `cyrus.header`.
     pub header_file: HeaderFileEvidence,
     /// The cache of the spool directory.
@@ -266,8 +274,14 @@ pub struct Witnesses {
     /// From the owner's conversations: what they know of this mailbox's messages, by UID; `None`
     /// where there are none or they cannot be read.
     pub conversations: Option<Vec<ConversationRow>>,
+    /// Whether these are all.
+    pub conversations_coverage: Coverage,
     /// The highest UID that seen states, annotations or conversations know.
     pub highest_uid: Option<Uid>,
+    /// What else may tell how `cyrus.header` was, where it is lost or no index vouches for it.
+    pub header_traces: HeaderTraces,
+    /// What an older copy of mailboxes.db told, because mailboxes.db does not, and which copy.
+    pub from_older_list: Option<String>,
     /// The index version that other mailboxes of the store have.
     pub store_version: Option<u32>,
     /// Whether the store is one side of a replication.
@@ -276,6 +290,16 @@ pub struct Witnesses {
     pub listed: bool,
     /// Whether it is a calendar, an address book or the like, of which a database is keyed by UID.
     pub dav: bool,
+}
+
+/// Whether what was read of a mailbox's rows is all there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Coverage {
+    /// There may be more.
+    #[default]
+    Partial,
+    /// It is: a UID without a row is gone.
+    Whole,
 }
 
 /// What the owner's conversations know of one message in the mailbox (`conversations.db`, a row
@@ -345,6 +369,17 @@ impl Place {
             Self::Archive
         } else {
             Self::Spool
+        }
+    }
+}
+
+impl Evidence {
+    /// The index as it is on disk, whatever of it is believed.
+    #[must_use]
+    pub fn index_as_read(&self) -> &IndexEvidence {
+        match &self.index_trust {
+            IndexTrust::Foreign { as_read, .. } => as_read,
+            IndexTrust::Current | IndexTrust::Older(_) => &self.index,
         }
     }
 }

@@ -8,7 +8,9 @@ mod file_steps;
 mod free_slots;
 mod header;
 mod header_file;
+pub(crate) mod index_trust;
 mod keyword_slots;
+mod keywords;
 mod known;
 mod loose;
 mod matching;
@@ -263,6 +265,9 @@ impl Draughtsman<'_> {
     }
 
     fn report_index(&mut self) {
+        if self.report_index_trust() {
+            return;
+        }
         let index = &self.evidence.index;
         match (&index.unreadable, index.identity) {
             (None, None) => {

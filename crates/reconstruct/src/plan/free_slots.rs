@@ -41,6 +41,9 @@ impl FreeSlots {
             };
             *last = last.saturating_add(cut_off);
         }
+        if evidence.index_trust.is_foreign() {
+            free.fill(u64::MAX); // Nothing tells how many records there were anywhere.
+        }
         Self { uids, free }
     }
 

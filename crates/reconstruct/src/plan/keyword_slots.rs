@@ -25,7 +25,7 @@ impl Draughtsman<'_> {
     }
 
     /// Slots of which some message has the bit set.
-    fn slots_in_use(&self) -> UserFlags {
+    pub(super) fn slots_in_use(&self) -> UserFlags {
         let index = &self.evidence.index;
         (0..index.slots.len())
             .filter_map(|slot| index.record(slot))

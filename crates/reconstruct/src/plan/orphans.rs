@@ -14,7 +14,7 @@ use crate::evidence::{FileEvidence, MessageEvidence};
 use crate::finding::{Code, Remedy};
 
 /// UIDs above this leave too little room for the messages to come; no server ever gave them out.
-const PLAUSIBLE_UID: Uid = Uid(u32::MAX - 16 * 1024 * 1024);
+pub(super) const PLAUSIBLE_UID: Uid = Uid(u32::MAX - 16 * 1024 * 1024);
 
 /// A message file without a record.
 #[derive(Clone, Copy)]
@@ -170,7 +170,7 @@ impl<'a> Draughtsman<'a> {
             return Fate::NewUid("no server ever gave out a UID like this".to_owned());
         }
         if orphan.uid > self.last_uid {
-            let newer = self.evidence.index.header_proven;
+            let newer = !self.last_uid_is_unproven();
             let witness = if newer { Witness::Newer } else { Witness::None };
             return Fate::KeepsUid("its UID is above the last one given out", witness);
         }
@@ -210,10 +210,10 @@ impl<'a> Draughtsman<'a> {
 
     /// Leaves room above every UID that may have been given out, where nothing proves the last one.
     fn jump_last_uid(&mut self) {
-        if self.evidence.index.header_proven {
+        if !self.last_uid_is_unproven() {
             return;
         }
-        let known = self.last_uid;
+        let known = self.last_uid.max(self.witnessed_uid());
         self.last_uid = Uid(known.0.saturating_add(UID_JUMP));
         let detail = format!(
             "the last UID known is {known}; {} is taken, above any that may have been given out",

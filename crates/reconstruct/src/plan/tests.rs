@@ -1,6 +1,8 @@
 //! The rules of `docs/policy.md`, each on the smallest evidence that calls for it.
 
 mod displaced;
+mod index_trust;
+mod keywords;
 mod model;
 mod orphans;
 mod properties;
@@ -18,7 +20,7 @@ use mailstore::spool::{OddEntry, OddKind};
 use super::*;
 use crate::evidence::{
     CacheFileEvidence, DirectoryEvidence, FileEvidence, FileIdentity, HeaderFileEvidence,
-    IndexEvidence, MessageEvidence, OddInPlace, Place, Reading, Slot, Witnesses,
+    IndexEvidence, IndexTrust, MessageEvidence, OddInPlace, Place, Reading, Slot, Witnesses,
 };
 use crate::journal::{Journal, Renamed, WantedBecause};
 use crate::likeness::Likeness;
@@ -111,6 +113,7 @@ fn sound(uids: &[u32]) -> Evidence {
             slots,
             ..IndexEvidence::default()
         },
+        index_trust: IndexTrust::Current,
         messages: messages.collect(),
         strays: Vec::new(),
         leftover_records: Vec::new(),
