@@ -74,7 +74,7 @@ pub(crate) fn gather(
         pool: context.pool,
         observer: context.observer,
         previous,
-        wanted_back: &journal.pruned.iter().map(|pruned| pruned.record.uid).collect(),
+        wanted_back: &journal.pruned().map(|pruned| pruned.record.uid).collect(),
     };
     let candidates = candidates(&index, &places);
     let messages = examiner

@@ -1,5 +1,6 @@
-//! What a later run must know of this one: records that `--prune` took out of sight, whole, so that
-//! they can come back, and message files that were about to get another name.
+//! What a later run must know of this one: the records of messages that are wanted, whole, where the
+//! run took them out of sight or moved their files away, and message files that were about to get
+//! another name.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -20,10 +21,18 @@ pub(crate) const JOURNAL: &str = "journal.jsonl";
 /// What all earlier runs noted about a mailbox, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Journal {
-    /// Records that were pruned.
-    pub pruned: Vec<PrunedRecord>,
+    /// Records that were pruned, or whose damaged file was moved away.
+    pub wanted: Vec<Wanted>,
     /// Message files that got, or were about to get, another name.
     pub renamed: Vec<Renamed>,
+}
+
+impl Journal {
+    /// The records that were expunged by order, oldest first.
+    #[must_use]
+    pub fn pruned(&self) -> impl DoubleEndedIterator<Item = &Wanted> {
+        self.wanted.iter().filter(|wanted| wanted.is_pruned())
+    }
 }
 
 /// A message file and the name it was about to get.
@@ -39,31 +48,50 @@ pub struct Renamed {
     pub ino: u64,
 }
 
-/// A record as it was before it was expunged for want of its message.
+/// A record whose message is not there: what has to be known to recognize the message wherever it
+/// turns up, and to give it back all it had.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PrunedRecord {
-    /// The whole record.
+pub struct Wanted {
+    /// Why it is wanted.
+    pub why: WantedBecause,
+    /// The whole record, as it was before anything was done about it.
     pub record: IndexRecord,
     /// The names of its keywords, by slot.
     pub keywords: Vec<(usize, Vec<u8>)>,
     /// Its annotations.
     pub annotations: Vec<StoredAnnotation>,
-    /// The modseq its tombstone got. One with another was expunged by somebody else.
+    /// The modseq its tombstone got, where it was pruned; else 0. A tombstone with another was
+    /// expunged by somebody else.
     pub tombstone: ModSeq,
+}
+
+/// Why a message is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WantedBecause {
+    /// Its file is proved absent; the record stays.
+    Missing,
+    /// What has its name is not it any more; the record stays.
+    Damaged,
+    /// As one of these its record was expunged, by order.
+    Pruned,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
-    Pruned(Box<PrunedLine>),
+    Pruned(Box<WantedLine>),
+    Wanted(Box<WantedLine>),
     Renamed { archived: bool, from: String, to: u32, ino: u64 },
 }
 
 /// A line of the journal. Times are in nanoseconds since 1970; bytes that are no UTF-8 are replaced
 /// where they are for people only.
 #[derive(Debug, Serialize, Deserialize)]
-struct PrunedLine {
+struct WantedLine {
     uid: u32,
+    #[serde(default = "WantedLine::why_in_old_journals")]
+    why: WantedBecause,
     tombstone_modseq: u64,
     guid: String,
     size: u64,
@@ -93,7 +121,25 @@ struct AnnotationLine {
     value: Vec<u8>,
 }
 
-impl PrunedRecord {
+impl WantedLine {
+    /// Journals that do not say it knew only pruned records.
+    const fn why_in_old_journals() -> WantedBecause {
+        WantedBecause::Pruned
+    }
+}
+
+impl Wanted {
+    /// Whether a run did anything about its record or file.
+    pub(crate) fn is_acted_on(&self) -> bool {
+        self.why != WantedBecause::Missing
+    }
+
+    /// Whether its record was expunged by order.
+    #[must_use]
+    pub fn is_pruned(&self) -> bool {
+        self.why == WantedBecause::Pruned
+    }
+
     /// As one line of the journal.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         let record = &self.record;
@@ -103,8 +149,9 @@ impl PrunedRecord {
             userid: text(&note.userid),
             value: note.value.clone(),
         };
-        serde_json::to_string(&Event::Pruned(Box::new(PrunedLine {
+        let line = Box::new(WantedLine {
             uid: record.uid.0,
+            why: self.why,
             tombstone_modseq: self.tombstone.0,
             guid: record.guid.to_string(),
             size: record.size,
@@ -125,10 +172,12 @@ impl PrunedRecord {
             cache_version: record.cache_version,
             cache_crc: record.cache_crc,
             annotations: self.annotations.iter().map(annotation).collect(),
-        })))
+        });
+        let event = if self.is_pruned() { Event::Pruned(line) } else { Event::Wanted(line) };
+        serde_json::to_string(&event)
     }
 
-    fn from_line(line: PrunedLine) -> Option<Self> {
+    fn from_line(line: WantedLine) -> Option<Self> {
         let record = IndexRecord {
             uid: Uid(line.uid),
             guid: line.guid.parse::<Guid>().ok()?,
@@ -163,7 +212,7 @@ impl PrunedRecord {
             })
             .collect();
         let tombstone = ModSeq(line.tombstone_modseq);
-        Some(Self { record, keywords, annotations, tombstone })
+        Some(Self { why: line.why, record, keywords, annotations, tombstone })
     }
 }
 
@@ -188,7 +237,9 @@ pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Journal {
     let mut journal = Journal::default();
     for event in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
         match event {
-            Event::Pruned(line) => journal.pruned.extend(PrunedRecord::from_line(*line)),
+            Event::Pruned(line) | Event::Wanted(line) => {
+                journal.wanted.extend(Wanted::from_line(*line));
+            }
             Event::Renamed { archived, from, to, ino } => {
                 let place = if archived { Place::Archive } else { Place::Spool };
                 journal.renamed.push(Renamed { place, from: from.into(), to: Uid(to), ino });
@@ -204,7 +255,8 @@ mod tests {
 
     #[test]
     fn what_was_noted_comes_back_from_the_journal_whole() {
-        let pruned = PrunedRecord {
+        let pruned = Wanted {
+            why: WantedBecause::Pruned,
             record: IndexRecord {
                 uid: Uid(7),
                 guid: Guid::of(b"message"),
@@ -224,16 +276,37 @@ mod tests {
             }],
             tombstone: ModSeq(12),
         };
+        let damaged =
+            Wanted { why: WantedBecause::Damaged, tombstone: ModSeq(0), ..pruned.clone() };
         let renamed =
             Renamed { place: Place::Archive, from: "3.".into(), to: Uid(9), ino: u64::MAX };
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join(".mailstore-recovery/run/key");
         std::fs::create_dir_all(&folder).unwrap();
-        let (whole, other) = (pruned.to_json().unwrap(), renamed.to_json().unwrap());
-        let cut = &whole[..whole.len() / 2];
-        std::fs::write(folder.join(JOURNAL), format!("{whole}\n{other}\n{cut}")).unwrap();
-        let expected = Journal { pruned: vec![pruned], renamed: vec![renamed] };
+        let lines = [pruned.to_json(), renamed.to_json(), damaged.to_json()].map(Result::unwrap);
+        let whole = lines.join("\n");
+        let cut = &lines[0][..lines[0].len() / 2];
+        std::fs::write(folder.join(JOURNAL), format!("{whole}\n{cut}")).unwrap();
+        let expected = Journal { wanted: vec![pruned, damaged], renamed: vec![renamed] };
         assert_eq!(of_earlier_runs(root.path(), "key"), expected);
         assert_eq!(of_earlier_runs(root.path(), "another"), Journal::default());
+    }
+
+    #[test]
+    fn a_journal_of_a_release_that_knew_only_pruned_records_is_read() {
+        let pruned = Wanted {
+            why: WantedBecause::Pruned,
+            record: IndexRecord { uid: Uid(7), ..IndexRecord::default() },
+            keywords: Vec::new(),
+            annotations: Vec::new(),
+            tombstone: ModSeq(12),
+        };
+        let line = pruned.to_json().unwrap().replace(r#""why":"pruned","#, "");
+        assert!(!line.contains("why"), "{line}");
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(".mailstore-recovery/run/key");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(JOURNAL), line).unwrap();
+        assert_eq!(of_earlier_runs(root.path(), "key").wanted, [pruned]);
     }
 }

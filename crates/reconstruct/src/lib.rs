@@ -46,7 +46,7 @@ mod workshop;
 pub use aftercare::{Aftercare, Failure, ServerTools, ToolCall};
 pub use error::Error;
 pub use finding::{Code, Finding, Remedy};
-pub use journal::{Journal, PrunedRecord, Renamed};
+pub use journal::{Journal, Renamed, Wanted, WantedBecause};
 pub use observer::{Observer, Silent};
 pub use options::{Check, Options, PrunePolicy};
 pub use plan::plan;

@@ -7,8 +7,9 @@ mod header;
 mod header_file;
 mod known;
 mod orphans;
-mod prune;
+mod pruned;
 mod totals;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use mailstore_format::{ModSeq, Timestamp, Uid};
 
 use crate::evidence::{CacheItem, Evidence, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
-use crate::journal::PrunedRecord;
+use crate::journal::Wanted;
 use crate::options::PrunePolicy;
 
 pub use file_steps::{FileSteps, MessageContent, Put, Rename, SetAside};
@@ -32,6 +33,8 @@ pub use file_steps::{FileSteps, MessageContent, Put, Rename, SetAside};
 pub struct Plan {
     /// All that was found.
     pub findings: Vec<Finding>,
+    /// The records whose message is not there, whole.
+    pub wanted: Vec<Wanted>,
     /// The files to write; `None` where nothing has to change.
     pub rewrite: Option<Rewrite>,
 }
@@ -55,8 +58,9 @@ pub struct Rewrite {
     pub header_file: Option<HeaderFile>,
     /// What becomes of the entries of the mailbox's directories.
     pub file_steps: FileSteps,
-    /// Records expunged because their message is gone, whole, for the journal.
-    pub pruned: Vec<PrunedRecord>,
+    /// Of the wanted records those that are expunged, or whose damaged file is moved away; whole, for
+    /// the journal.
+    pub wanted: Vec<Wanted>,
     /// Files of the server to move to the quarantine.
     pub set_aside: Vec<String>,
     /// What the server keeps elsewhere that will no longer fit.
@@ -144,7 +148,7 @@ struct Draughtsman<'a> {
     findings: Vec<Finding>,
     drafts: Vec<Draft>,
     file_steps: FileSteps,
-    pruned: Vec<PrunedRecord>,
+    wanted: Vec<Wanted>,
     header_file: Option<HeaderFile>,
     last_uid: Uid,
     highestmodseq: ModSeq,
@@ -163,7 +167,7 @@ pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
         findings: Vec::new(),
         drafts: Vec::with_capacity(evidence.messages.len()),
         file_steps: FileSteps::default(),
-        pruned: Vec::new(),
+        wanted: Vec::new(),
         header_file: None,
         last_uid: Uid(0),
         highestmodseq: ModSeq(0),
@@ -171,7 +175,7 @@ pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
         stale_archive_cache: false,
     };
     let rewrite = draughtsman.draw();
-    Plan { findings: draughtsman.findings, rewrite }
+    Plan { findings: draughtsman.findings, wanted: draughtsman.wanted, rewrite }
 }
 
 impl Draughtsman<'_> {
@@ -193,7 +197,7 @@ impl Draughtsman<'_> {
         }
         self.settle_numbers();
         self.keep_known_records();
-        self.refuse_or_keep_pruning();
+        self.settle_wanted();
         self.adopt_orphans();
         self.name_every_keyword();
         self.drafts.sort_by_key(|draft| draft.record.uid);

@@ -10,7 +10,7 @@
 //! | `new/` | files on their way to their places |
 //! | `before/` | the files that were replaced, as they were |
 //! | `quarantine/` | what was moved out of the mailbox |
-//! | `journal.jsonl` | for later runs: the records that were pruned, whole, and messages renamed |
+//! | `journal.jsonl` | for later runs: the records of wanted messages, whole, and messages renamed |
 
 use std::fs::File;
 use std::io;

@@ -116,12 +116,12 @@ impl<'a> Commit<'a> {
     /// Notes for later runs what this one is about to do to records and names.
     fn write_journal(&self, rewrite: &Rewrite) -> Result<(), Error> {
         let index = &self.target.location.index;
-        let pruned = rewrite.pruned.iter().map(crate::journal::PrunedRecord::to_json);
+        let wanted = rewrite.wanted.iter().map(crate::journal::Wanted::to_json);
         let renamed = rewrite.file_steps.renames.iter().map(|rename| {
             let Rename { place, from, to, identity } = rename;
             Renamed { place: *place, from: from.clone(), to: *to, ino: identity.ino }.to_json()
         });
-        self.append_lines(index, JOURNAL, pruned.chain(renamed))
+        self.append_lines(index, JOURNAL, wanted.chain(renamed))
     }
 
     /// Notes what is kept where, in a manifest on the file system of each file.

@@ -7,6 +7,7 @@ use mailstore_format::{InternalFlags, SystemFlags, Timestamp};
 use super::{CacheSource, Draft, Draughtsman, old_cache};
 use crate::evidence::{CacheItem, FileEvidence, MessageEvidence, Place, Reading};
 use crate::finding::{Code, Remedy};
+use crate::journal::WantedBecause;
 
 impl Draughtsman<'_> {
     /// Drafts every record of the index.
@@ -53,7 +54,12 @@ impl Draughtsman<'_> {
             return draft;
         }
         match message.file {
-            FileEvidence::Absent => self.keep_missing(draft),
+            FileEvidence::Absent => {
+                if !draft.record.is_expunged() {
+                    self.want(&draft.record, WantedBecause::Missing);
+                }
+                draft
+            }
             FileEvidence::Odd => {
                 let detail = "the name of its file belongs to something that is no regular file; \
                               the record stays";
@@ -83,22 +89,6 @@ impl Draughtsman<'_> {
                 draft
             }
         }
-    }
-
-    /// A record whose message is proved absent.
-    fn keep_missing(&mut self, mut draft: Draft) -> Draft {
-        let uid = draft.record.uid;
-        if draft.record.internal_flags.contains(InternalFlags::EXPUNGED) {
-            return draft;
-        }
-        if self.policy.prune.is_none() {
-            let detail = "its file is in neither spool nor archive; the record stays \
-                          (find the file, or expunge the record with --prune)";
-            self.find_about(uid, Code::MessageMissing, Remedy::Left, detail);
-            return draft;
-        }
-        self.prune(&mut draft);
-        draft
     }
 
     /// The bit that says in which place the file lies follows the file.

@@ -12,7 +12,7 @@ use crate::evidence::{
     CacheFileEvidence, DirectoryEvidence, FileEvidence, FileIdentity, HeaderFileEvidence,
     IndexEvidence, MessageEvidence, Place, Reading, Slot, Witnesses,
 };
-use crate::journal::{Journal, Renamed};
+use crate::journal::{Journal, Renamed, WantedBecause};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const MIDNIGHT: i64 = 1_700_006_400;
@@ -386,7 +386,7 @@ fn a_missing_message_stays_in_the_index_unless_pruning_is_asked_for() {
     let tombstone = planned(&pruned, 2);
     assert!(tombstone.is_expunged() && !tombstone.is_unlinked(), "no delete order is given");
     assert_eq!(tombstone.modseq, ModSeq(1001));
-    assert_eq!(pruned.rewrite.as_ref().unwrap().pruned[0].record, record(2));
+    assert_eq!(pruned.rewrite.as_ref().unwrap().wanted[0].record, record(2));
 }
 
 #[test]
@@ -411,7 +411,7 @@ fn the_fuse_refuses_to_prune_a_large_part_of_a_mailbox() {
     assert!(!codes(&refused).contains(&Code::Pruned));
 
     evidence.messages[0].file = file(1);
-    assert_eq!(plan(&evidence, pruning()).rewrite.unwrap().pruned.len(), 10);
+    assert_eq!(plan(&evidence, pruning()).rewrite.unwrap().wanted.len(), 10);
 }
 
 #[test]
@@ -432,7 +432,8 @@ fn a_pruned_message_whose_file_is_back_has_its_old_record_again() {
         IndexRecord { internal_flags: InternalFlags::EXPUNGED, modseq: ModSeq(900), ..record(2) };
     evidence.index.slots[1] = Slot::Record(tombstone);
     evidence.messages[1].reading = Some(Reading { staged: None, ..read(2) });
-    evidence.journal.pruned = vec![PrunedRecord {
+    evidence.journal.wanted = vec![Wanted {
+        why: WantedBecause::Pruned,
         record: before,
         keywords: vec![(5, b"Work".to_vec())],
         annotations: Vec::new(),
