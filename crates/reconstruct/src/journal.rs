@@ -3,6 +3,7 @@
 //! another name.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use mailstore_format::{
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Place, StoredAnnotation};
+use crate::path_text::PathText;
 use crate::workshop::earlier_runs;
 
 /// The journal in a mailbox's folder, one JSON object a line.
@@ -82,7 +84,43 @@ pub enum WantedBecause {
 enum Event {
     Pruned(Box<WantedLine>),
     Wanted(Box<WantedLine>),
-    Renamed { archived: bool, from: String, to: u32, ino: u64 },
+    Renamed { archived: bool, from: PathText, to: u32, ino: u64 },
+    Committing(Committing),
+    Committed { time_ns: i64 },
+    Done,
+    Undoing { time_ns: i64 },
+    Undone { time_ns: i64 },
+}
+
+/// What the index will be when the run has put it into its place: where it still is that, nobody
+/// has changed the mailbox since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Committing {
+    pub(crate) ino: u64,
+    pub(crate) generation: u32,
+    pub(crate) uidvalidity: u32,
+    pub(crate) last_uid: u32,
+    pub(crate) highestmodseq: u64,
+    /// CRC-32 of all records.
+    pub(crate) records_crc: u32,
+    pub(crate) header_file_crc: u32,
+}
+
+impl Committing {
+    /// As one line of the journal.
+    pub(crate) fn to_json(self) -> serde_json::Result<String> {
+        serde_json::to_string(&Event::Committing(self))
+    }
+
+    /// The line that says that the index is in its place.
+    pub(crate) fn done(now: Timestamp) -> serde_json::Result<String> {
+        serde_json::to_string(&Event::Committed { time_ns: now.0 })
+    }
+
+    /// The line that says that nothing is left to do.
+    pub(crate) fn all_done() -> serde_json::Result<String> {
+        serde_json::to_string(&Event::Done)
+    }
 }
 
 /// A line of the journal. Times are in nanoseconds since 1970; bytes that are no UTF-8 are replaced
@@ -220,33 +258,61 @@ impl Renamed {
     /// As one line of the journal.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         let Self { place, from, to: Uid(to), ino } = self;
-        let from = from.to_string_lossy().into_owned();
+        let from = from.as_os_str().into();
         let archived = *place == Place::Archive;
         serde_json::to_string(&Event::Renamed { archived, from, to: *to, ino: *ino })
     }
 }
 
-/// Reads what all earlier runs noted about the mailbox with this key. A line that a crash cut is
-/// passed over: what it tells of was not done yet.
+/// Reads what all earlier runs noted about the mailbox with this key, those that were undone
+/// excepted. A line that a crash cut is passed over: what it tells of was not done yet.
 pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Journal {
-    let runs = earlier_runs(root).unwrap_or_default().into_iter();
-    let lines = runs
-        .map(|run| run.join(key).join(JOURNAL))
-        .filter_map(|journal| std::fs::File::open(journal).ok())
-        .flat_map(|journal| BufReader::new(journal).lines().map_while(Result::ok));
     let mut journal = Journal::default();
-    for event in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
+    for run in earlier_runs(root).unwrap_or_default() {
+        let of_run = of_run(&run.join(key));
+        journal.wanted.extend(of_run.wanted);
+        journal.renamed.extend(of_run.renamed);
+    }
+    journal
+}
+
+/// Reads what the run with this folder noted since it was last undone.
+fn of_run(folder: &Path) -> Journal {
+    let mut journal = Journal::default();
+    for event in events(folder) {
         match event {
             Event::Pruned(line) | Event::Wanted(line) => {
                 journal.wanted.extend(Wanted::from_line(*line));
             }
             Event::Renamed { archived, from, to, ino } => {
                 let place = if archived { Place::Archive } else { Place::Spool };
-                journal.renamed.push(Renamed { place, from: from.into(), to: Uid(to), ino });
+                let from = from.into_os_string();
+                journal.renamed.push(Renamed { place, from, to: Uid(to), ino });
             }
+            Event::Undone { .. } => journal = Journal::default(),
+            Event::Committing(_)
+            | Event::Committed { .. }
+            | Event::Done
+            | Event::Undoing { .. } => {}
         }
     }
     journal
+}
+
+/// Whether the run with this folder was about to change the mailbox, came to its end neither then
+/// nor later, and was not undone.
+pub(crate) fn is_interrupted(folder: &Path) -> bool {
+    events(folder).fold(false, |interrupted, event| match event {
+        Event::Committing(_) => true,
+        Event::Done | Event::Undoing { .. } | Event::Undone { .. } => false,
+        _ => interrupted,
+    })
+}
+
+fn events(folder: &Path) -> impl Iterator<Item = Event> {
+    let journal = File::open(folder.join(JOURNAL)).ok();
+    let lines = journal.into_iter().flat_map(|file| BufReader::new(file).split(b'\n'));
+    lines.map_while(Result::ok).filter_map(|line| serde_json::from_slice(&line).ok())
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl<'a> Draughtsman<'a> {
     }
 
     /// A record whose message is not there any more: what has its name is kept as what it is.
-    pub(super) fn keep_damaged(&mut self, message: &'a MessageEvidence, record: &'a IndexRecord) {
+    pub(super) fn keep_damaged(&mut self, message: &'a MessageEvidence, record: &IndexRecord) {
         let FileEvidence::Regular { place, identity, .. } = message.file else { return };
         let name = message_file_name(record.uid);
         let taken = self.matching.takes(place, name.as_ref());

@@ -53,25 +53,25 @@ impl<'a> Draughtsman<'a> {
             self.bring_back_if_pruned(&mut draft, message.guid_read());
             return draft;
         }
+        self.follow_newer_conversations(&mut draft, message.file);
         if let Some(source) = self.matching.source(record.uid).cloned() {
             self.put_back(&mut draft, message, &source);
             return draft;
         }
-        self.follow_newer_conversations(&mut draft, message.file);
         match message.file {
             FileEvidence::Absent => {
-                if !record.is_expunged() {
+                if !draft.record.is_expunged() {
                     self.want(record, WantedBecause::Missing);
                 }
             }
-            FileEvidence::Odd => self.keep_without_its_file(record),
+            FileEvidence::Odd => self.keep_without_its_file(&draft.record),
             FileEvidence::Unreadable(errno) => {
                 let error = std::io::Error::from_raw_os_error(errno);
                 let detail = format!("its file cannot be read: {error}; the record stays");
                 self.find_about(record.uid, Code::MessageUnreadable, Remedy::Left, detail);
             }
             FileEvidence::Regular { .. } if self.is_damaged(message, record) => {
-                self.keep_damaged(message, record);
+                self.keep_damaged(message, &draft.record);
             }
             FileEvidence::Regular { place, identity, in_both } => {
                 if identity.size == 0 {

@@ -137,7 +137,7 @@ impl<'a> Draughtsman<'a> {
     /// The live message that has the very bytes of `file`. An orphan may be a message of its own
     /// that was a copy, unless it is known that there is no record for it.
     fn copied_from(&self, file: &Loose<'_>) -> Option<Uid> {
-        let may_be_one = matches!(file.what, What::Orphan(_)) && !self.evidence.index.header_proven;
+        let may_be_one = matches!(file.what, What::Orphan(_)) && self.last_uid_is_unproven();
         let uid = self.known.live.get(&file.found.reading.fields.guid);
         uid.filter(|_| !may_be_one).copied()
     }

@@ -170,7 +170,7 @@ impl<'a> Draughtsman<'a> {
             return Fate::NewUid("no server ever gave out a UID like this".to_owned());
         }
         if orphan.uid > self.last_uid {
-            let newer = self.evidence.index.header_proven;
+            let newer = !self.last_uid_is_unproven();
             let witness = if newer { Witness::Newer } else { Witness::None };
             return Fate::KeepsUid("its UID is above the last one given out", witness);
         }

@@ -6,11 +6,11 @@ use mailstore_format::UserFlags;
 use mailstore_format::dlist::{self, Dlist};
 use mailstore_format::header_file::{FlagNames, HeaderFile, HeaderForm, crc};
 
-use super::candidates::{Candidates, span};
+use super::candidates::{Candidates, pools, span};
 
-/// So many sets of keywords are tried with each form of the file. All of them together are taken
-/// for the file by chance once in some thousand mailboxes whose file cannot be found so.
-const ATTEMPTS: usize = 100_000;
+/// So many sets of keywords of each length are tried with each form of the file. One of all these
+/// is taken for the file by chance in one of some thousand mailboxes whose own is not among them.
+const ATTEMPTS: usize = 50_000;
 /// So many keywords behind the last one in use are thought of.
 const UNUSED_BEHIND: usize = 2;
 
@@ -125,24 +125,18 @@ impl<'a> Search<'a> {
     /// Combines single names, the shortest sets first. Slots that are `fixed` have that name.
     fn combine(&self, fixed: &FlagNames, needed: usize) -> Option<FlagNames> {
         let shortest = needed.max(span(fixed)).max(1);
-        let mut attempts = ATTEMPTS;
         (shortest..=shortest.saturating_add(UNUSED_BEHIND)).find_map(|len| {
-            let mut chosen = Vec::with_capacity(len);
-            let found = self.descend(&self.before, fixed, len, &mut chosen, &mut attempts);
-            let names = || chosen.iter().map(|name| name.map(<[u8]>::to_vec));
-            found.then(|| FlagNames::new(names()).ok()).flatten()
+            let mut attempts = ATTEMPTS;
+            pools(self.names, len).find_map(|names| {
+                let mut chosen = Chosen { names, fixed, len, slots: Vec::with_capacity(len) };
+                self.descend(&self.before, &mut chosen, &mut attempts).then(|| chosen.found())?
+            })
         })
     }
 
-    fn descend<'s>(
-        &'s self,
-        hasher: &Hasher,
-        fixed: &'s FlagNames,
-        len: usize,
-        chosen: &mut Vec<Option<&'s [u8]>>,
-        attempts: &mut usize,
-    ) -> bool {
-        let slot = chosen.len();
+    fn descend(&self, hasher: &Hasher, chosen: &mut Chosen<'_>, attempts: &mut usize) -> bool {
+        let Chosen { names, fixed, len, .. } = *chosen;
+        let slot = chosen.slots.len();
         if slot == len {
             *attempts = attempts.saturating_sub(1);
             return self.ends_right(hasher.clone());
@@ -152,23 +146,37 @@ impl<'a> Search<'a> {
             && slot.saturating_add(1) < len
             && self.form == HeaderForm::Dlist;
         let own = fixed.get(slot);
-        let others = self.names.iter().map(|name| Some(name.as_slice()));
+        let others = names.iter().map(|name| Some(name.as_slice()));
         let others = others.chain(hole.then_some(None)).filter(|_| own.is_none());
         for name in own.map(Some).into_iter().chain(others) {
             if *attempts == 0 {
                 return false;
             }
-            if name.is_some() && chosen.contains(&name) {
+            if name.is_some() && chosen.slots.contains(&name) {
                 continue;
             }
             let mut longer = hasher.clone();
             self.add(&mut longer, slot, name);
-            chosen.push(name);
-            if self.descend(&longer, fixed, len, chosen, attempts) {
+            chosen.slots.push(name);
+            if self.descend(&longer, chosen, attempts) {
                 return true;
             }
-            chosen.pop();
+            chosen.slots.pop();
         }
         false
+    }
+}
+
+/// Names chosen so far, slot by slot.
+struct Chosen<'a> {
+    names: &'a [Vec<u8>],
+    fixed: &'a FlagNames,
+    len: usize,
+    slots: Vec<Option<&'a [u8]>>,
+}
+
+impl Chosen<'_> {
+    fn found(&self) -> Option<FlagNames> {
+        FlagNames::new(self.slots.iter().map(|name| name.map(<[u8]>::to_vec))).ok()
     }
 }

@@ -6,7 +6,7 @@ use mailstore_format::header_file::FlagNames;
 use mailstore_format::index::layout::HeaderField;
 use mailstore_format::index::{IndexRecord, SyncCrcs, sync_crc};
 
-use super::candidates::Candidates;
+use super::candidates::{Candidates, pools};
 use crate::evidence::IndexEvidence;
 
 /// Checksums of single records that are computed at most.
@@ -21,7 +21,8 @@ pub(super) fn prove(index: &IndexEvidence, candidates: &Candidates) -> Option<Fl
             return Some(found);
         }
     }
-    search.combine(&candidates.names, &mut Vec::new())
+    let slots = search.slots.len();
+    pools(&candidates.names, slots).find_map(|names| search.combine(names, &mut Vec::new()))
 }
 
 /// The records, divided into those whose checksum is known and those that keywords change.

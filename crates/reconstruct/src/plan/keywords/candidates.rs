@@ -1,5 +1,7 @@
 //! What the keywords may have been called.
 
+use std::cmp::Reverse;
+
 use mailstore_format::header_file::FlagNames;
 
 use crate::evidence::HeaderTraces;
@@ -20,7 +22,7 @@ const COMMON: [&str; 12] = [
     "$HasAttachment",
 ];
 /// So many names are combined.
-const NAMES: usize = 24;
+const NAMES: usize = 32;
 
 /// Guesses at a mailbox's keywords.
 pub(super) struct Candidates {
@@ -39,15 +41,30 @@ impl Candidates {
         lists.extend(traces.copies.iter().map(|copy| copy.value.flag_names.clone()));
         lists.extend(traces.siblings.iter().cloned());
         let told = lists.iter().flat_map(FlagNames::iter).map(|(_, name)| name.to_vec());
+        let mut names: Vec<(usize, Vec<u8>)> = Vec::new();
+        for name in told {
+            match names.iter_mut().find(|(_, known)| *known == name) {
+                Some((times, _)) => *times = times.saturating_add(1),
+                None => names.push((1, name)),
+            }
+        }
+        let own = |name: &[u8]| remains.slot_of(name).is_some();
+        names.sort_by_key(|(times, name)| (!own(name), Reverse(*times)));
+        let mut names: Vec<Vec<u8>> = names.into_iter().map(|(_, name)| name).collect();
         let common = COMMON.iter().map(|name| name.as_bytes().to_vec());
-        let mut names: Vec<Vec<u8>> = Vec::new();
-        for name in told.chain(common) {
-            if names.len() < NAMES && !names.contains(&name) {
+        for name in common {
+            if !names.contains(&name) {
                 names.push(name);
             }
         }
+        names.truncate(NAMES);
         Self { remains, lists, names }
     }
+}
+
+/// Names to combine in `slots` slots: the likeliest alone, then with one more each time.
+pub(super) fn pools(names: &[Vec<u8>], slots: usize) -> impl Iterator<Item = &[Vec<u8>]> {
+    (slots.min(names.len())..=names.len()).filter_map(|size| names.get(..size))
 }
 
 /// How many slots `names` spans.
