@@ -149,12 +149,10 @@ impl MailboxSnapshot {
         let selected = session.examine(mailbox)?;
         let status = session.ok(&format!("STATUS {} (MAILBOXID)", crate::imap::quoted(mailbox)))?;
         let values = status.values_of("STATUS")?.into_iter().flatten().last();
-        let items = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE MODSEQ SAVEDATE \
-                     THREADID BODY.PEEK[])";
         let mut messages = BTreeMap::new();
         // An empty mailbox has no message that 1:* could name.
         if selected.exists > 0 {
-            for fetched in session.fetch("1:*", items)? {
+            for fetched in session.fetch("1:*", MessageSnapshot::ITEMS)? {
                 messages.insert(fetched.uid()?, MessageSnapshot::from_fetched(&fetched)?);
             }
         }
@@ -198,7 +196,11 @@ impl MailboxSnapshot {
 }
 
 impl MessageSnapshot {
-    fn from_fetched(fetched: &Fetched) -> Result<Self> {
+    /// What is fetched of a message.
+    pub(crate) const ITEMS: &str = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE \
+                                    MODSEQ SAVEDATE THREADID BODY.PEEK[])";
+
+    pub(crate) fn from_fetched(fetched: &Fetched) -> Result<Self> {
         let text = |name: &str| -> Result<String> {
             let item = fetched.item(name)?;
             Ok(item.text().unwrap_or_else(|| item.to_string()))

@@ -105,7 +105,8 @@ impl Reconstruct {
     /// only the library, and what an earlier build left may be stale.
     pub fn binary() -> Result<&'static Path> {
         static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+        let built =
+            BUILT.get_or_init(|| build("reconstruct").map_err(|error| format!("{error:#}")));
         built.as_deref().map_err(|why| anyhow!("can't build our reconstruct: {why}"))
     }
 }
@@ -155,8 +156,23 @@ impl ToolRun {
     }
 }
 
-/// Builds the program into the target directory, and with the profile, of the running test.
-fn build() -> Result<PathBuf> {
+/// The `incident` command, built from the sources as they are now, without what the environment
+/// says of accounts and incidents.
+pub fn incident_command() -> Result<Command> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build("incident").map_err(|error| format!("{error:#}")));
+    let binary = built.as_deref().map_err(|why| anyhow!("can't build incident: {why}"))?;
+    let mut command = Command::new(binary);
+    command.stdin(Stdio::null());
+    for variable in ["CYRUS_USER", "CYRUS_GROUP", "MAILSTORE_INCIDENT"] {
+        command.env_remove(variable);
+    }
+    Ok(command)
+}
+
+/// Builds a program of the package of its name into the target directory, and with the profile, of
+/// the running test.
+fn build(program: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let deps = test.parent().context("a test executable without a directory")?;
     let profile_dir = if deps.ends_with("deps") { deps.parent() } else { Some(deps) };
@@ -170,14 +186,14 @@ fn build() -> Result<PathBuf> {
     let output = Command::new(cargo)
         .args(["build", "--quiet", "--profile", profile])
         // Both packages, so that dependencies get the features that this test was built with.
-        .args(["--package", "mailstore-tests", "--package", "reconstruct", "--bin", "reconstruct"])
+        .args(["--package", "mailstore-tests", "--package", program, "--bin", program])
         .arg("--target-dir")
         .arg(target_dir)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .context("can't run cargo")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let binary = profile_dir.join("reconstruct");
+    let binary = profile_dir.join(program);
     ensure!(binary.is_file(), "cargo built no {}", binary.display());
     Ok(binary)
 }

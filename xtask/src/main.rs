@@ -4,8 +4,10 @@
 
 mod bench;
 mod cargo;
+mod damage;
 mod demo;
 mod fixture;
+mod matrix;
 mod table;
 mod test;
 
@@ -36,6 +38,13 @@ enum Command {
     Test(test::Arguments),
     /// Measure a tool side by side with Cyrus's own
     Bench(bench::Arguments),
+    /// Damage a store as an outage would; the same seed does the same
+    Damage(damage::Arguments),
+    /// Inflict every kind of damage on stores of a real Cyrus and score what our tool and Cyrus's
+    /// own bring back
+    ///
+    /// Exits with 1 where our tool left anything lost for which there was evidence.
+    Matrix(matrix::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +52,8 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Damage(arguments) => damage::run(&arguments),
+        Command::Matrix(arguments) => matrix::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -2,8 +2,8 @@
 //!
 //! The byte tables are in [`docs/format/index.md`][doc]; [`layout`] holds them as data, one table a
 //! version, and [`IndexHeader`] and [`IndexRecord`] are the values they describe. [`IndexFile`]
-//! reads a whole file whose header names its version; [`find_layout`] is for a file whose header
-//! does not. What Cyrus derives from the records is recomputed by [`counts`] and [`sync_crc`].
+//! reads a whole file whose header names its version; [`salvage`] is for a file that may be damaged.
+//! What Cyrus derives from the records is recomputed by [`counts`] and [`sync_crc`].
 //!
 //! ```
 //! use mailstore_format::index::{CrcState, IndexFile, IndexHeader, IndexRecord, Layout};
@@ -26,23 +26,27 @@
 
 pub mod counts;
 mod crc;
+mod doubtful;
 mod field;
 mod file;
-mod find_layout;
 mod header;
 mod header_tables;
 pub mod layout;
 pub mod options;
 mod record;
 mod record_tables;
+mod salvage;
 #[cfg(test)]
 mod samples;
+mod sanity;
 pub mod sync_crc;
+mod syndrome;
 
 pub use counts::{Counts, recount};
 pub use crc::CrcState;
+pub use doubtful::{DoubtfulRecord, KnownFields, KnownMessage};
 pub use file::{IndexFile, Slot, Slots};
-pub use find_layout::{FoundLayout, find_layout};
 pub use header::{IndexHeader, SyncCrcs};
 pub use layout::Layout;
 pub use record::IndexRecord;
+pub use salvage::{HeaderRepair, HeaderState, Salvaged, SalvagedSlot, salvage};

@@ -4,6 +4,7 @@
 
 pub mod annotations;
 pub mod cache;
+pub mod conversations;
 pub mod counters;
 pub mod db;
 pub mod dlist;

@@ -337,6 +337,12 @@ impl ImapdConf {
         octal.fold(0, |mask, &digit| (mask << 3 | u32::from(digit - b'0')) & 0o777)
     }
 
+    /// Where each of the server's processes says whom it serves: `proc_path`.
+    #[must_use]
+    pub fn proc_directory(&self) -> PathBuf {
+        self.path_option("proc_path").unwrap_or_else(|| self.config_directory.join("proc"))
+    }
+
     /// `sync_log`: changes are logged for replication and for the search indexer.
     #[must_use]
     pub fn sync_log(&self) -> bool {

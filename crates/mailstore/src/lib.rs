@@ -36,6 +36,7 @@ pub mod name;
 pub mod namespace;
 pub mod pattern;
 pub mod replace;
+pub mod sessions;
 pub mod spool;
 pub mod store;
 pub mod sync_log;

@@ -1,17 +1,23 @@
 //! Everything that is known about one mailbox, each item with where it comes from. Read-only.
 
+mod header_traces;
+mod index_trust;
+
 use std::ffi::OsString;
 
 use mailstore::spool::OddEntry;
 use mailstore_format::annotations::{Annotation, AnnotationUser};
 use mailstore_format::header_file::HeaderFile;
-use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
+use mailstore_format::index::{DoubtfulRecord, HeaderRepair, IndexHeader, IndexRecord, Layout};
 use mailstore_format::message::MessageFields;
 use mailstore_format::{
     Guid, InternalFlags, ModSeq, SystemFlags, ThreadId, Timestamp, Uid, UidValidity,
 };
 
 use crate::journal::Journal;
+
+pub use header_traces::{HeaderCopy, HeaderTraces};
+pub use index_trust::IndexTrust;
 
 /// What is known about a mailbox, as [`crate::gather`] found it.
 #[derive(Debug)]
@@ -20,6 +26,8 @@ pub struct Evidence {
     pub directory: DirectoryEvidence,
     /// `cyrus.index`.
     pub index: IndexEvidence,
+    /// Whether it is this mailbox's newest.
+    pub index_trust: IndexTrust,
     /// `cyrus.header`.
     pub header_file: HeaderFileEvidence,
     /// The cache of the spool directory.
@@ -88,20 +96,33 @@ pub struct IndexEvidence {
     pub header: Option<IndexHeader>,
     /// Whether the header's CRC vouches for it (for versions without CRC: whether it is plausible).
     pub header_proven: bool,
+    /// What had to be put right before its CRC vouched for the header.
+    pub header_repair: Option<HeaderRepair>,
     /// The layout of the records, where one fits.
     pub layout: Option<&'static Layout>,
     /// The record slots in file order.
     pub slots: Vec<Slot>,
+    /// The slots among them whose record's CRC vouched for it only once one flipped bit was put
+    /// right, or once foreign bytes were taken out; ascending.
+    pub repaired_slots: Vec<usize>,
     /// Slots that the header counts beyond the end of the file.
     pub truncated_slots: usize,
+    /// Sound records beyond those that a proven header counts: an append whose header was never
+    /// written. They are no members; they prove what they say of a file with their UID and GUID.
+    pub beyond: Vec<IndexRecord>,
+    /// Whether records lie elsewhere than their layout puts them: bytes were lost or inserted.
+    pub displaced: bool,
 }
 
 /// One place for a record in the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slot {
-    /// A record whose CRC is right (for versions without CRC: whose UID is not 0).
+    /// A record whose CRC is right, or is once what was damaged is put right (for versions without
+    /// CRC: whose UID is in order).
     Record(IndexRecord),
-    /// Bytes that are no record.
+    /// Bytes that look like a record, of which no CRC proves anything.
+    Doubtful(Box<DoubtfulRecord>),
+    /// Nothing that could be used.
     Destroyed,
 }
 
@@ -232,8 +253,14 @@ pub struct Witnesses {
     /// From the owner's conversations: what they know of this mailbox's messages, by UID; `None`
     /// where there are none or they cannot be read.
     pub conversations: Option<Vec<ConversationRow>>,
+    /// Whether these are all.
+    pub conversations_coverage: Coverage,
     /// The highest UID that seen states, annotations or conversations know.
     pub highest_uid: Option<Uid>,
+    /// What else may tell how `cyrus.header` was, where it is lost or no index vouches for it.
+    pub header_traces: HeaderTraces,
+    /// What an older copy of mailboxes.db told, because mailboxes.db does not, and which copy.
+    pub from_older_list: Option<String>,
     /// The index version that other mailboxes of the store have.
     pub store_version: Option<u32>,
     /// Whether the store is one side of a replication.
@@ -242,6 +269,16 @@ pub struct Witnesses {
     pub listed: bool,
     /// Whether it is a calendar, an address book or the like, of which a database is keyed by UID.
     pub dav: bool,
+}
+
+/// Whether what was read of a mailbox's rows is all there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Coverage {
+    /// There may be more.
+    #[default]
+    Partial,
+    /// It is: a UID without a row is gone.
+    Whole,
 }
 
 /// What the owner's conversations know of one message in the mailbox (`conversations.db`, a row
@@ -315,6 +352,17 @@ impl Place {
     }
 }
 
+impl Evidence {
+    /// The index as it is on disk, whatever of it is believed.
+    #[must_use]
+    pub fn index_as_read(&self) -> &IndexEvidence {
+        match &self.index_trust {
+            IndexTrust::Foreign { as_read, .. } => as_read,
+            IndexTrust::Current | IndexTrust::Older(_) => &self.index,
+        }
+    }
+}
+
 impl IndexEvidence {
     /// The record in `slot`.
     #[must_use]
@@ -323,6 +371,12 @@ impl IndexEvidence {
             Some(Slot::Record(record)) => Some(record),
             _ => None,
         }
+    }
+
+    /// How many slots hold no proven record.
+    #[must_use]
+    pub fn unproven_slots(&self) -> usize {
+        self.slots.iter().filter(|slot| !matches!(slot, Slot::Record(_))).count()
     }
 
     /// Whether there is an index of which anything could be read.

@@ -52,10 +52,20 @@ codes! {
     IndexUnreadable = "index-unreadable",
     /// The index's header fails its CRC or makes no sense.
     IndexHeaderDamaged = "index-header-damaged",
+    /// The index's header fails its CRC by one flipped bit, which is put right.
+    IndexHeaderBit = "index-header-bit",
+    /// Bytes were lost from the index or inserted into it, so that records lie elsewhere.
+    IndexDisplaced = "index-displaced",
+    /// The index is another mailbox's, or from before the UIDVALIDITY changed.
+    IndexForeign = "index-foreign",
+    /// The index is an older state of the mailbox's: more is known of it elsewhere.
+    IndexOlder = "index-older",
     /// The index ends before all the records its header counts.
     IndexTruncated = "index-truncated",
     /// A record's bytes fail their CRC or cannot be read.
     RecordDamaged = "record-damaged",
+    /// A record fails its CRC by one flipped bit or by foreign bytes inside; it is whole again.
+    RecordBit = "record-bit",
     /// Records stand out of UID order.
     RecordOutOfOrder = "record-out-of-order",
     /// Two records have one UID.
@@ -82,6 +92,12 @@ codes! {
     HeaderFileCrc = "header-file-crc",
     /// A keyword's bit is set on messages, but its slot has no name.
     KeywordUnnamed = "keyword-unnamed",
+    /// Keywords of a lost `cyrus.header` are known again: a checksum of the index proves them.
+    KeywordsProved = "keywords-proved",
+    /// Keywords were read from a damaged `cyrus.header`, and no checksum proves them.
+    KeywordsUnproved = "keywords-unproved",
+    /// An older copy of mailboxes.db told what mailboxes.db does not.
+    MailboxListOlder = "mailbox-list-older",
     /// There is no `cyrus.cache`, or it does not begin as one.
     CacheMissing = "cache-missing",
     /// A cache record fails its CRC, is cut short or lies outside of the file.

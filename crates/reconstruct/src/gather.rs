@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::{self, LockMode, MailboxLocks};
@@ -16,24 +15,24 @@ use mailstore_format::header_file::HeaderFile;
 
 use crate::error::Error;
 use crate::evidence::{
-    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Slot,
-    StoredAnnotation,
+    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, IndexTrust, MessageEvidence,
+    Slot, StoredAnnotation, Witnesses,
 };
 use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
 use crate::journal::{self, Journal};
 use crate::observer::tell_wait;
 use crate::places::{Closed, Places, ScannedPlace};
+use crate::plan::index_trust;
 use crate::run::Context;
 use crate::staging::CacheSink;
 use crate::target::Target;
+use crate::witnesses::{self, Gathered, HURRY};
 
 /// A larger index would hold more messages than a mailbox can have.
 pub(crate) const LARGEST_INDEX: u64 = 1 << 31;
 /// `cyrus.header` is some kilobytes; this leaves room for very long ACLs.
 const LARGEST_HEADER_FILE: u64 = 16 << 20;
-/// How long a database is waited for while others wait for us.
-const HURRY: Duration = Duration::from_millis(200);
 /// A larger annotation database is not read into memory.
 const LARGEST_DATABASE: u64 = 1 << 30;
 
@@ -67,34 +66,91 @@ pub(crate) fn gather(
         return Ok(unavailable(format!("{directory} is empty: nothing of the mailbox is left")));
     }
     let journal = journal::of_earlier_runs(target.recovery_root(&location.index), &target.key);
-    let examiner = Examiner {
-        places: &places,
-        check: context.options.check,
-        layout: index.layout,
-        pool: context.pool,
-        observer: context.observer,
-        previous,
-        wanted_back: &journal.pruned().map(|pruned| pruned.record.uid).collect(),
-    };
-    let candidates = candidates(&index, &places);
-    let messages = examiner
-        .examine(&candidates, sink)
-        .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
-    let (annotations, annotations_whole) = annotations(context, target, held.is_some());
-    Ok(Evidence {
-        directory: directory_evidence(location, &messages, &places),
-        header_file,
-        spool_cache: places.spool.cache.evidence(),
-        archive_cache: places.archive_cache(),
-        shares_cache: places.shares_cache,
-        witnesses: context.witnesses(target),
-        annotations,
-        annotations_whole,
-        index,
-        messages,
-        strays: Vec::new(),
-        journal,
-    })
+    let mut look = Look { context, target, held: held.is_some(), previous, places: &places, sink };
+    let mut evidence = look.at_messages(index, header_file, journal)?;
+    match index_trust::judge(&evidence) {
+        IndexTrust::Current => {}
+        _ if held.is_none() && has_changed(target, &evidence.index) => {}
+        IndexTrust::Foreign { why, .. } => evidence = look.without_foreign_index(evidence, why)?,
+        older @ IndexTrust::Older(_) => evidence.index_trust = older,
+    }
+    Ok(evidence)
+}
+
+/// Whether the index was written to since it was read: what was read later may be newer than it.
+fn has_changed(target: &Target, index: &IndexEvidence) -> bool {
+    let now = read_file_prefix(&target.location.index, index.header_bytes.len());
+    now.as_ref() != Some(&index.header_bytes)
+}
+
+/// A mailbox whose directories and index are open, on the way to its messages.
+struct Look<'a> {
+    context: &'a Context<'a>,
+    target: &'a Target,
+    held: bool,
+    previous: Option<&'a Evidence>,
+    places: &'a Places,
+    sink: &'a mut dyn CacheSink,
+}
+
+impl Look<'_> {
+    /// Looks at every message of the records and of the directories, and at the other witnesses.
+    fn at_messages(
+        &mut self,
+        index: IndexEvidence,
+        header_file: HeaderFileEvidence,
+        journal: Journal,
+    ) -> Result<Evidence, Error> {
+        let Self { context, target, places, .. } = *self;
+        let location = &target.location;
+        let examiner = Examiner {
+            places,
+            check: context.options.check,
+            layout: index.layout,
+            pool: context.pool,
+            observer: context.observer,
+            previous: self.previous,
+            wanted_back: &journal.pruned().map(|pruned| pruned.record.uid).collect(),
+        };
+        let messages = examiner
+            .examine(&candidates(&index, places), self.sink)
+            .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
+        let (annotations, annotations_whole) = annotations(context, target, self.held);
+        let mut evidence = Evidence {
+            directory: directory_evidence(location, &messages, places),
+            header_file,
+            spool_cache: places.spool.cache.evidence(),
+            archive_cache: places.archive_cache(),
+            shares_cache: places.shares_cache,
+            witnesses: Witnesses::default(),
+            annotations,
+            annotations_whole,
+            index,
+            index_trust: IndexTrust::Current,
+            messages,
+            strays: Vec::new(),
+            journal,
+        };
+        let Self { held, previous, .. } = *self;
+        let gathered = Gathered { evidence: &evidence, held, previous };
+        evidence.witnesses = witnesses::read(context, target, &gathered);
+        Ok(evidence)
+    }
+
+    /// Looks at the mailbox anew as if it had no index: which of the foreign records can be used,
+    /// only the messages can tell.
+    fn without_foreign_index(
+        &mut self,
+        evidence: Evidence,
+        why: String,
+    ) -> Result<Evidence, Error> {
+        let Evidence { index: as_read, header_file, journal, .. } = evidence;
+        let nothing = index_trust::believable_part(&as_read, &mut []);
+        let mut evidence = self.at_messages(nothing, header_file, journal)?;
+        evidence.index = index_trust::believable_part(&as_read, &mut evidence.messages);
+        evidence.index_trust = IndexTrust::Foreign { why, as_read: Box::new(as_read) };
+        Ok(evidence)
+    }
 }
 
 /// The evidence of a mailbox that must be left alone.
@@ -102,6 +158,7 @@ fn unavailable(why: String) -> Evidence {
     Evidence {
         directory: DirectoryEvidence { unavailable: Some(why), ..DirectoryEvidence::default() },
         index: IndexEvidence::default(),
+        index_trust: IndexTrust::Current,
         header_file: HeaderFileEvidence::Missing,
         spool_cache: crate::evidence::CacheFileEvidence::default(),
         archive_cache: None,
@@ -194,7 +251,7 @@ fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a
         Slot::Record(record) => {
             Some(Candidate { uid: record.uid, slot: Some(slot), record: Some(record) })
         }
-        Slot::Destroyed => None,
+        Slot::Doubtful(_) | Slot::Destroyed => None,
     });
     let files = places.all().flat_map(ScannedPlace::files);
     let files = files.map(|file| Candidate { uid: file.uid, slot: None, record: None });

@@ -1,7 +1,6 @@
 //! From the bytes of a `cyrus.index` to evidence: each record stands on its own CRC.
 
-use mailstore_format::Uid;
-use mailstore_format::index::{CrcState, IndexFile, IndexHeader, IndexRecord, Slots, find_layout};
+use mailstore_format::index::{HeaderState, Layout, Salvaged, SalvagedSlot, salvage};
 
 use crate::evidence::{FileIdentity, IndexEvidence, Slot};
 use crate::plan::DEFAULT_VERSION;
@@ -15,85 +14,53 @@ pub(crate) fn read_index(
     identity: FileIdentity,
     usual_version: Option<u32>,
 ) -> IndexEvidence {
-    match IndexFile::open(bytes) {
-        Ok(file) if file.header_crc() != CrcState::Good && file.layout().has_crc() => {
-            read_with_doubtful_header(bytes, identity, usual_version)
-        }
-        Ok(file) => IndexEvidence {
-            unreadable: None,
+    let usual_version = usual_version.unwrap_or(DEFAULT_VERSION);
+    match salvage(bytes, Some(usual_version)) {
+        Some(salvaged) => evidence_of(salvaged, bytes, identity),
+        None => IndexEvidence {
+            unreadable: Some(why_unreadable(bytes)),
             identity: Some(identity),
-            header_bytes: header_bytes(bytes, file.layout().header_size),
-            header_proven: true,
-            layout: Some(file.layout()),
-            slots: judge(file.counted_slots(), file.layout().has_crc(), file.header().last_uid),
-            truncated_slots: usize::try_from(file.missing_records()).unwrap_or(usize::MAX),
-            header: Some(file.header().clone()),
+            header_bytes: header_bytes(bytes, Layout::LARGEST_HEADER),
+            ..IndexEvidence::default()
         },
-        Err(_) => read_with_doubtful_header(bytes, identity, usual_version),
     }
 }
 
-/// Reads an index whose header fails its CRC or names no known version.
-fn read_with_doubtful_header(
-    bytes: &[u8],
-    identity: FileIdentity,
-    usual_version: Option<u32>,
-) -> IndexEvidence {
-    let by_records = find_layout(bytes).map(|found| {
-        let usual = usual_version.unwrap_or(DEFAULT_VERSION);
-        let mut alike = found.alternatives().filter(|_| !found.certain);
-        alike.find(|layout| layout.version == usual).unwrap_or(found.layout)
-    });
-    let by_header = || IndexHeader::layout_in(bytes).ok().filter(|layout| layout.has_crc());
-    let Some(layout) = by_records.or_else(by_header) else {
-        return IndexEvidence {
-            unreadable: Some(why_unreadable(bytes)),
-            identity: Some(identity),
-            header_bytes: header_bytes(bytes, LARGEST_HEADER),
-            ..IndexEvidence::default()
-        };
-    };
+fn evidence_of(salvaged: Salvaged, bytes: &[u8], identity: FileIdentity) -> IndexEvidence {
+    let is_repaired = |slot: &SalvagedSlot| matches!(slot, SalvagedSlot::Repaired(_));
+    let slots = salvaged.slots.iter().enumerate();
+    let repaired = slots.filter(|(_, slot)| is_repaired(slot)).map(|(at, _)| at).collect();
     IndexEvidence {
         unreadable: None,
         identity: Some(identity),
-        header_bytes: header_bytes(bytes, layout.header_size),
-        header: IndexHeader::decode_with(bytes, layout).ok(),
-        header_proven: false,
-        layout: Some(layout),
-        slots: judge(Slots::new(bytes, layout), true, Uid(u32::MAX)),
-        truncated_slots: 0,
+        header_bytes: header_bytes(bytes, salvaged.layout.header_size),
+        header: salvaged.header,
+        header_proven: salvaged.header_state.is_proven(),
+        header_repair: match salvaged.header_state {
+            HeaderState::Repaired(repair) => Some(repair),
+            HeaderState::Sound | HeaderState::Doubtful => None,
+        },
+        layout: Some(salvaged.layout),
+        repaired_slots: repaired,
+        slots: salvaged.slots.into_iter().map(Slot::from).collect(),
+        truncated_slots: salvaged.missing,
+        beyond: salvaged.beyond,
+        displaced: salvaged.displaced,
     }
 }
 
-/// Bytes of the largest header of any version.
-const LARGEST_HEADER: usize = 192;
+impl From<SalvagedSlot> for Slot {
+    fn from(slot: SalvagedSlot) -> Self {
+        match slot {
+            SalvagedSlot::Sound(record) | SalvagedSlot::Repaired(record) => Self::Record(record),
+            SalvagedSlot::Doubtful(doubtful) => Self::Doubtful(doubtful),
+            SalvagedSlot::Destroyed => Self::Destroyed,
+        }
+    }
+}
 
 fn header_bytes(bytes: &[u8], size: usize) -> Vec<u8> {
     bytes.get(..size).unwrap_or(bytes).to_vec()
-}
-
-/// Tells records from bytes that are none.
-///
-/// Versions before 12 have no record CRC; there a record counts whose UID continues the order and
-/// does not exceed the last one given out.
-fn judge<'a>(
-    slots: impl Iterator<Item = mailstore_format::index::Slot<'a>>,
-    has_crc: bool,
-    last_uid: Uid,
-) -> Vec<Slot> {
-    let mut previous = Uid(0);
-    slots
-        .map(|slot| {
-            let record: IndexRecord = slot.record;
-            let in_order = record.uid > previous && record.uid <= last_uid;
-            let sound = if has_crc { slot.crc == CrcState::Good } else { in_order };
-            if !sound || record.uid == Uid(0) {
-                return Slot::Destroyed;
-            }
-            previous = record.uid;
-            Slot::Record(record)
-        })
-        .collect()
 }
 
 /// Whether the bytes may be the index of a server newer than any this toolkit knows: such an index
@@ -124,8 +91,8 @@ fn why_unreadable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mailstore_format::Timestamp;
-    use mailstore_format::index::Layout;
+    use mailstore_format::index::{HeaderRepair, IndexHeader, IndexRecord};
+    use mailstore_format::{Timestamp, Uid};
 
     const IDENTITY: FileIdentity = FileIdentity { ino: 1, size: 0, mtime: Timestamp(0) };
 
@@ -144,12 +111,26 @@ mod tests {
     }
 
     #[test]
-    fn a_record_with_a_wrong_crc_is_a_destroyed_slot_and_the_others_stay() {
+    fn what_one_flipped_bit_broke_is_put_right_and_remembered() {
         let mut bytes = index_of(17, &[1, 2, 3]);
+        let whole = read_index(&bytes, IDENTITY, None);
         bytes[160 + 112 + 5] ^= 1;
+        bytes[30] ^= 8;
         let evidence = read_index(&bytes, IDENTITY, None);
         assert!(evidence.header_proven);
-        assert_eq!(evidence.slots[1], Slot::Destroyed);
+        assert_eq!(evidence.header_repair, Some(HeaderRepair::Bit));
+        assert_eq!((&evidence.header, &evidence.slots), (&whole.header, &whole.slots));
+        assert_eq!((evidence.repaired_slots, whole.repaired_slots), (vec![1], vec![]));
+        assert_eq!(evidence.header_bytes, bytes[..160]);
+    }
+
+    #[test]
+    fn a_record_with_a_wrong_crc_is_no_record_and_the_others_stay() {
+        let mut bytes = index_of(17, &[1, 2, 3]);
+        bytes[160 + 112 + 5] ^= 3;
+        let evidence = read_index(&bytes, IDENTITY, None);
+        assert!(evidence.header_proven);
+        assert_eq!((evidence.record(1), evidence.unproven_slots()), (None, 1));
         assert_eq!(evidence.record(2).unwrap().uid, Uid(3));
     }
 

@@ -43,6 +43,7 @@ mod site;
 mod staging;
 mod target;
 pub mod triage;
+mod witnesses;
 mod workshop;
 
 pub use aftercare::{Aftercare, Failure, ServerTools, ToolCall};

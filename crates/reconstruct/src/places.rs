@@ -14,7 +14,7 @@ use mailstore_format::index::IndexRecord;
 
 use crate::cache_file::CacheFile;
 use crate::error::Error;
-use crate::evidence::{CacheFileEvidence, IndexEvidence, Place, Slot};
+use crate::evidence::{CacheFileEvidence, IndexEvidence, Place};
 
 /// The mailbox's directories, as far as it has them.
 pub(crate) struct Places {
@@ -244,6 +244,6 @@ fn knows_of_files(index: &IndexEvidence, place: Place, location: &MailboxLocatio
 
 /// Whether the index is there, under a sound header, and no record of it was lost.
 fn is_whole(index: &IndexEvidence) -> bool {
-    let no_record_lost = !index.slots.contains(&Slot::Destroyed) && index.truncated_slots == 0;
+    let no_record_lost = index.unproven_slots() == 0 && index.truncated_slots == 0;
     index.is_read() && index.header_proven && no_record_lost
 }

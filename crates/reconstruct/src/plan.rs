@@ -5,6 +5,8 @@ mod dates;
 mod file_steps;
 mod header;
 mod header_file;
+pub(crate) mod index_trust;
+mod keywords;
 mod known;
 mod orphans;
 mod pruned;
@@ -18,7 +20,7 @@ use std::io;
 
 use mailstore::spool::OddKind;
 use mailstore_format::header_file::HeaderFile;
-use mailstore_format::index::{IndexHeader, IndexRecord, Layout};
+use mailstore_format::index::{HeaderRepair, IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
 
 use crate::evidence::{CacheItem, Evidence, StagedCache};
@@ -249,6 +251,9 @@ impl Draughtsman<'_> {
     }
 
     fn report_index(&mut self) {
+        if self.report_index_trust() {
+            return;
+        }
         let index = &self.evidence.index;
         match (&index.unreadable, index.identity) {
             (None, None) => {
@@ -265,13 +270,7 @@ impl Draughtsman<'_> {
             }
             (None, Some(_)) => {}
         }
-        if !index.header_proven {
-            self.find(
-                Code::IndexHeaderDamaged,
-                Remedy::Repair,
-                "the header fails its CRC or makes no sense; the records stand on their own CRCs",
-            );
-        }
+        self.report_index_header();
         if index.truncated_slots > 0 {
             self.find(
                 Code::IndexTruncated,
@@ -282,11 +281,7 @@ impl Draughtsman<'_> {
                 ),
             );
         }
-        let destroyed = index
-            .slots
-            .iter()
-            .filter(|slot| matches!(slot, crate::evidence::Slot::Destroyed))
-            .count();
+        let destroyed = index.unproven_slots();
         if destroyed > 0 {
             self.find(
                 Code::RecordDamaged,
@@ -294,6 +289,45 @@ impl Draughtsman<'_> {
                 format!("{destroyed} of {} records fail their CRC", index.slots.len()),
             );
         }
+        let repaired = index.repaired_slots.len();
+        if repaired > 0 {
+            let of = index.slots.len();
+            let detail = format!(
+                "{repaired} of {of} records fit their CRC once one flipped bit or foreign bytes in \
+                 the midst of them are taken out; they are whole again"
+            );
+            self.find(Code::RecordBit, Remedy::Repair, detail);
+        }
+        if index.displaced {
+            let detail = "records do not lie one after the other behind the header: bytes were \
+                          lost or inserted; each that is whole was found where it is";
+            self.find(Code::IndexDisplaced, Remedy::Repair, detail);
+        }
+    }
+    fn report_index_header(&mut self) {
+        let index = &self.evidence.index;
+        let (code, detail) = match index.header_repair {
+            None if index.header_proven => return,
+            None => (
+                Code::IndexHeaderDamaged,
+                "the header fails its CRC or makes no sense; the records stand on their own CRCs",
+            ),
+            Some(HeaderRepair::Bit) => (
+                Code::IndexHeaderBit,
+                "the header fits its CRC once one flipped bit is put right; nothing of it is lost",
+            ),
+            Some(HeaderRepair::Named) => (
+                Code::IndexHeaderDamaged,
+                "the header names a version, start offset or record size that is not that of the \
+                 records; its CRC proves the rest of it, which is kept",
+            ),
+            Some(HeaderRepair::Moved) => (
+                Code::IndexHeaderDamaged,
+                "the header is not in its place or torn apart by foreign bytes; its CRC proves it \
+                 once they are taken out, and nothing of it is lost",
+            ),
+        };
+        self.find(code, Remedy::Repair, detail);
     }
 }
 

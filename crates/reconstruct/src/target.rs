@@ -11,6 +11,9 @@ use mailstore_format::header_file::{HeaderFile, HeaderForm};
 use crate::evidence::{Place, Witnesses};
 use crate::workshop::{Folder, Workshop};
 
+/// The seen states of so many users are asked at most.
+const SEEN_BY: usize = 16;
+
 /// One mailbox.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -30,6 +33,10 @@ pub struct Target {
     pub annotation_keys: [Vec<u8>; 2],
     /// The counters of its owner.
     pub counters_file: Option<PathBuf>,
+    /// The conversations of its owner.
+    pub conversations_file: Option<PathBuf>,
+    /// The seen states of those who may use it.
+    pub seen_files: Vec<PathBuf>,
     /// What mailboxes.db says of it.
     pub listed: Witnesses,
 }
@@ -51,6 +58,8 @@ impl Target {
             owner: store.namespace().owner(&entry.name).unwrap_or_default(),
             annotation_keys: [entry.uniqueid.clone(), entry.name.as_bytes().to_vec()],
             counters_file: store.counters_file(entry).ok(),
+            conversations_file: store.conversations_file(entry).ok().flatten(),
+            seen_files: seen_files(store, entry),
             listed: listed_witnesses(entry),
             location,
         })
@@ -68,6 +77,8 @@ impl Target {
             owner: Vec::new(),
             annotation_keys: [Vec::new(), Vec::new()],
             counters_file: None,
+            conversations_file: None,
+            seen_files: Vec::new(),
             listed: Witnesses::default(),
         }
     }
@@ -165,6 +176,24 @@ fn file_name_for(text: &str) -> String {
     name
 }
 
+/// An ACL as `cyrus.header` has it.
+pub(crate) fn acl_text(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let text = |(who, rights): &(Vec<u8>, Vec<u8>)| {
+        [who.as_slice(), b"\t", rights.as_slice(), b"\t"].concat()
+    };
+    pairs.iter().flat_map(text).collect()
+}
+
+/// The seen states of the users whom the ACL names: only they can have selected the mailbox.
+fn seen_files(store: &Store, entry: &MailboxEntry) -> Vec<PathBuf> {
+    let named = entry.record.acl.iter().flatten().map(|(who, _)| who.as_slice());
+    let users = named.filter(|who| {
+        let none = matches!(*who, [b'-', ..] | b"anyone" | b"anonymous");
+        !none && !who.starts_with(b"group:")
+    });
+    users.take(SEEN_BY).filter_map(|user| store.seen_file(user).ok()).collect()
+}
+
 fn listed_witnesses(entry: &MailboxEntry) -> Witnesses {
     let record = &entry.record;
     let mut header = HeaderFile::new(HeaderForm::Dlist);
@@ -172,12 +201,7 @@ fn listed_witnesses(entry: &MailboxEntry) -> Witnesses {
     header.mbtype = Some(record.mbtype.letters().to_vec());
     header.uniqueid = Some(entry.uniqueid.clone());
     header.jmapid.clone_from(&record.jmapid);
-    header.acl = record.acl.as_ref().map(|pairs| {
-        pairs
-            .iter()
-            .flat_map(|(who, rights)| [who.as_slice(), b"\t", rights, b"\t"].concat())
-            .collect()
-    });
+    header.acl = record.acl.as_deref().map(acl_text);
     Witnesses {
         uidvalidity: record.uidvalidity,
         foldermodseq: record.foldermodseq,

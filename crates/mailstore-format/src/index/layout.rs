@@ -142,12 +142,19 @@ impl Layout {
         record: &'static [Placed<RecordField>],
     ) -> Self {
         assert!(tiles(header, header_size), "the header's fields fill it without gap or overlap");
+        assert!(header_size <= Self::LARGEST_HEADER && record_size <= Self::LARGEST_RECORD);
         assert!(tiles(record, record_size), "the record's fields fill it without gap or overlap");
         let header_crc = header_crc_offset(header);
         let record_crc = record_crc_offset(record);
         assert!(header_crc.is_some() == record_crc.is_some(), "both have a CRC or none has");
         Self { version, header_size, record_size, header, record, header_crc, record_crc }
     }
+
+    /// Bytes of the largest header of any version.
+    pub const LARGEST_HEADER: usize = 192;
+
+    /// Bytes of the largest record of any version.
+    pub const LARGEST_RECORD: usize = 144;
 
     /// The layout of a minor version; none for 11, which was never released, and for those below 6.
     #[must_use]

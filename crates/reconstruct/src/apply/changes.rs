@@ -40,7 +40,7 @@ impl Since {
                 return Err(Error::io("read", &target.location.index, source));
             }
         };
-        let same_index = same_file(now, evidence.index.identity)
+        let same_index = same_file(now, evidence.index_as_read().identity)
             && now.is_none_or(|now| same_content(&bytes, now, evidence));
         let files = Files::of(target);
         let same_files = files.are_as_in(evidence) && files.are_as_for(steps, evidence);
@@ -59,8 +59,9 @@ fn same_file(now: Option<FileIdentity>, then: Option<FileIdentity>) -> bool {
 /// Every record is compared: the server rewrites some without a trace in the header, as when it
 /// archives a message or gives it a thread.
 fn same_content(bytes: &[u8], identity: FileIdentity, evidence: &Evidence) -> bool {
-    let now = read_index(bytes, identity, evidence.index.layout.map(|layout| layout.version));
-    now.header_bytes == evidence.index.header_bytes && now.slots == evidence.index.slots
+    let then = evidence.index_as_read();
+    let now = read_index(bytes, identity, then.layout.map(|layout| layout.version));
+    now.header_bytes == then.header_bytes && now.slots == then.slots
 }
 
 fn same_header_file(target: &Target, evidence: &Evidence) -> bool {
@@ -168,7 +169,8 @@ fn is_missed(evidence: &Evidence, message: &MessageEvidence) -> bool {
 
 /// How many records of the index as it is now were not looked at with the same cache item.
 fn unknown_records(bytes: &[u8], identity: FileIdentity, evidence: &Evidence) -> usize {
-    let now = read_index(bytes, identity, evidence.index.layout.map(|layout| layout.version));
+    let now =
+        read_index(bytes, identity, evidence.index_as_read().layout.map(|layout| layout.version));
     (0..now.slots.len())
         .filter_map(|slot| now.record(slot))
         .filter(|record| {

@@ -36,6 +36,12 @@ impl Draughtsman<'_> {
                 let (last_uid, highest) = (header.last_uid, header.highestmodseq);
                 self.last_uid = last_uid.max(top_uid);
                 self.highestmodseq = highest.max(top_modseq);
+                if self.evidence.index_trust.is_older() {
+                    self.highestmodseq = self.highestmodseq.max(witnessed);
+                    if server.counters_highest.is_none() {
+                        self.jump_modseq();
+                    }
+                }
                 if last_uid < top_uid {
                     let detail = format!("the header says {last_uid}, a record has {top_uid}");
                     self.find(Code::LastUidLow, Remedy::Repair, detail);
@@ -289,7 +295,10 @@ impl Draughtsman<'_> {
         doubtful: Option<&IndexHeader>,
         records: &[PlannedRecord],
     ) -> IndexHeader {
-        let witnesses = self.evidence.witnesses.clone();
+        let witnesses = &self.evidence.witnesses;
+        let createdmodseq = witnesses.createdmodseq;
+        self.report_older_list();
+        let witnesses = &self.evidence.witnesses;
         let uidvalidity = witnesses
             .uidvalidity
             .filter(|uidvalidity| uidvalidity.0 != 0)
@@ -299,7 +308,7 @@ impl Draughtsman<'_> {
             uidvalidity,
             options: options::POP3_NEW_UIDL,
             last_appenddate: newest.unwrap_or_default(),
-            createdmodseq: witnesses.createdmodseq.unwrap_or(self.highestmodseq),
+            createdmodseq: createdmodseq.unwrap_or(self.highestmodseq),
             deletedmodseq: self.unproven_deletedmodseq(doubtful),
             ..IndexHeader::default()
         }
@@ -325,8 +334,8 @@ impl Draughtsman<'_> {
     /// what vanished must then compare everything. On a replicated store the number stays, because
     /// a high one would expunge messages on the replica.
     fn settle_deletedmodseq(&self, header: &mut IndexHeader) {
-        let destroyed = self.evidence.index.slots.contains(&Slot::Destroyed)
-            || self.evidence.index.truncated_slots > 0;
+        let destroyed =
+            self.evidence.index.unproven_slots() > 0 || self.evidence.index.truncated_slots > 0;
         if destroyed && !self.evidence.witnesses.replicated {
             header.deletedmodseq = self.highestmodseq;
         }
@@ -362,6 +371,8 @@ impl Draughtsman<'_> {
     fn records_stand(&self, records: &[PlannedRecord]) -> bool {
         let index = &self.evidence.index;
         index.truncated_slots == 0
+            && index.repaired_slots.is_empty()
+            && !index.displaced
             && index.slots.len() == records.len()
             && index
                 .slots
@@ -374,6 +385,7 @@ impl Draughtsman<'_> {
     fn header_stands(&self, layout: &'static Layout, planned: &IndexHeader) -> bool {
         let index = &self.evidence.index;
         index.header_proven
+            && index.header_repair.is_none()
             && index
                 .header
                 .as_ref()

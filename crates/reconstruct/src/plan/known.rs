@@ -53,6 +53,7 @@ impl Draughtsman<'_> {
             self.bring_back_if_pruned(&mut draft, message);
             return draft;
         }
+        self.follow_newer_conversations(&mut draft, message.file);
         match message.file {
             FileEvidence::Absent => {
                 if !draft.record.is_expunged() {

@@ -14,7 +14,7 @@ use crate::evidence::{FileEvidence, FileIdentity, MessageEvidence, Place, Slot};
 use crate::finding::{Code, Remedy};
 
 /// UIDs above this leave too little room for the messages to come; no server ever gave them out.
-const PLAUSIBLE_UID: Uid = Uid(u32::MAX - 16 * 1024 * 1024);
+pub(super) const PLAUSIBLE_UID: Uid = Uid(u32::MAX - 16 * 1024 * 1024);
 
 /// Deliveries that an index whose header is sound may have missed; a name beyond is not believed.
 const UIDS_IN_REACH: u32 = 1_000_000;
@@ -179,10 +179,10 @@ impl<'a> Draughtsman<'a> {
 
     /// Leaves room above every UID that may have been given out, where nothing proves the last one.
     fn jump_last_uid(&mut self) {
-        if self.evidence.index.header_proven {
+        if !self.last_uid_is_unproven() {
             return;
         }
-        let known = self.last_uid;
+        let known = self.last_uid.max(self.witnessed_uid());
         self.last_uid = Uid(known.0.saturating_add(UID_JUMP));
         let detail = format!(
             "the last UID known is {known}; {} is taken, above any that may have been given out",
@@ -293,7 +293,7 @@ impl FreeSlots {
         let mut free = vec![0_u64];
         for slot in &index.slots {
             match slot {
-                Slot::Destroyed => {
+                Slot::Destroyed | Slot::Doubtful(_) => {
                     if let Some(last) = free.last_mut() {
                         *last += 1;
                     }
@@ -314,6 +314,9 @@ impl FreeSlots {
                 u64::MAX
             };
             *last = last.saturating_add(cut_off);
+        }
+        if evidence.index_trust.is_foreign() {
+            free.fill(u64::MAX); // Nothing tells how many records there were anywhere.
         }
         Self { uids, free }
     }

@@ -1,5 +1,8 @@
 //! The rules of `docs/policy.md`, each on the smallest evidence that calls for it.
 
+mod index_trust;
+mod keywords;
+
 use mailstore_format::header_file::{HeaderFile, HeaderForm};
 use mailstore_format::index::SyncCrcs;
 use mailstore_format::message::{MessageFields, MessageReader};
@@ -10,7 +13,7 @@ use mailstore::spool::OddEntry;
 use super::*;
 use crate::evidence::{
     CacheFileEvidence, DirectoryEvidence, FileEvidence, FileIdentity, HeaderFileEvidence,
-    IndexEvidence, MessageEvidence, Place, Reading, Slot, Witnesses,
+    IndexEvidence, IndexTrust, MessageEvidence, Place, Reading, Slot, Witnesses,
 };
 use crate::journal::{Journal, Renamed, WantedBecause};
 
@@ -95,6 +98,7 @@ fn sound(uids: &[u32]) -> Evidence {
             slots,
             ..IndexEvidence::default()
         },
+        index_trust: IndexTrust::Current,
         messages: messages.collect(),
         strays: Vec::new(),
         header_file: HeaderFileEvidence::Sound { value: Box::new(header_file), crc },

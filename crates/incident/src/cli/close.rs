@@ -1,0 +1,41 @@
+//! `incident close`
+
+use anyhow::Result;
+use incident::{Incident, RunStatus};
+
+use super::text::{count, time};
+use super::{Which, text::printable};
+
+/// Close an incident: no run is begun in it any more
+///
+/// Nothing is removed; closing it again is no error.
+#[derive(Debug, clap::Args)]
+pub(super) struct Close {
+    #[command(flatten)]
+    which: Which,
+}
+
+impl Close {
+    pub(super) fn run(&self) -> Result<u8> {
+        let incident = self.which.open()?;
+        let closed = incident.close()?;
+        println!("{} is closed since {}", incident.directory().display(), time(closed));
+        warn_of_loose_ends(&incident)?;
+        Ok(0)
+    }
+}
+
+/// Tells what was not brought to an end.
+fn warn_of_loose_ends(incident: &Incident) -> Result<()> {
+    let wanted = incident.summary()?.wanted.iter().map(|count| count.wanted).sum::<u64>();
+    if wanted > 0 {
+        println!("{} still wanted", count(wanted, "message is", "messages are"));
+    }
+    for run in incident.runs() {
+        let run = run?;
+        if run.end.status == RunStatus::Running {
+            println!("run {} goes on, or was interrupted", printable(&run.start.name));
+        }
+    }
+    Ok(())
+}
