@@ -18,6 +18,6 @@ mod types;
 
 pub use error::DecodeError;
 pub use types::{
-    Guid, InternalFlags, ModSeq, ParseGuidError, SystemFlags, ThreadId, Timestamp, Uid,
+    Guid, GuidHasher, InternalFlags, ModSeq, ParseGuidError, SystemFlags, ThreadId, Timestamp, Uid,
     UidValidity, UserFlags,
 };

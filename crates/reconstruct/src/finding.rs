@@ -52,14 +52,14 @@ codes! {
     IndexUnreadable = "index-unreadable",
     /// The index's header fails its CRC or makes no sense.
     IndexHeaderDamaged = "index-header-damaged",
-    /// The index is another mailbox's, or from before the UIDVALIDITY changed.
-    IndexForeign = "index-foreign",
-    /// The index is an older state of the mailbox's: more is known of it elsewhere.
-    IndexOlder = "index-older",
     /// The index's header fails its CRC by one flipped bit, which is put right.
     IndexHeaderBit = "index-header-bit",
     /// Bytes were lost from the index or inserted into it, so that records lie elsewhere.
     IndexDisplaced = "index-displaced",
+    /// The index is another mailbox's, or from before the UIDVALIDITY changed.
+    IndexForeign = "index-foreign",
+    /// The index is an older state of the mailbox's: more is known of it elsewhere.
+    IndexOlder = "index-older",
     /// The index ends before all the records its header counts.
     IndexTruncated = "index-truncated",
     /// A record's bytes fail their CRC or cannot be read.
@@ -120,12 +120,28 @@ codes! {
     MessageUnreadable = "message-unreadable",
     /// A message's name belongs to something that is no regular file.
     NotARegularFile = "not-a-regular-file",
+    /// A damaged record is proven by what its message's file tells.
+    RecordProven = "record-proven",
+    /// A record's message was found elsewhere, and is put back under its name.
+    MessagePutBack = "message-put-back",
+    /// A message whose line ends had become LF has CRLF again.
+    LineEndsRestored = "line-ends-restored",
+    /// What is left of a damaged message is kept under a new UID.
+    RemainsKept = "remains-kept",
     /// A directory entry that is neither a message nor one of the server's files.
     OddEntry = "odd-entry",
     /// A message file without a record keeps the UID of its name.
     MessageWithoutRecord = "message-without-record",
     /// A message file without a record gets a new UID.
     MessageRenumbered = "message-renumbered",
+    /// A message whose file had a name that is no message's gets a UID.
+    StrayMessage = "stray-message",
+    /// A file that is a copy of a message that is there is set aside.
+    Copy = "copy",
+    /// A file without a record is that of a message that its owner had expunged: it stays expunged.
+    StaysExpunged = "stays-expunged",
+    /// Nothing tells the flags of messages, nor whether they had been deleted.
+    FlagsUnknown = "flags-unknown",
     /// A message that an earlier run pruned is back, under its old record.
     PrunedRestored = "pruned-restored",
     /// A record was expunged because its message is gone (`--prune`).

@@ -1,5 +1,6 @@
 //! Collecting the evidence about a mailbox. Reads only, and survives whatever it meets.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -7,16 +8,17 @@ use std::path::Path;
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::{self, LockMode, MailboxLocks};
-use mailstore::spool::{OddEntry, OddKind, message_uid};
+use mailstore::spool::OddEntry;
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
-use mailstore_format::db;
 use mailstore_format::header_file::HeaderFile;
+use mailstore_format::index::IndexRecord;
+use mailstore_format::{Uid, db};
 
 use crate::error::Error;
 use crate::evidence::{
     DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, IndexTrust, MessageEvidence,
-    Slot, StoredAnnotation, Witnesses,
+    OddInPlace, Slot, StoredAnnotation, Stray, Witnesses,
 };
 use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
@@ -103,21 +105,22 @@ impl Look<'_> {
     ) -> Result<Evidence, Error> {
         let Self { context, target, places, .. } = *self;
         let location = &target.location;
+        let (candidates, rivals) = candidates(&index, places);
         let examiner = Examiner {
             places,
             check: context.options.check,
-            layout: index.layout,
+            index: &index,
+            rivals: &rivals,
             pool: context.pool,
             observer: context.observer,
             previous: self.previous,
-            wanted_back: &journal.pruned.iter().map(|pruned| pruned.record.uid).collect(),
+            wanted_back: &journal.pruned().map(|pruned| pruned.record.uid).collect(),
         };
-        let messages = examiner
-            .examine(&candidates(&index, places), self.sink)
+        let (messages, strays) = look_at_files(&examiner, &candidates, self.sink)
             .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
         let (annotations, annotations_whole) = annotations(context, target, self.held);
         let mut evidence = Evidence {
-            directory: directory_evidence(location, &messages, places),
+            directory: directory_evidence(location, places),
             header_file,
             spool_cache: places.spool.cache.evidence(),
             archive_cache: places.archive_cache(),
@@ -128,7 +131,8 @@ impl Look<'_> {
             index,
             index_trust: IndexTrust::Current,
             messages,
-            strays: Vec::new(),
+            strays,
+            leftover_records: leftover_records(location),
             journal,
         };
         let Self { held, previous, .. } = *self;
@@ -165,6 +169,7 @@ fn unavailable(why: String) -> Evidence {
         shares_cache: false,
         messages: Vec::new(),
         strays: Vec::new(),
+        leftover_records: Vec::new(),
         witnesses: crate::evidence::Witnesses::default(),
         annotations: Vec::new(),
         annotations_whole: false,
@@ -210,6 +215,15 @@ fn read_index_file(
     }
 }
 
+/// The sound records of a `cyrus.index.NEW` beside the index.
+fn leftover_records(location: &MailboxLocation) -> Vec<IndexRecord> {
+    let path = location.index.with_file_name("cyrus.index.NEW");
+    let mut bytes = Vec::new();
+    let Ok(meta) = read_file(&path, LARGEST_INDEX, &mut bytes) else { return Vec::new() };
+    let index = read_index(&bytes, identity_of(&meta), None);
+    (0..index.slots.len()).filter_map(|slot| index.record(slot)).copied().collect()
+}
+
 pub(crate) fn read_file(
     path: &Path,
     most: u64,
@@ -245,8 +259,12 @@ pub(crate) fn read_header_file(location: &MailboxLocation) -> HeaderFileEvidence
     }
 }
 
-/// Every UID with a record or a file, once; of several records for one the newest counts.
-fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a>> {
+/// Every UID with a record or a file, once, with its newest record; and the slots of those that have
+/// several, newest first.
+fn candidates<'a>(
+    index: &'a IndexEvidence,
+    places: &Places,
+) -> (Vec<Candidate<'a>>, HashMap<Uid, Vec<usize>>) {
     let records = index.slots.iter().enumerate().filter_map(|(slot, content)| match content {
         Slot::Record(record) => {
             Some(Candidate { uid: record.uid, slot: Some(slot), record: Some(record) })
@@ -260,19 +278,30 @@ fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a
         let modseq = candidate.record.map(|record| record.modseq);
         (candidate.uid, std::cmp::Reverse(modseq))
     });
-    candidates.dedup_by_key(|candidate| candidate.uid);
-    candidates
+    let mut rivals = HashMap::new();
+    candidates.dedup_by(|later, first| {
+        let same = later.uid == first.uid;
+        if let (true, Some(newest), Some(slot)) = (same, first.slot, later.slot) {
+            rivals.entry(first.uid).or_insert_with(|| vec![newest]).push(slot);
+        }
+        same
+    });
+    (candidates, rivals)
 }
 
-pub(crate) fn directory_evidence(
-    location: &MailboxLocation,
-    messages: &[MessageEvidence],
-    places: &Places,
-) -> DirectoryEvidence {
-    let has_record = |name: &OsStr| {
-        message_uid(name.as_encoded_bytes())
-            .is_some_and(|uid| messages.binary_search_by_key(&uid, |message| message.uid).is_ok())
-    };
+/// Looks at every candidate, then for those that are not where they should be.
+fn look_at_files(
+    examiner: &Examiner<'_>,
+    candidates: &[Candidate<'_>],
+    sink: &mut dyn CacheSink,
+) -> io::Result<(Vec<MessageEvidence>, Vec<Stray>)> {
+    let mut messages = examiner.examine(candidates, sink)?;
+    let mut strays = examiner.strays(sink)?;
+    examiner.search(&mut messages, &mut strays, sink)?;
+    Ok((messages, strays))
+}
+
+pub(crate) fn directory_evidence(location: &MailboxLocation, places: &Places) -> DirectoryEvidence {
     let MailboxLocation { index, cache, header, archive_cache, .. } = location;
     let of_server = [Some(index), Some(cache), Some(header), archive_cache.as_ref()];
     let is_of_server = |place: &ScannedPlace, entry: &OddEntry| {
@@ -280,12 +309,12 @@ pub(crate) fn directory_evidence(
         path.is_ok_and(|path| of_server.contains(&Some(&path)))
     };
     let odd = places
-        .all()
-        .flat_map(|place| place.odd().iter().filter(move |entry| !is_of_server(place, entry)))
-        // What stands in for a recorded message is told of with the message, as what stands in for
-        // a file of the server is with that file.
-        .filter(|entry| entry.kind == OddKind::BadName || !has_record(&entry.name))
-        .cloned()
+        .each()
+        .flat_map(|(place, scanned)| {
+            // What stands in for a file of the server is told of with that file.
+            let odd = scanned.odd().iter().filter(move |entry| !is_of_server(scanned, entry));
+            odd.map(move |entry| OddInPlace { place, entry: entry.clone() })
+        })
         .collect();
     let leftover = |name: &OsStr| {
         let name = name.to_string_lossy();

@@ -8,7 +8,7 @@ use mailstore::name::InternalName;
 use mailstore::store::{MailboxEntry, Store};
 use mailstore_format::header_file::{HeaderFile, HeaderForm};
 
-use crate::evidence::Witnesses;
+use crate::evidence::{Place, Witnesses};
 use crate::workshop::{Folder, Workshop};
 
 /// The seen states of so many users are asked at most.
@@ -94,18 +94,58 @@ impl Target {
         workshop.folder(self.recovery_root(file), &self.key)
     }
 
+    /// Every directory that files of the mailbox lie in.
+    pub(crate) fn directories(&self) -> Vec<&Path> {
+        let location = &self.location;
+        let files = [&location.index, &location.header, &location.cache, &location.expunge];
+        let files = files.into_iter().chain(&location.archive_cache);
+        let parents = files.filter_map(|file| file.parent());
+        let mut all: Vec<_> = parents.chain([location.spool.as_path()]).collect();
+        all.extend(location.archive.as_deref());
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Every root under which a run keeps what it sets aside of the mailbox.
+    pub(crate) fn recovery_roots(&self) -> Vec<&Path> {
+        let directories = self.directories();
+        let roots = directories.into_iter().map(|directory| self.root_of_directory(directory));
+        let mut all: Vec<_> = roots.chain([self.recovery.as_path()]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The directory of the messages that lie in `place`.
+    pub(crate) fn directory(&self, place: Place) -> &Path {
+        match (place, &self.location.archive) {
+            (Place::Archive, Some(archive)) => archive,
+            _ => &self.location.spool,
+        }
+    }
+
+    /// The root under which a run keeps what it takes from the messages in `place`.
+    pub(crate) fn recovery_root_of(&self, place: Place) -> &Path {
+        self.root_of_directory(self.directory(place))
+    }
+
     /// The root on whose file system `file` lies: below each root the server keeps a mailbox's files
     /// under the same path, so what is left without that path is the root.
     pub(crate) fn recovery_root<'a>(&'a self, file: &'a Path) -> &'a Path {
-        let Ok(below) = self.location.spool.strip_prefix(&self.location.partition_roots.data)
-        else {
+        file.parent().map_or(&self.recovery, |directory| self.root_of_directory(directory))
+    }
+
+    /// The root on whose file system a directory of the mailbox lies.
+    pub(crate) fn root_of_directory<'a>(&'a self, directory: &'a Path) -> &'a Path {
+        let roots = &self.location.partition_roots;
+        let Ok(below) = self.location.spool.strip_prefix(&roots.data) else {
             return &self.recovery;
         };
-        let directory = file.parent().filter(|_| !below.as_os_str().is_empty());
-        directory
-            .filter(|directory| directory.ends_with(below))
-            .and_then(|directory| directory.ancestors().nth(below.components().count()))
-            .unwrap_or(&self.recovery)
+        if below.as_os_str().is_empty() || !directory.ends_with(below) {
+            return &self.recovery;
+        }
+        directory.ancestors().nth(below.components().count()).unwrap_or(&self.recovery)
     }
 }
 

@@ -83,7 +83,7 @@ fn speaks_of_damage(evidence: &Evidence, witnesses: &Witnesses) -> bool {
     let caches = [Some(evidence.spool_cache), evidence.archive_cache];
     let mut generations = caches.into_iter().flatten().filter_map(|cache| cache.generation);
     lost || index.truncated_slots > 0
-        || !evidence.strays.is_empty()
+        || evidence.strays.iter().any(|stray| stray.reading.is_some())
         || evidence.messages.iter().any(|message| !is_as_recorded(index, message))
         || witnesses.highest_uid > Some(header.last_uid)
         || witnesses.uidvalidity.is_some_and(|listed| listed != header.uidvalidity)

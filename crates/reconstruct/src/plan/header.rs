@@ -155,7 +155,7 @@ impl Draughtsman<'_> {
             planned.record.internal_flags = flags.without(InternalFlags::NEEDS_CLEANUP);
         }
         let tombstone = self.highestmodseq;
-        for pruned in &mut self.pruned {
+        for pruned in self.wanted.iter_mut().filter(|wanted| wanted.is_pruned()) {
             pruned.tombstone = tombstone;
         }
         let used_before =
@@ -179,7 +179,7 @@ impl Draughtsman<'_> {
             shares_cache: self.evidence.shares_cache,
             header_file: self.header_file.take(),
             file_steps: std::mem::take(&mut self.file_steps),
-            pruned: std::mem::take(&mut self.pruned),
+            wanted: self.wanted.iter().filter(|wanted| wanted.is_acted_on()).cloned().collect(),
             set_aside,
         })
     }

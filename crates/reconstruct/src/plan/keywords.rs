@@ -5,7 +5,6 @@ mod by_file_crc;
 mod by_sync_crc;
 mod candidates;
 
-use mailstore_format::UserFlags;
 use mailstore_format::header_file::{FlagNames, HeaderFile};
 
 use super::Draughtsman;
@@ -69,11 +68,5 @@ impl Draughtsman<'_> {
         let listed = self.evidence.witnesses.header.as_ref();
         let listed = listed.and_then(|header| header.uniqueid.as_ref());
         listed.is_none() || file.uniqueid.is_none() || listed == file.uniqueid.as_ref()
-    }
-
-    fn slots_in_use(&self) -> UserFlags {
-        let index = &self.evidence.index;
-        let records = (0..index.slots.len()).filter_map(|slot| index.record(slot));
-        records.fold(UserFlags::default(), |used, record| used.union(&record.user_flags))
     }
 }

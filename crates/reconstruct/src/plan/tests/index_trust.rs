@@ -34,8 +34,7 @@ fn exchange_files(evidence: &mut Evidence, uids: &[u32]) {
         if let FileEvidence::Regular { identity, .. } = &mut message.file {
             identity.size = other.size;
         }
-        message.reading =
-            Some(Reading { fields: other, staged: None, cache_differs: false, with_crlf: false });
+        message.reading = Some(reading_of(other, None));
     }
 }
 
