@@ -89,7 +89,7 @@ fn a_record_that_fails_its_crc_costs_its_own_flags_only() -> Result<()> {
     let hit = [4, 5, 9, 20];
     scene.edit_index(|index| {
         for (uid, byte) in hit.into_iter().zip([40, 33, 85, 110]) {
-            index.record_mut(uid)?[byte] ^= 0x10;
+            index.record_mut(uid)?[byte] ^= 0x11;
         }
         Ok(())
     })?;
@@ -97,6 +97,78 @@ fn a_record_that_fails_its_crc_costs_its_own_flags_only() -> Result<()> {
     let run = scene.repair(0, "record-damaged")?;
     assert_eq!(run.findings("message-without-record").len(), hit.len(), "{}", run.stdout);
     scene.recovered(&Losses::of_records(INBOX, hit))
+}
+
+#[test]
+fn one_flipped_bit_in_a_record_costs_nothing() -> Result<()> {
+    let mut scene = scene_or_skip!("one_flipped_bit_in_a_record_costs_nothing", Layout::ByName);
+    // UID, dates, flags, a tombstone's flags, keywords, GUID, modseq, CRC.
+    let hit = [(1, 3), (2, 6), (4, 35), (5, 32), (9, 39), (11, 70), (12, 87), (20, 110)];
+    scene.edit_index(|index| {
+        for (uid, byte) in hit {
+            index.record_mut(uid)?[byte] ^= 0x01;
+        }
+        Ok(())
+    })?;
+    let run = scene.repair(0, "record-bit")?;
+    assert!(run.findings("record-damaged").is_empty(), "{}", run.stdout);
+    scene.recovered(&Losses::none())
+}
+
+#[test]
+fn a_foreign_block_in_the_index_costs_nothing() -> Result<()> {
+    let mut scene = scene_or_skip!("a_foreign_block_in_the_index_costs_nothing", Layout::ById);
+    let sound = fs::read(scene.files.index.join("cyrus.index"))?;
+    let block = [b"not of this file ".repeat(31).as_slice(), b"12345"].concat();
+    // Before and in the header, at its end, in records.
+    for at in [0, 100, 160, 512, 1_024, 2_000] {
+        let copy = scene.known.copy()?;
+        let files = copy.files(INBOX)?;
+        let bytes = [&sound[..at], &block[..512], &sound[at..]].concat();
+        fs::write(files.index.join("cyrus.index"), bytes)?;
+        let mut hit = Scene { known: copy, files };
+        hit.repair(0, "index-displaced").with_context(|| format!("at {at}"))?;
+        hit.recovered(&Losses::none()).with_context(|| format!("at {at}"))?;
+    }
+    scene.recovered(&Losses::none())
+}
+
+#[test]
+fn a_lost_block_of_the_index_costs_the_records_it_held() -> Result<()> {
+    let mut scene =
+        scene_or_skip!("a_lost_block_of_the_index_costs_the_records_it_held", Layout::ByName);
+    // Bytes 512 to 1023: the end of record 4, records 5 to 7, the front of record 8.
+    scene.edit_index(|index| {
+        index.bytes_mut().drain(512..1_024);
+        Ok(())
+    })?;
+    let run = scene.repair(0, "index-displaced")?;
+    assert!(run.findings("message-renumbered").is_empty(), "{}", run.stdout);
+    scene.recovered(&Losses::of_records(INBOX, 4..=8))
+}
+
+#[test]
+fn wrong_numbers_under_a_good_checksum_of_the_index_header_cost_nothing() -> Result<()> {
+    let mut scene = scene_or_skip!(
+        "wrong_numbers_under_a_good_checksum_of_the_index_header_cost_nothing",
+        Layout::ById
+    );
+    let cases = [
+        ("start_offset", 192, "index-header-damaged"),
+        ("record_size", 144, "index-header-damaged"),
+        ("minor_version", 12, "index-header-damaged"),
+        ("num_records", 3, "header-counts"),
+        ("num_records", 70_000, "header-counts"),
+    ];
+    for (field, value, code) in cases {
+        let copy = scene.known.copy()?;
+        let files = copy.files(INBOX)?;
+        let mut hit = Scene { known: copy, files };
+        hit.edit_index(|index| index.set_header(field, value))?;
+        hit.repair(0, code).with_context(|| format!("{field} {value}"))?;
+        hit.recovered(&Losses::none()).with_context(|| format!("{field} {value}"))?;
+    }
+    scene.recovered(&Losses::none())
 }
 
 #[test]
@@ -187,7 +259,7 @@ fn every_single_bit_of_the_index_header_may_flip_without_loss() -> Result<()> {
         bytes[byte] ^= 0x40;
         fs::write(files.index.join("cyrus.index"), bytes)?;
         let mut hit = Scene { known: copy, files };
-        hit.repair(0, "index-header-damaged").with_context(|| format!("byte {byte}"))?;
+        hit.repair(0, "index-header-bit").with_context(|| format!("byte {byte}"))?;
         hit.recovered(&Losses::none()).with_context(|| format!("byte {byte}"))?;
     }
     scene.recovered(&Losses::none())

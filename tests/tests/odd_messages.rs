@@ -218,7 +218,7 @@ fn more_files_than_destroyed_records_between_two_neighbours_all_get_new_uids() -
     // The records of 11 and 12 are gone, with one slot left between 10 and 13.
     let mut index = IndexImage::read(&files.index)?;
     index.remove_record(11)?;
-    index.record_mut(12)?[30] ^= 1;
+    index.record_mut(12)?[30] ^= 3;
     index.write()?;
     let bodies = [fs::read(files.message(11))?, fs::read(files.message(12))?];
     let run = repair(&known, 0)?;

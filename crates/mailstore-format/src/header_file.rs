@@ -27,6 +27,7 @@
 mod dlist_form;
 mod flag_names;
 mod line_form;
+pub mod remains;
 
 use crate::DecodeError;
 use crate::dlist::Dlist;

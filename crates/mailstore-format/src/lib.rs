@@ -4,6 +4,7 @@
 
 pub mod annotations;
 pub mod cache;
+pub mod conversations;
 pub mod counters;
 pub mod db;
 pub mod dlist;
@@ -17,6 +18,6 @@ mod types;
 
 pub use error::DecodeError;
 pub use types::{
-    Guid, InternalFlags, ModSeq, ParseGuidError, SystemFlags, ThreadId, Timestamp, Uid,
+    Guid, GuidHasher, InternalFlags, ModSeq, ParseGuidError, SystemFlags, ThreadId, Timestamp, Uid,
     UidValidity, UserFlags,
 };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mailstore_format::cache::{self, CacheRecord};
+use mailstore_format::conversations::{Folders, GuidRow};
 use mailstore_format::header_file::{self, HeaderFile, HeaderForm};
 use mailstore_format::index::layout::HeaderField;
 use mailstore_format::index::sync_crc::{self, SyncCrcDialect, ThreadIdForm};
@@ -63,6 +64,29 @@ impl Store {
             .iter()
             .filter(|entry| ids.contains(&entry.key.split(|&byte| byte == 0).next()));
         of_mailbox.map(|entry| annotation_value(&entry.value).len() as u64).sum()
+    }
+
+    /// The conversations of all users: their tables of mailboxes, and their rows.
+    fn conversations(&self) -> Vec<(Folders, Vec<GuidRow>)> {
+        let mut found = Vec::new();
+        let mut open = vec![self.root.path().join("store/conf/user")];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(&directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.ends_with("conversations.db") {
+                    let bytes = fs::read(&path).unwrap();
+                    let contents = db::read(&bytes).unwrap();
+                    assert_eq!(contents.damage, [], "{}", path.display());
+                    let Some(folders) = Folders::of(&contents) else { continue };
+                    let rows = contents.entries.iter().filter(|entry| GuidRow::is_key(&entry.key));
+                    let rows = rows.map(|row| GuidRow::decode(&row.key, &row.value).unwrap());
+                    found.push((folders, rows.collect()));
+                }
+            }
+        }
+        found
     }
 
     /// The directories in the spool that hold an index: 12 in every store.
@@ -280,6 +304,55 @@ fn recomputed_sync_crcs_are_those_that_are_stored() {
     told_apart.sort_unstable_by_key(|(is_3_13, _)| *is_3_13);
     told_apart.dedup();
     assert_eq!(told_apart, [(false, ThreadIdForm::Shortest), (true, ThreadIdForm::Padded)]);
+}
+
+#[test]
+fn conversations_know_uid_guid_flags_date_and_thread_of_every_message_of_a_user() {
+    let (mut rows_compared, mut tombstones) = (0, 0);
+    for store in STORES.map(Store::unpack) {
+        let conversations = store.conversations();
+        for mailbox in store.mailboxes() {
+            let (_, header) = mailbox.header();
+            let id = header.uniqueid.unwrap();
+            let of_owner = conversations.iter().find_map(|(folders, rows)| {
+                let number = folders.number(&id)?;
+                assert_eq!(folders.mailbox(number), Some(id.as_slice()));
+                let whole = |row: &&GuidRow| row.folder == number && row.part.is_none();
+                Some(rows.iter().filter(whole).collect::<Vec<_>>())
+            });
+            let Some(rows) = of_owner else { continue };
+            let index = mailbox.index();
+            let file = IndexFile::open(&index).unwrap();
+            let version = file.layout().version;
+            let records = records(&file);
+            let unlinked = records.iter().filter(|record| record.is_unlinked()).count();
+            assert_eq!(rows.len(), records.len() - unlinked, "{}", mailbox.label);
+            for row in rows {
+                let record = records.iter().find(|record| record.uid == row.uid).unwrap();
+                let state = row.state.unwrap();
+                assert_eq!(state.internaldate, record.internaldate, "{}", mailbox.label);
+                assert_eq!(
+                    state.internal_flags.contains(InternalFlags::EXPUNGED),
+                    record.is_expunged(),
+                    "{}",
+                    mailbox.label
+                );
+                tombstones += usize::from(record.is_expunged());
+                // Before 12 the owner's \Seen is no flag of the record; before 10 there is no GUID.
+                if version >= 12 {
+                    assert_eq!(state.system_flags, record.system_flags, "{}", mailbox.label);
+                }
+                if version >= 10 {
+                    assert_eq!(row.guid, record.guid, "{}", mailbox.label);
+                }
+                if version >= 13 {
+                    assert_eq!(row.cid, record.cid, "{}", mailbox.label);
+                }
+                rows_compared += 1;
+            }
+        }
+    }
+    assert!(rows_compared > 1000 && tombstones > 30, "{rows_compared}, {tombstones}");
 }
 
 /// The user a mailbox belongs to, as its private annotations are attributed.

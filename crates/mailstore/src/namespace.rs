@@ -91,6 +91,17 @@ impl Namespace {
         self.parts(name).userid()
     }
 
+    /// The parts of a user's INBOX. The userid may have a domain.
+    #[must_use]
+    pub fn user_parts(&self, userid: &[u8]) -> NameParts {
+        let (local, domain) = self.split_domain(userid);
+        NameParts {
+            domain: domain.map(<[u8]>::to_vec),
+            localpart: Some(local.to_vec()),
+            ..NameParts::default()
+        }
+    }
+
     /// A userid as operators write it, without the default domain.
     #[must_use]
     pub fn parse_userid(&self, text: &str) -> Vec<u8> {

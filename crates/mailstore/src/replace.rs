@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use rustix::fs::{CWD, OFlags, RenameFlags};
+use mailstore_format::Timestamp;
+use rustix::fs::{AtFlags, CWD, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -70,6 +71,15 @@ pub enum Step {
         /// Its new name.
         to: PathBuf,
     },
+    /// Two entries of any kind take each other's name.
+    Exchange {
+        /// The one.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// A file or directory gets a time of modification.
+    SetModified(PathBuf),
     /// A name is taken away.
     Remove(PathBuf),
 }
@@ -89,6 +99,10 @@ impl fmt::Display for Step {
             Self::Link { from, to } => write!(f, "link {} to {}", from.display(), to.display()),
             Self::Rename { from, to } => write!(f, "rename {} to {}", from.display(), to.display()),
             Self::Move { from, to } => write!(f, "move {} to {}", from.display(), to.display()),
+            Self::Exchange { one, other } => {
+                write!(f, "exchange {} and {}", one.display(), other.display())
+            }
+            Self::SetModified(path) => write!(f, "set the time of {}", path.display()),
             Self::Remove(path) => write!(f, "remove {}", path.display()),
         }
     }
@@ -109,6 +123,13 @@ impl WriteError {
     #[must_use]
     pub fn is_out_of_space(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
+    /// Whether the file system, or the kernel, does not know how to do such a thing.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        let unsupported = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP];
+        Errno::from_io_error(&self.source).is_some_and(|errno| unsupported.contains(&errno))
     }
 }
 
@@ -223,12 +244,32 @@ impl FileOps {
             let flags = RenameFlags::NOREPLACE;
             match rustix::fs::renameat_with(CWD, from, CWD, to, flags) {
                 // A file system without the flag: a link never overwrites either.
-                Err(Errno::INVAL) => {
+                Err(Errno::INVAL) if !from.symlink_metadata()?.is_dir() => {
                     std::fs::hard_link(from, to)?;
                     std::fs::remove_file(from)
                 }
+                // A directory has one name only, and takes no place but that of an empty directory.
+                Err(Errno::INVAL) if to.symlink_metadata().is_err() => std::fs::rename(from, to),
                 other => Ok(other?),
             }
+        })
+    }
+
+    /// Lets two entries of any kind, in one file system, take each other's name in one instant. Where
+    /// the system cannot, the error [is unsupported](WriteError::is_unsupported).
+    pub fn exchange(&self, one: &Path, other: &Path) -> Result<(), WriteError> {
+        let step = Step::Exchange { one: one.into(), other: other.into() };
+        self.run(step, || {
+            Ok(rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+        })
+    }
+
+    /// Sets when a file or directory was last modified; a link is not followed. When it was last
+    /// read stays.
+    pub fn set_modified(&self, path: &Path, modified: Timestamp) -> Result<(), WriteError> {
+        self.run(Step::SetModified(path.into()), || {
+            let times = modified_at(modified);
+            Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
         })
     }
 
@@ -240,6 +281,17 @@ impl FileOps {
     /// Makes a directory's entries durable.
     pub fn sync_dir(&self, path: &Path) -> Result<(), WriteError> {
         self.run(Step::SyncDir(path.into()), || File::open(path)?.sync_all())
+    }
+}
+
+fn modified_at(modified: Timestamp) -> Timestamps {
+    let second = 1_000_000_000;
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+        last_modification: Timespec {
+            tv_sec: modified.0.div_euclid(second),
+            tv_nsec: modified.0.rem_euclid(second),
+        },
     }
 }
 
@@ -286,6 +338,14 @@ impl NewFile<'_> {
     pub fn finish(self, ownership: Ownership) -> Result<(), WriteError> {
         self.ops.run(Step::SetOwnership(self.path.clone()), || ownership.apply(&self.file))?;
         self.sync()
+    }
+
+    /// [`Self::finish`], as of a file that was last modified at that time.
+    pub fn finish_as_of(self, ownership: Ownership, modified: Timestamp) -> Result<(), WriteError> {
+        self.ops.run(Step::SetModified(self.path.clone()), || {
+            Ok(rustix::fs::futimens(&self.file, &modified_at(modified))?)
+        })?;
+        self.finish(ownership)
     }
 
     /// Makes the content durable and leaves owner and mode.

@@ -32,6 +32,8 @@ pub struct OddEntry {
     pub name: OsString,
     /// What is odd about it.
     pub kind: OddKind,
+    /// Its inode, as the directory has it.
+    pub ino: u64,
 }
 
 /// Why an entry is odd.
@@ -115,7 +117,7 @@ impl SpoolScan {
             Err(ReadError::Io { errno, .. }) => OddKind::Unreadable(*errno),
             Err(_) => OddKind::Unreadable(0),
         };
-        self.odd.push(OddEntry { name: name.to_owned(), kind: odd });
+        self.odd.push(OddEntry { name: name.to_owned(), kind: odd, ino });
     }
 
     /// Whether there is nothing at all in the directory: as under a mount point whose disk is

@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::config::{ConfigError, ImapdConf};
 use crate::location::{Layout, LocationError, MailboxLocation, PathRules};
 use crate::lock::{self, LockError, LockPlan, LockSpace, LockWait};
-use crate::name::InternalName;
+use crate::name::{InternalName, NameParts};
 use crate::namespace::Namespace;
 pub use selection::{SelectError, Selection};
 
@@ -162,18 +162,50 @@ impl Store {
         MailboxLocation::of(&self.conf, name, uniqueid, *layout, partition)
     }
 
-    /// The counters of the owner of `mailbox` (`imap/mboxname.c`, `mboxname_conf_getpath`): by the
-    /// unique id of their INBOX, or by their name. There need be none.
+    /// The counters of the owner of `mailbox`. There need be none.
+    ///
+    /// # Errors
+    /// Where the owner's name cannot be a path, as for the next two.
     pub fn counters_file(&self, mailbox: &MailboxEntry) -> Result<PathBuf, LocationError> {
+        self.user_file(&self.namespace.parts(&mailbox.name), "counters")
+    }
+
+    /// The conversations of the owner of `mailbox`; none for a shared one
+    /// (`imap/conversations.c`, `conversations_path`). There need be no such file.
+    pub fn conversations_file(
+        &self,
+        mailbox: &MailboxEntry,
+    ) -> Result<Option<PathBuf>, LocationError> {
         let parts = self.namespace.parts(&mailbox.name);
+        parts.userid().map(|_| self.user_file(&parts, "conversations")).transpose()
+    }
+
+    /// What a user has seen (`imap/seen_db.c`, `seen_getpath`). There need be no such file.
+    pub fn seen_file(&self, userid: &[u8]) -> Result<PathBuf, LocationError> {
+        self.user_file(&self.namespace.user_parts(userid), "seen")
+    }
+
+    /// The older copies of mailboxes.db that `ctl_cyrusdb -c` keeps, the newer one first
+    /// (`imap/ctl_cyrusdb.c`). There need be none.
+    #[must_use]
+    pub fn older_lists(&self) -> [PathBuf; 2] {
+        let list = self.conf.mailboxes_db();
+        let name = list.file_name().unwrap_or_else(|| "mailboxes.db".as_ref());
         let directory = self.conf.config_directory();
-        let inbox = parts.inbox().and_then(|inbox| self.mailbox(&inbox));
+        ["db.backup1", "db.backup2"].map(|backup| directory.join(backup).join(name))
+    }
+
+    /// A file the server keeps about a user (`imap/mboxname.c`, `mboxname_conf_getpath`): by the
+    /// unique id of their INBOX, or by their name.
+    fn user_file(&self, user: &NameParts, suffix: &str) -> Result<PathBuf, LocationError> {
+        let directory = self.conf.config_directory();
+        let inbox = user.inbox().and_then(|inbox| self.mailbox(&inbox));
         match inbox {
             Some(inbox) if inbox.layout == Layout::ById => {
                 let of_user = PathRules::by_id(&directory.join("user"), &inbox.uniqueid)?;
-                Ok(of_user.join("counters.db"))
+                Ok(of_user.join(format!("{suffix}.db")))
             }
-            _ => PathRules::from(&self.conf).by_owner(directory, &parts, "counters"),
+            _ => PathRules::from(&self.conf).by_owner(directory, user, suffix),
         }
     }
 

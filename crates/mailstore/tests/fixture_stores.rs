@@ -10,7 +10,7 @@ use mailstore::location::Layout;
 use mailstore::lock::{LockMode, MailboxLocks};
 use mailstore::name::InternalName;
 use mailstore::spool::SpoolScan;
-use mailstore::store::{SelectError, Selection, Store};
+use mailstore::store::{MailboxEntry, SelectError, Selection, Store};
 use mailstore::volume::GuardedDir;
 use mailstore_format::header_file::HeaderFile;
 
@@ -149,4 +149,26 @@ fn operators_select_by_name_pattern_and_user() {
     assert_eq!(missing, SelectError::NoSuchUser("fran".into()));
     let frank = store.mailbox(&InternalName::new("user.frank")).unwrap();
     assert!(frank.uidvalidity.is_some() && frank.partition == "default");
+}
+
+#[test]
+fn what_is_kept_about_a_user_lies_by_id_or_by_name() {
+    for store in ["cyrus-3.6-v17-uuid", "cyrus-3.6-v17-legacydirs"] {
+        let fixture = Fixture::named(store);
+        let store = fixture.open();
+        let inbox = store.mailbox(&InternalName::new("user.erin")).unwrap();
+        let conversations = store.conversations_file(inbox).unwrap().unwrap();
+        assert_eq!(conversations.is_file(), store.conf().conversations());
+        let [of_erin, of_frank] = [b"erin".as_slice(), b"frank"].map(|user| store.seen_file(user));
+        assert!(of_erin.as_ref().unwrap().is_file() && of_frank.as_ref().unwrap().is_file());
+        assert_ne!(of_erin, of_frank);
+        let below_deleted = InternalName::new("DELETED.user.erin.Old.65A0B0C0");
+        let deleted = MailboxEntry { name: below_deleted, ..inbox.clone() };
+        assert_eq!(store.conversations_file(&deleted).unwrap(), Some(conversations));
+        let shared = MailboxEntry { name: InternalName::new("shared"), ..inbox.clone() };
+        assert_eq!(store.conversations_file(&shared).unwrap(), None);
+        let [newer, older] = store.older_lists();
+        assert!(newer.ends_with("db.backup1/mailboxes.db"));
+        assert!(older.ends_with("db.backup2/mailboxes.db"));
+    }
 }

@@ -4,16 +4,37 @@
 //!
 //! 1. New files are written and fsynced in the run's folder: the mailbox is untouched.
 //! 2. Under all locks the mailbox is compared with the evidence; what changed is taken over.
-//! 3. The originals get second names in the run's folder; message files that change their UID get
-//!    the new name beside the old one: only names were added, the old index serves.
-//! 4. `cyrus.header` is renamed into place: keyword slots were only added, the old index serves.
-//! 5. `cyrus.index` is renamed into place: **the commit**. Beside the old cache it serves, because
+//! 3. Journal and manifest are written: every name that will change, with what stands there before
+//!    and after. The originals get second names in the run's folder: only names were added.
+//! 4. Messages that belong to a record whose file is another get a second name in the quarantine,
+//!    and those that change their UID their new name: only names were added, the old index serves.
+//! 5. The former are exchanged, one after the other, for what stands under their records' names: each
+//!    exchange is one instant, and gives one record its own message back. All have their second
+//!    names before the first is exchanged, and are ordered so that each has a name in the mailbox at
+//!    every instant; where three or more stand in a circle, the first thing a run does after one that
+//!    was killed here is to finish the exchanges.
+//! 6. `cyrus.header` is renamed into place: keyword slots were only added, the old index serves.
+//! 7. `cyrus.index` is renamed into place: **the commit**. Beside the old cache it serves, because
 //!    the server checks each cache record against the index's CRC and parses the message anew.
-//! 6. `cyrus.cache` is renamed into place, and old names of message files go to the quarantine.
+//! 8. `cyrus.cache` is renamed into place, and old names and all else that is set aside are moved to
+//!    the quarantine, as what they are and unopened.
+//!
+//! At every instant each message is served as before or as after: steps 3 and 4 change nothing that
+//! the old index knows, step 5 puts right what both indexes know, and what step 8 takes away the new
+//! index does not know. A crash leaves a mailbox for which the next run plans what is left to do, and
+//! which `undo` can put back: an entry is either still at its name, or at the one in the manifest.
 
 mod changes;
 mod commit;
+mod keep;
+mod line_ends;
+mod put;
+mod rename;
+mod space;
 mod stage;
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -53,7 +74,8 @@ pub(crate) fn repair(
     workshop: &Workshop,
     policy: Policy,
 ) -> Result<Applied, Error> {
-    let applied = look_and_repair(context, target, workshop, policy);
+    let applied = finish_interrupted(context, target, workshop)
+        .and_then(|()| look_and_repair(context, target, workshop, policy));
     let location = &target.location;
     // Each of them can lie on a file system of its own, and so be staged there.
     let files = [&location.index, &location.header, &location.cache];
@@ -61,6 +83,20 @@ pub(crate) fn repair(
         workshop.sweep(&target.folder(workshop, file));
     }
     applied
+}
+
+/// What a run began that was killed among its exchanges of messages is finished before anything is
+/// looked at: one of them may lie in its quarantine only.
+fn finish_interrupted(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+) -> Result<(), Error> {
+    if !commit::is_interrupted(target) {
+        return Ok(());
+    }
+    let _locks = lock(context, target)?;
+    commit::finish_interrupted(target, workshop)
 }
 
 fn look_and_repair(
@@ -87,9 +123,9 @@ fn look_and_repair(
         };
         staged.verify(rewrite)?;
         let locks = lock(context, target)?;
-        match Since::look(target, &evidence)? {
+        match Since::look(target, &evidence, &rewrite.file_steps)? {
             Since::Unchanged => {
-                commit::commit(target, workshop, rewrite, &staged)?;
+                commit::commit(target, workshop, rewrite, &staged, policy.now)?;
                 let locked = held_for(locks.as_ref());
                 return Ok(Applied { evidence, plan, wrote: true, locked });
             }
@@ -139,7 +175,7 @@ fn take_over(
         staging.finish()?;
         let staged = Staged::write(target, workshop, rewrite, &staging, Some(staged))?;
         staged.verify_index(rewrite)?;
-        commit::commit(target, workshop, rewrite, &staged)?;
+        commit::commit(target, workshop, rewrite, &staged, policy.now)?;
     }
     let wrote = plan.rewrite.is_some();
     let locked = held_for(locks.as_ref());

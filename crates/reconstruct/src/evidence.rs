@@ -1,5 +1,8 @@
 //! Everything that is known about one mailbox, each item with where it comes from. Read-only.
 
+mod header_traces;
+mod index_trust;
+
 use std::ffi::OsString;
 
 use mailstore::spool::OddEntry;
@@ -12,6 +15,10 @@ use mailstore_format::{
 };
 
 use crate::journal::Journal;
+use crate::likeness::Likeness;
+
+pub use header_traces::{HeaderCopy, HeaderTraces};
+pub use index_trust::IndexTrust;
 
 /// What is known about a mailbox, as [`crate::gather`] found it.
 #[derive(Debug)]
@@ -20,6 +27,8 @@ pub struct Evidence {
     pub directory: DirectoryEvidence,
     /// `cyrus.index`.
     pub index: IndexEvidence,
+    /// Whether it is this mailbox's newest.
+    pub index_trust: IndexTrust,
     /// `cyrus.header`.
     pub header_file: HeaderFileEvidence,
     /// The cache of the spool directory.
@@ -32,6 +41,8 @@ pub struct Evidence {
     pub messages: Vec<MessageEvidence>,
     /// Messages under names that are none.
     pub strays: Vec<Stray>,
+    /// Sound records of a `cyrus.index.NEW`, which an interrupted work of the server left.
+    pub leftover_records: Vec<IndexRecord>,
     /// What other files of the server say.
     pub witnesses: Witnesses,
     /// The annotations of the mailbox (UID 0) and its messages, as far as they could be read.
@@ -50,9 +61,18 @@ pub struct DirectoryEvidence {
     /// Why a place in which messages could lie was not seen, where the index says that none does.
     pub unverified: Option<String>,
     /// Entries that are neither messages nor the server's own files.
-    pub odd: Vec<OddEntry>,
+    pub odd: Vec<OddInPlace>,
     /// `cyrus.expunge`, or an interrupted work's `cyrus.*.NEW`.
     pub leftovers: Vec<String>,
+}
+
+/// An entry that is no message and no file of the server, and where it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OddInPlace {
+    /// Where it lies.
+    pub place: Place,
+    /// What it is.
+    pub entry: OddEntry,
 }
 
 /// The place a message file can lie in.
@@ -160,6 +180,8 @@ pub struct MessageEvidence {
     pub reading: Option<Reading>,
     /// The record's item in the cache.
     pub cache: CacheItem,
+    /// What message that item is of, where it is sound and the file turned out to be another.
+    pub cached_likeness: Option<Likeness>,
 }
 
 /// A message file, as far as it was looked at.
@@ -182,7 +204,8 @@ pub enum FileEvidence {
     Unreadable(i32),
 }
 
-/// A regular file whose name is no message's, though its content may be.
+/// A regular file that is no record's, though its content may be: its name is no message's, or it
+/// stands behind the file of that name in the other place, or its record was given up.
 #[derive(Debug, Clone)]
 pub struct Stray {
     /// Where it lies.
@@ -191,7 +214,9 @@ pub struct Stray {
     pub name: OsString,
     /// Which file it is.
     pub identity: FileIdentity,
-    /// What its bytes yield, where they begin as a message does.
+    /// Whether its name is none that a message has and it begins as mail does.
+    pub is_mail: bool,
+    /// What its bytes yield, where they begin as a message does or could be one that is wanted.
     pub reading: Option<Reading>,
 }
 
@@ -200,6 +225,10 @@ pub struct Stray {
 pub struct Reading {
     /// What its bytes yield.
     pub fields: MessageFields,
+    /// What message it shows itself to be.
+    pub likeness: Likeness,
+    /// Whether all its bytes are NUL.
+    pub blank: bool,
     /// Its newly rendered cache record, where the old one cannot serve.
     pub staged: Option<StagedCache>,
     /// Whether a whole old cache record was there and differed from what the message yields.
@@ -245,8 +274,14 @@ pub struct Witnesses {
     /// From the owner's conversations: what they know of this mailbox's messages, by UID; `None`
     /// where there are none or they cannot be read.
     pub conversations: Option<Vec<ConversationRow>>,
+    /// Whether these are all.
+    pub conversations_coverage: Coverage,
     /// The highest UID that seen states, annotations or conversations know.
     pub highest_uid: Option<Uid>,
+    /// What else may tell how `cyrus.header` was, where it is lost or no index vouches for it.
+    pub header_traces: HeaderTraces,
+    /// What an older copy of mailboxes.db told, because mailboxes.db does not, and which copy.
+    pub from_older_list: Option<String>,
     /// The index version that other mailboxes of the store have.
     pub store_version: Option<u32>,
     /// Whether the store is one side of a replication.
@@ -255,6 +290,16 @@ pub struct Witnesses {
     pub listed: bool,
     /// Whether it is a calendar, an address book or the like, of which a database is keyed by UID.
     pub dav: bool,
+}
+
+/// Whether what was read of a mailbox's rows is all there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Coverage {
+    /// There may be more.
+    #[default]
+    Partial,
+    /// It is: a UID without a row is gone.
+    Whole,
 }
 
 /// What the owner's conversations know of one message in the mailbox (`conversations.db`, a row
@@ -328,6 +373,17 @@ impl Place {
     }
 }
 
+impl Evidence {
+    /// The index as it is on disk, whatever of it is believed.
+    #[must_use]
+    pub fn index_as_read(&self) -> &IndexEvidence {
+        match &self.index_trust {
+            IndexTrust::Foreign { as_read, .. } => as_read,
+            IndexTrust::Current | IndexTrust::Older(_) => &self.index,
+        }
+    }
+}
+
 impl IndexEvidence {
     /// The record in `slot`.
     #[must_use]
@@ -351,7 +407,33 @@ impl IndexEvidence {
     }
 }
 
+impl FileEvidence {
+    /// Whether it is a regular file without a byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Regular { identity, .. } if identity.size == 0)
+    }
+}
+
 impl MessageEvidence {
+    /// Whether its file is the message of `record`: by its bytes, where they were read; else
+    /// by its size, for which the record's cache item then vouches.
+    ///
+    /// Where the record has no GUID, as in versions before 10, the size decides.
+    #[must_use]
+    pub fn is_message_of(&self, record: &IndexRecord) -> bool {
+        match (&self.reading, self.file) {
+            (Some(reading), FileEvidence::Regular { .. }) if record.guid.is_null() => {
+                reading.fields.size == record.size
+            }
+            (Some(reading), FileEvidence::Regular { .. }) => {
+                reading.fields.guid == record.guid && !reading.with_crlf
+            }
+            (None, FileEvidence::Regular { identity, .. }) => identity.size == record.size,
+            _ => false,
+        }
+    }
+
     /// The GUID of the file's bytes, where they were read.
     #[must_use]
     pub fn guid_read(&self) -> Option<Guid> {

@@ -1,20 +1,22 @@
 //! Looking at messages: in parallel within a mailbox, each read at most once, memory bounded.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
 
 use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
-use mailstore_format::index::{IndexRecord, Layout};
+use mailstore_format::index::IndexRecord;
 use mailstore_format::message::{CACHE_VERSION, MessageReader};
 use rayon::prelude::*;
 
 use crate::cache_file::CacheFile;
 use crate::evidence::{
-    CacheFileEvidence, CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place,
-    Reading,
+    CacheFileEvidence, CacheItem, Evidence, FileEvidence, FileIdentity, IndexEvidence,
+    MessageEvidence, Place, Reading, StagedCache,
 };
+use crate::likeness::Likeness;
+use crate::line_ends::{bare_lfs, with_crlf};
 use crate::observer::Observer;
 use crate::options::Check;
 use crate::places::{Places, ScannedPlace};
@@ -23,7 +25,7 @@ use crate::staging::CacheSink;
 /// Messages that are looked at together; their new cache records wait in memory meanwhile.
 const BATCH: usize = 512;
 /// A larger file is no message that any server accepted.
-const LARGEST_MESSAGE: u64 = 1 << 30;
+pub(crate) const LARGEST_MESSAGE: u64 = 1 << 30;
 /// A reading buffer that one large message blew up beyond this is given back.
 const BUFFER_KEPT: usize = 8 << 20;
 
@@ -31,8 +33,10 @@ const BUFFER_KEPT: usize = 8 << 20;
 pub(crate) struct Examiner<'a> {
     pub(crate) places: &'a Places,
     pub(crate) check: Check,
-    /// The version of the mailbox's records, where there are any.
-    pub(crate) layout: Option<&'static Layout>,
+    /// The mailbox's records.
+    pub(crate) index: &'a IndexEvidence,
+    /// The slots of UIDs that have several records, newest record first.
+    pub(crate) rivals: &'a HashMap<Uid, Vec<usize>>,
     pub(crate) pool: &'a rayon::ThreadPool,
     pub(crate) observer: &'a dyn Observer,
     /// What was found earlier in the same mailbox; it counts where file and record are the same.
@@ -49,17 +53,33 @@ pub(crate) struct Candidate<'a> {
     pub(crate) record: Option<&'a IndexRecord>,
 }
 
+/// When a message's file is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// Where record, cache and file do not vouch for one another.
+    WhereNeeded,
+    /// Always: it may be a message that is wanted.
+    Always,
+}
+
 /// Buffers that a thread keeps from message to message.
-struct Scratch {
-    reader: MessageReader,
-    message: Vec<u8>,
+pub(crate) struct Scratch {
+    pub(crate) reader: MessageReader,
+    pub(crate) message: Vec<u8>,
     old_item: Vec<u8>,
 }
 
 impl Scratch {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let reader = MessageReader::with_day_start(crate::plan::start_of_local_day_number);
         Self { reader, message: Vec::new(), old_item: Vec::new() }
+    }
+
+    /// Gives a buffer back that one large message blew up.
+    pub(crate) fn shrink(&mut self) {
+        if self.message.capacity() > BUFFER_KEPT {
+            self.message = Vec::new();
+        }
     }
 }
 
@@ -79,37 +99,84 @@ impl Examiner<'_> {
     ) -> io::Result<Vec<MessageEvidence>> {
         let mut messages = Vec::with_capacity(candidates.len());
         for batch in candidates.chunks(BATCH) {
-            let looked: Vec<Looked> = self.pool.install(|| {
-                let look = |scratch: &mut Scratch, candidate: &Candidate<'_>| {
-                    self.look(*candidate, scratch)
-                };
-                batch.par_iter().with_min_len(8).map_init(Scratch::new, look).collect()
-            });
+            let looked = self.look_at_all(batch, Reads::WhereNeeded);
             let bytes = looked.iter().map(|looked| looked.bytes_read).sum();
             self.observer.progressed(u64::try_from(batch.len()).unwrap_or(u64::MAX), bytes);
-            for Looked { mut evidence, new_item, .. } in looked {
-                if let (Some(reading), Some(item)) = (&mut evidence.reading, new_item) {
-                    reading.staged = Some(sink.keep(&item)?);
-                }
-                messages.push(evidence);
+            for looked in looked {
+                messages.push(looked.keep(sink)?);
             }
         }
         Ok(messages)
     }
 
-    fn look(&self, candidate: Candidate<'_>, scratch: &mut Scratch) -> Looked {
+    /// Reads the files of those of `messages` that are `chosen`.
+    pub(crate) fn read_also(
+        &self,
+        messages: &mut [MessageEvidence],
+        chosen: &[usize],
+        sink: &mut dyn CacheSink,
+    ) -> io::Result<()> {
+        for batch in chosen.chunks(BATCH) {
+            let of = |at: &usize| {
+                let MessageEvidence { uid, slot, .. } = *messages.get(*at)?;
+                let record = slot.and_then(|slot| self.index.record(slot));
+                Some(Candidate { uid, slot, record })
+            };
+            let candidates: Vec<_> = batch.iter().filter_map(of).collect();
+            let looked = self.look_at_all(&candidates, Reads::Always);
+            self.observer.progressed(0, looked.iter().map(|looked| looked.bytes_read).sum());
+            for (looked, at) in looked.into_iter().zip(batch) {
+                if let Some(message) = messages.get_mut(*at) {
+                    *message = looked.keep(sink)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_all(&self, candidates: &[Candidate<'_>], reads: Reads) -> Vec<Looked> {
+        self.pool.install(|| {
+            let look = |scratch: &mut Scratch, candidate: &Candidate<'_>| {
+                self.look(*candidate, reads, scratch)
+            };
+            candidates.par_iter().with_min_len(8).map_init(Scratch::new, look).collect()
+        })
+    }
+
+    /// Looks at a UID. Of several records for it that one counts whose message the file is; where
+    /// none is, and where the newest is a tombstone, the newest.
+    fn look(&self, candidate: Candidate<'_>, reads: Reads, scratch: &mut Scratch) -> Looked {
+        let rivals = self.rivals.get(&candidate.uid).filter(|_| {
+            candidate.record.is_some_and(|newest| !newest.is_expunged() && !newest.is_unlinked())
+        });
+        let mut newest = None;
+        for &slot in rivals.into_iter().flatten() {
+            let Some(record) = self.index.record(slot) else { continue };
+            let rival = Candidate { slot: Some(slot), record: Some(record), ..candidate };
+            let looked = self.look_for(rival, Reads::Always, scratch);
+            if looked.evidence.reading.is_some() && looked.evidence.is_message_of(record) {
+                return looked;
+            }
+            newest.get_or_insert(looked);
+        }
+        newest.unwrap_or_else(|| self.look_for(candidate, reads, scratch))
+    }
+
+    fn look_for(&self, candidate: Candidate<'_>, reads: Reads, scratch: &mut Scratch) -> Looked {
         let Candidate { uid, record, .. } = candidate;
         // The file of a record with a delete order is the server's, unless it is one that came back.
         let given_up = record.is_some_and(IndexRecord::is_unlinked);
         let given_up = given_up && !self.wanted_back.contains(&uid);
         let file = if given_up { FileEvidence::Absent } else { self.file(uid, record) };
-        if let Some(known) = self.known_from_before(candidate, file) {
+        if let Some(known) = self.known_from_before(candidate, file)
+            && (reads == Reads::WhereNeeded || known.evidence.reading.is_some())
+        {
             return known;
         }
-        let looked = self.look_at(candidate, file, scratch);
+        let looked = self.look_at(candidate, file, reads, scratch);
         match (file, record) {
             (FileEvidence::Regular { place, in_both: true, .. }, Some(record))
-                if !is_message_of(record, &looked.evidence) =>
+                if !looked.evidence.is_message_of(record) =>
             {
                 self.better_copy(candidate, place, scratch).unwrap_or(looked)
             }
@@ -126,27 +193,30 @@ impl Examiner<'_> {
     ) -> Option<Looked> {
         let record = candidate.record?;
         let other = self.stat(candidate.uid, worse.other(), false);
-        let looked = self.look_at(candidate, other, scratch);
+        let looked = self.look_at(candidate, other, Reads::WhereNeeded, scratch);
         let is_read = looked.evidence.reading.is_some();
-        (is_read && is_message_of(record, &looked.evidence)).then_some(looked)
+        (is_read && looked.evidence.is_message_of(record)).then_some(looked)
     }
 
     fn look_at(
         &self,
         candidate: Candidate<'_>,
         file: FileEvidence,
+        reads: Reads,
         scratch: &mut Scratch,
     ) -> Looked {
         let Candidate { uid, slot, record } = candidate;
         let cache = record.map_or(CacheItem::None, |record| match self.places.cache_of(record) {
-            Some(cache) => cache.check(self.layout, record, &mut scratch.old_item),
+            Some(cache) => cache.check(self.index.layout, record, &mut scratch.old_item),
             None => CacheItem::Damaged,
         });
-        let mut evidence = MessageEvidence { uid, slot, file, reading: None, cache };
+        let mut evidence =
+            MessageEvidence { uid, slot, file, reading: None, cache, cached_likeness: None };
         let FileEvidence::Regular { place, identity, .. } = file else {
             return Looked { evidence, new_item: None, bytes_read: 0 };
         };
-        if identity.size == 0 || !self.has_to_be_read(record, cache, place, identity) {
+        let needed = || self.has_to_be_read(record, cache, place, identity);
+        if identity.size == 0 || reads == Reads::WhereNeeded && !needed() {
             return Looked { evidence, new_item: None, bytes_read: 0 };
         }
         self.read(&mut evidence, record, place, scratch)
@@ -175,25 +245,13 @@ impl Examiner<'_> {
         place: Place,
         scratch: &mut Scratch,
     ) -> Looked {
-        let Scratch { reader, message, old_item } = scratch;
         let directory = self.directory(place);
+        let message = &mut scratch.message;
         let mut new_item = None;
         match directory.and_then(|at| at.read_message(evidence.uid, LARGEST_MESSAGE, message)) {
             Ok(meta) => {
-                let mut item = Vec::new();
-                let fields = reader.read(message, &mut item);
-                let comparable = record.is_some_and(|record| record.cache_version == CACHE_VERSION);
-                let sound = matches!(evidence.cache, CacheItem::Sound(_))
-                    && record.is_some_and(|record| Place::of(record) == place);
-                let same_message =
-                    record.is_none_or(|record| record.guid.is_null() || record.guid == fields.guid);
-                let cache_differs = sound && comparable && same_message && *old_item != item;
-                if !sound || cache_differs {
-                    new_item = Some(item);
-                }
                 evidence.file = with_identity(evidence.file, identity_of(&meta));
-                evidence.reading =
-                    Some(Reading { fields, staged: None, cache_differs, with_crlf: false });
+                new_item = judge(evidence, record, place, scratch);
             }
             Err(ReadError::NotFound) => evidence.file = FileEvidence::Absent,
             Err(ReadError::NotRegular(_)) => evidence.file = FileEvidence::Odd,
@@ -203,10 +261,8 @@ impl Examiner<'_> {
                 evidence.file = FileEvidence::Unreadable(errno);
             }
         }
-        let bytes_read = u64::try_from(message.len()).unwrap_or(u64::MAX);
-        if message.capacity() > BUFFER_KEPT {
-            *message = Vec::new();
-        }
+        let bytes_read = u64::try_from(scratch.message.len()).unwrap_or(u64::MAX);
+        scratch.shrink();
         Looked { evidence: evidence.clone(), new_item, bytes_read }
     }
 
@@ -287,12 +343,77 @@ impl Examiner<'_> {
 const EIO: i32 = 5;
 const EFBIG: i32 = 27;
 
-/// Whether nothing speaks against the file that was looked at being the record's message.
-fn is_message_of(record: &IndexRecord, evidence: &MessageEvidence) -> bool {
-    match (&evidence.reading, evidence.file) {
-        (Some(reading), _) => record.guid.is_null() || record.guid == reading.fields.guid,
-        (None, FileEvidence::Regular { identity, .. }) => identity.size == record.size,
-        (None, _) => false,
+impl Looked {
+    fn keep(self, sink: &mut dyn CacheSink) -> io::Result<MessageEvidence> {
+        let Self { mut evidence, new_item, .. } = self;
+        if let (Some(reading), Some(item)) = (&mut evidence.reading, new_item) {
+            reading.staged = Some(sink.keep(&item)?);
+        }
+        Ok(evidence)
+    }
+}
+
+/// Notes what the bytes that were read are, against the record; returns the message's cache record
+/// where the old one cannot serve, or is of another message.
+fn judge(
+    evidence: &mut MessageEvidence,
+    record: Option<&IndexRecord>,
+    place: Place,
+    scratch: &mut Scratch,
+) -> Option<Vec<u8>> {
+    let mut item = Vec::new();
+    let mut reading = scratch.understand(&mut item);
+    let other =
+        record.filter(|record| !record.guid.is_null() && record.guid != reading.fields.guid);
+    if let Some((converted, its_item)) = other.and_then(|record| scratch.understand_as_crlf(record))
+    {
+        (reading, item) = (converted, its_item);
+    }
+    let same_message =
+        record.is_none_or(|record| record.guid.is_null() || record.guid == reading.fields.guid);
+    let whole = matches!(evidence.cache, CacheItem::Sound(_));
+    let sound = whole && record.is_some_and(|record| Place::of(record) == place);
+    let comparable = record.is_some_and(|record| record.cache_version == CACHE_VERSION);
+    reading.cache_differs = sound && comparable && same_message && scratch.old_item != item;
+    if whole && !same_message {
+        evidence.cached_likeness = Some(Likeness::of_cache_record(&scratch.old_item));
+    }
+    let needed = !sound || !same_message || reading.cache_differs;
+    evidence.reading = Some(reading);
+    needed.then_some(item)
+}
+
+impl Scratch {
+    /// What the bytes that were read are; their cache record goes to `item`.
+    pub(crate) fn understand(&mut self, item: &mut Vec<u8>) -> Reading {
+        Self::reading_of(&mut self.reader, &self.message, item)
+    }
+
+    /// What the bytes are once every bare LF is CRLF, where that makes them the message of `record`.
+    fn understand_as_crlf(&mut self, record: &IndexRecord) -> Option<(Reading, Vec<u8>)> {
+        let len = u64::try_from(self.message.len()).ok()?;
+        let bare = bare_lfs(&self.message);
+        let converted = len.checked_add(u64::try_from(bare).ok()?)?;
+        if bare == 0 || converted != record.size {
+            return None;
+        }
+        let mut item = Vec::new();
+        let message = with_crlf(&self.message, bare);
+        let reading = Self::reading_of(&mut self.reader, &message, &mut item);
+        let is_it = reading.fields.guid == record.guid;
+        is_it.then_some((Reading { with_crlf: true, ..reading }, item))
+    }
+
+    fn reading_of(reader: &mut MessageReader, message: &[u8], item: &mut Vec<u8>) -> Reading {
+        let fields = reader.read(message, item);
+        Reading {
+            fields,
+            likeness: Likeness::of_cache_record(item),
+            blank: message.iter().all(|&byte| byte == 0),
+            staged: None::<StagedCache>,
+            cache_differs: false,
+            with_crlf: false,
+        }
     }
 }
 

@@ -56,6 +56,10 @@ codes! {
     IndexHeaderBit = "index-header-bit",
     /// Bytes were lost from the index or inserted into it, so that records lie elsewhere.
     IndexDisplaced = "index-displaced",
+    /// The index is another mailbox's, or from before the UIDVALIDITY changed.
+    IndexForeign = "index-foreign",
+    /// The index is an older state of the mailbox's: more is known of it elsewhere.
+    IndexOlder = "index-older",
     /// The index ends before all the records its header counts.
     IndexTruncated = "index-truncated",
     /// A record's bytes fail their CRC or cannot be read.
@@ -88,6 +92,12 @@ codes! {
     HeaderFileCrc = "header-file-crc",
     /// A keyword's bit is set on messages, but its slot has no name.
     KeywordUnnamed = "keyword-unnamed",
+    /// Keywords of a lost `cyrus.header` are known again: a checksum of the index proves them.
+    KeywordsProved = "keywords-proved",
+    /// Keywords were read from a damaged `cyrus.header`, and no checksum proves them.
+    KeywordsUnproved = "keywords-unproved",
+    /// An older copy of mailboxes.db told what mailboxes.db does not.
+    MailboxListOlder = "mailbox-list-older",
     /// There is no `cyrus.cache`, or it does not begin as one.
     CacheMissing = "cache-missing",
     /// A cache record fails its CRC, is cut short or lies outside of the file.
@@ -110,12 +120,28 @@ codes! {
     MessageUnreadable = "message-unreadable",
     /// A message's name belongs to something that is no regular file.
     NotARegularFile = "not-a-regular-file",
+    /// A damaged record is proven by what its message's file tells.
+    RecordProven = "record-proven",
+    /// A record's message was found elsewhere, and is put back under its name.
+    MessagePutBack = "message-put-back",
+    /// A message whose line ends had become LF has CRLF again.
+    LineEndsRestored = "line-ends-restored",
+    /// What is left of a damaged message is kept under a new UID.
+    RemainsKept = "remains-kept",
     /// A directory entry that is neither a message nor one of the server's files.
     OddEntry = "odd-entry",
     /// A message file without a record keeps the UID of its name.
     MessageWithoutRecord = "message-without-record",
     /// A message file without a record gets a new UID.
     MessageRenumbered = "message-renumbered",
+    /// A message whose file had a name that is no message's gets a UID.
+    StrayMessage = "stray-message",
+    /// A file that is a copy of a message that is there is set aside.
+    Copy = "copy",
+    /// A file without a record is that of a message that its owner had expunged: it stays expunged.
+    StaysExpunged = "stays-expunged",
+    /// Nothing tells the flags of messages, nor whether they had been deleted.
+    FlagsUnknown = "flags-unknown",
     /// A message that an earlier run pruned is back, under its old record.
     PrunedRestored = "pruned-restored",
     /// A record was expunged because its message is gone (`--prune`).

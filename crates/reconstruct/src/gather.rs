@@ -1,39 +1,40 @@
 //! Collecting the evidence about a mailbox. Reads only, and survives whatever it meets.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use mailstore::location::MailboxLocation;
 use mailstore::lock::{self, LockMode, MailboxLocks};
-use mailstore::spool::{OddEntry, OddKind, message_uid};
+use mailstore::spool::OddEntry;
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
-use mailstore_format::db;
 use mailstore_format::header_file::HeaderFile;
+use mailstore_format::index::IndexRecord;
+use mailstore_format::{Uid, db};
 
 use crate::error::Error;
 use crate::evidence::{
-    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Slot,
-    StoredAnnotation,
+    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, IndexTrust, MessageEvidence,
+    OddInPlace, Slot, StoredAnnotation, Stray, Witnesses,
 };
 use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
 use crate::journal::{self, Journal};
 use crate::observer::tell_wait;
 use crate::places::{Closed, Places, ScannedPlace};
+use crate::plan::index_trust;
 use crate::run::Context;
 use crate::staging::CacheSink;
 use crate::target::Target;
+use crate::witnesses::{self, Gathered, HURRY};
 
 /// A larger index would hold more messages than a mailbox can have.
 pub(crate) const LARGEST_INDEX: u64 = 1 << 31;
 /// `cyrus.header` is some kilobytes; this leaves room for very long ACLs.
 const LARGEST_HEADER_FILE: u64 = 16 << 20;
-/// How long a database is waited for while others wait for us.
-const HURRY: Duration = Duration::from_millis(200);
 /// A larger annotation database is not read into memory.
 const LARGEST_DATABASE: u64 = 1 << 30;
 
@@ -67,34 +68,93 @@ pub(crate) fn gather(
         return Ok(unavailable(format!("{directory} is empty: nothing of the mailbox is left")));
     }
     let journal = journal::of_earlier_runs(target.recovery_root(&location.index), &target.key);
-    let examiner = Examiner {
-        places: &places,
-        check: context.options.check,
-        layout: index.layout,
-        pool: context.pool,
-        observer: context.observer,
-        previous,
-        wanted_back: &journal.pruned.iter().map(|pruned| pruned.record.uid).collect(),
-    };
-    let candidates = candidates(&index, &places);
-    let messages = examiner
-        .examine(&candidates, sink)
-        .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
-    let (annotations, annotations_whole) = annotations(context, target, held.is_some());
-    Ok(Evidence {
-        directory: directory_evidence(location, &messages, &places),
-        header_file,
-        spool_cache: places.spool.cache.evidence(),
-        archive_cache: places.archive_cache(),
-        shares_cache: places.shares_cache,
-        witnesses: context.witnesses(target),
-        annotations,
-        annotations_whole,
-        index,
-        messages,
-        strays: Vec::new(),
-        journal,
-    })
+    let mut look = Look { context, target, held: held.is_some(), previous, places: &places, sink };
+    let mut evidence = look.at_messages(index, header_file, journal)?;
+    match index_trust::judge(&evidence) {
+        IndexTrust::Current => {}
+        _ if held.is_none() && has_changed(target, &evidence.index) => {}
+        IndexTrust::Foreign { why, .. } => evidence = look.without_foreign_index(evidence, why)?,
+        older @ IndexTrust::Older(_) => evidence.index_trust = older,
+    }
+    Ok(evidence)
+}
+
+/// Whether the index was written to since it was read: what was read later may be newer than it.
+fn has_changed(target: &Target, index: &IndexEvidence) -> bool {
+    let now = read_file_prefix(&target.location.index, index.header_bytes.len());
+    now.as_ref() != Some(&index.header_bytes)
+}
+
+/// A mailbox whose directories and index are open, on the way to its messages.
+struct Look<'a> {
+    context: &'a Context<'a>,
+    target: &'a Target,
+    held: bool,
+    previous: Option<&'a Evidence>,
+    places: &'a Places,
+    sink: &'a mut dyn CacheSink,
+}
+
+impl Look<'_> {
+    /// Looks at every message of the records and of the directories, and at the other witnesses.
+    fn at_messages(
+        &mut self,
+        index: IndexEvidence,
+        header_file: HeaderFileEvidence,
+        journal: Journal,
+    ) -> Result<Evidence, Error> {
+        let Self { context, target, places, .. } = *self;
+        let location = &target.location;
+        let (candidates, rivals) = candidates(&index, places);
+        let examiner = Examiner {
+            places,
+            check: context.options.check,
+            index: &index,
+            rivals: &rivals,
+            pool: context.pool,
+            observer: context.observer,
+            previous: self.previous,
+            wanted_back: &journal.pruned().map(|pruned| pruned.record.uid).collect(),
+        };
+        let (messages, strays) = look_at_files(&examiner, &candidates, self.sink)
+            .map_err(|source| Error::io("stage cache records for", &location.spool, source))?;
+        let (annotations, annotations_whole) = annotations(context, target, self.held);
+        let mut evidence = Evidence {
+            directory: directory_evidence(location, places),
+            header_file,
+            spool_cache: places.spool.cache.evidence(),
+            archive_cache: places.archive_cache(),
+            shares_cache: places.shares_cache,
+            witnesses: Witnesses::default(),
+            annotations,
+            annotations_whole,
+            index,
+            index_trust: IndexTrust::Current,
+            messages,
+            strays,
+            leftover_records: leftover_records(location),
+            journal,
+        };
+        let Self { held, previous, .. } = *self;
+        let gathered = Gathered { evidence: &evidence, held, previous };
+        evidence.witnesses = witnesses::read(context, target, &gathered);
+        Ok(evidence)
+    }
+
+    /// Looks at the mailbox anew as if it had no index: which of the foreign records can be used,
+    /// only the messages can tell.
+    fn without_foreign_index(
+        &mut self,
+        evidence: Evidence,
+        why: String,
+    ) -> Result<Evidence, Error> {
+        let Evidence { index: as_read, header_file, journal, .. } = evidence;
+        let nothing = index_trust::believable_part(&as_read, &mut []);
+        let mut evidence = self.at_messages(nothing, header_file, journal)?;
+        evidence.index = index_trust::believable_part(&as_read, &mut evidence.messages);
+        evidence.index_trust = IndexTrust::Foreign { why, as_read: Box::new(as_read) };
+        Ok(evidence)
+    }
 }
 
 /// The evidence of a mailbox that must be left alone.
@@ -102,12 +162,14 @@ fn unavailable(why: String) -> Evidence {
     Evidence {
         directory: DirectoryEvidence { unavailable: Some(why), ..DirectoryEvidence::default() },
         index: IndexEvidence::default(),
+        index_trust: IndexTrust::Current,
         header_file: HeaderFileEvidence::Missing,
         spool_cache: crate::evidence::CacheFileEvidence::default(),
         archive_cache: None,
         shares_cache: false,
         messages: Vec::new(),
         strays: Vec::new(),
+        leftover_records: Vec::new(),
         witnesses: crate::evidence::Witnesses::default(),
         annotations: Vec::new(),
         annotations_whole: false,
@@ -153,6 +215,15 @@ fn read_index_file(
     }
 }
 
+/// The sound records of a `cyrus.index.NEW` beside the index.
+fn leftover_records(location: &MailboxLocation) -> Vec<IndexRecord> {
+    let path = location.index.with_file_name("cyrus.index.NEW");
+    let mut bytes = Vec::new();
+    let Ok(meta) = read_file(&path, LARGEST_INDEX, &mut bytes) else { return Vec::new() };
+    let index = read_index(&bytes, identity_of(&meta), None);
+    (0..index.slots.len()).filter_map(|slot| index.record(slot)).copied().collect()
+}
+
 pub(crate) fn read_file(
     path: &Path,
     most: u64,
@@ -188,8 +259,12 @@ pub(crate) fn read_header_file(location: &MailboxLocation) -> HeaderFileEvidence
     }
 }
 
-/// Every UID with a record or a file, once; of several records for one the newest counts.
-fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a>> {
+/// Every UID with a record or a file, once, with its newest record; and the slots of those that have
+/// several, newest first.
+fn candidates<'a>(
+    index: &'a IndexEvidence,
+    places: &Places,
+) -> (Vec<Candidate<'a>>, HashMap<Uid, Vec<usize>>) {
     let records = index.slots.iter().enumerate().filter_map(|(slot, content)| match content {
         Slot::Record(record) => {
             Some(Candidate { uid: record.uid, slot: Some(slot), record: Some(record) })
@@ -203,19 +278,30 @@ fn candidates<'a>(index: &'a IndexEvidence, places: &Places) -> Vec<Candidate<'a
         let modseq = candidate.record.map(|record| record.modseq);
         (candidate.uid, std::cmp::Reverse(modseq))
     });
-    candidates.dedup_by_key(|candidate| candidate.uid);
-    candidates
+    let mut rivals = HashMap::new();
+    candidates.dedup_by(|later, first| {
+        let same = later.uid == first.uid;
+        if let (true, Some(newest), Some(slot)) = (same, first.slot, later.slot) {
+            rivals.entry(first.uid).or_insert_with(|| vec![newest]).push(slot);
+        }
+        same
+    });
+    (candidates, rivals)
 }
 
-pub(crate) fn directory_evidence(
-    location: &MailboxLocation,
-    messages: &[MessageEvidence],
-    places: &Places,
-) -> DirectoryEvidence {
-    let has_record = |name: &OsStr| {
-        message_uid(name.as_encoded_bytes())
-            .is_some_and(|uid| messages.binary_search_by_key(&uid, |message| message.uid).is_ok())
-    };
+/// Looks at every candidate, then for those that are not where they should be.
+fn look_at_files(
+    examiner: &Examiner<'_>,
+    candidates: &[Candidate<'_>],
+    sink: &mut dyn CacheSink,
+) -> io::Result<(Vec<MessageEvidence>, Vec<Stray>)> {
+    let mut messages = examiner.examine(candidates, sink)?;
+    let mut strays = examiner.strays(sink)?;
+    examiner.search(&mut messages, &mut strays, sink)?;
+    Ok((messages, strays))
+}
+
+pub(crate) fn directory_evidence(location: &MailboxLocation, places: &Places) -> DirectoryEvidence {
     let MailboxLocation { index, cache, header, archive_cache, .. } = location;
     let of_server = [Some(index), Some(cache), Some(header), archive_cache.as_ref()];
     let is_of_server = |place: &ScannedPlace, entry: &OddEntry| {
@@ -223,12 +309,12 @@ pub(crate) fn directory_evidence(
         path.is_ok_and(|path| of_server.contains(&Some(&path)))
     };
     let odd = places
-        .all()
-        .flat_map(|place| place.odd().iter().filter(move |entry| !is_of_server(place, entry)))
-        // What stands in for a recorded message is told of with the message, as what stands in for
-        // a file of the server is with that file.
-        .filter(|entry| entry.kind == OddKind::BadName || !has_record(&entry.name))
-        .cloned()
+        .each()
+        .flat_map(|(place, scanned)| {
+            // What stands in for a file of the server is told of with that file.
+            let odd = scanned.odd().iter().filter(move |entry| !is_of_server(scanned, entry));
+            odd.map(move |entry| OddInPlace { place, entry: entry.clone() })
+        })
         .collect();
     let leftover = |name: &OsStr| {
         let name = name.to_string_lossy();

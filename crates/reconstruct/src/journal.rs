@@ -1,7 +1,9 @@
-//! What a later run must know of this one: records that `--prune` took out of sight, whole, so that
-//! they can come back, and message files that were about to get another name.
+//! What a later run must know of this one: the records of messages that are wanted, whole, where the
+//! run took them out of sight or moved their files away, and message files that were about to get
+//! another name.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -12,6 +14,7 @@ use mailstore_format::{
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Place, StoredAnnotation};
+use crate::path_text::PathText;
 use crate::workshop::earlier_runs;
 
 /// The journal in a mailbox's folder, one JSON object a line.
@@ -20,10 +23,18 @@ pub(crate) const JOURNAL: &str = "journal.jsonl";
 /// What all earlier runs noted about a mailbox, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Journal {
-    /// Records that were pruned.
-    pub pruned: Vec<PrunedRecord>,
+    /// Records that were pruned, or whose damaged file was moved away.
+    pub wanted: Vec<Wanted>,
     /// Message files that got, or were about to get, another name.
     pub renamed: Vec<Renamed>,
+}
+
+impl Journal {
+    /// The records that were expunged by order, oldest first.
+    #[must_use]
+    pub fn pruned(&self) -> impl DoubleEndedIterator<Item = &Wanted> {
+        self.wanted.iter().filter(|wanted| wanted.is_pruned())
+    }
 }
 
 /// A message file and the name it was about to get.
@@ -39,31 +50,86 @@ pub struct Renamed {
     pub ino: u64,
 }
 
-/// A record as it was before it was expunged for want of its message.
+/// A record whose message is not there: what has to be known to recognize the message wherever it
+/// turns up, and to give it back all it had.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PrunedRecord {
-    /// The whole record.
+pub struct Wanted {
+    /// Why it is wanted.
+    pub why: WantedBecause,
+    /// The whole record, as it was before anything was done about it.
     pub record: IndexRecord,
     /// The names of its keywords, by slot.
     pub keywords: Vec<(usize, Vec<u8>)>,
     /// Its annotations.
     pub annotations: Vec<StoredAnnotation>,
-    /// The modseq its tombstone got. One with another was expunged by somebody else.
+    /// The modseq its tombstone got, where it was pruned; else 0. A tombstone with another was
+    /// expunged by somebody else.
     pub tombstone: ModSeq,
+}
+
+/// Why a message is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WantedBecause {
+    /// Its file is proved absent; the record stays.
+    Missing,
+    /// What has its name is not it any more; the record stays.
+    Damaged,
+    /// As one of these its record was expunged, by order.
+    Pruned,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
-    Pruned(Box<PrunedLine>),
-    Renamed { archived: bool, from: String, to: u32, ino: u64 },
+    Pruned(Box<WantedLine>),
+    Wanted(Box<WantedLine>),
+    Renamed { archived: bool, from: PathText, to: u32, ino: u64 },
+    Committing(Committing),
+    Committed { time_ns: i64 },
+    Done,
+    Undoing { time_ns: i64 },
+    Undone { time_ns: i64 },
+}
+
+/// What the index will be when the run has put it into its place: where it still is that, nobody
+/// has changed the mailbox since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Committing {
+    pub(crate) ino: u64,
+    pub(crate) generation: u32,
+    pub(crate) uidvalidity: u32,
+    pub(crate) last_uid: u32,
+    pub(crate) highestmodseq: u64,
+    /// CRC-32 of all records.
+    pub(crate) records_crc: u32,
+    pub(crate) header_file_crc: u32,
+}
+
+impl Committing {
+    /// As one line of the journal.
+    pub(crate) fn to_json(self) -> serde_json::Result<String> {
+        serde_json::to_string(&Event::Committing(self))
+    }
+
+    /// The line that says that the index is in its place.
+    pub(crate) fn done(now: Timestamp) -> serde_json::Result<String> {
+        serde_json::to_string(&Event::Committed { time_ns: now.0 })
+    }
+
+    /// The line that says that nothing is left to do.
+    pub(crate) fn all_done() -> serde_json::Result<String> {
+        serde_json::to_string(&Event::Done)
+    }
 }
 
 /// A line of the journal. Times are in nanoseconds since 1970; bytes that are no UTF-8 are replaced
 /// where they are for people only.
 #[derive(Debug, Serialize, Deserialize)]
-struct PrunedLine {
+struct WantedLine {
     uid: u32,
+    #[serde(default = "WantedLine::why_in_old_journals")]
+    why: WantedBecause,
     tombstone_modseq: u64,
     guid: String,
     size: u64,
@@ -93,7 +159,25 @@ struct AnnotationLine {
     value: Vec<u8>,
 }
 
-impl PrunedRecord {
+impl WantedLine {
+    /// Journals that do not say it knew only pruned records.
+    const fn why_in_old_journals() -> WantedBecause {
+        WantedBecause::Pruned
+    }
+}
+
+impl Wanted {
+    /// Whether a run did anything about its record or file.
+    pub(crate) fn is_acted_on(&self) -> bool {
+        self.why != WantedBecause::Missing
+    }
+
+    /// Whether its record was expunged by order.
+    #[must_use]
+    pub fn is_pruned(&self) -> bool {
+        self.why == WantedBecause::Pruned
+    }
+
     /// As one line of the journal.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         let record = &self.record;
@@ -103,8 +187,9 @@ impl PrunedRecord {
             userid: text(&note.userid),
             value: note.value.clone(),
         };
-        serde_json::to_string(&Event::Pruned(Box::new(PrunedLine {
+        let line = Box::new(WantedLine {
             uid: record.uid.0,
+            why: self.why,
             tombstone_modseq: self.tombstone.0,
             guid: record.guid.to_string(),
             size: record.size,
@@ -125,10 +210,12 @@ impl PrunedRecord {
             cache_version: record.cache_version,
             cache_crc: record.cache_crc,
             annotations: self.annotations.iter().map(annotation).collect(),
-        })))
+        });
+        let event = if self.is_pruned() { Event::Pruned(line) } else { Event::Wanted(line) };
+        serde_json::to_string(&event)
     }
 
-    fn from_line(line: PrunedLine) -> Option<Self> {
+    fn from_line(line: WantedLine) -> Option<Self> {
         let record = IndexRecord {
             uid: Uid(line.uid),
             guid: line.guid.parse::<Guid>().ok()?,
@@ -163,7 +250,7 @@ impl PrunedRecord {
             })
             .collect();
         let tombstone = ModSeq(line.tombstone_modseq);
-        Some(Self { record, keywords, annotations, tombstone })
+        Some(Self { why: line.why, record, keywords, annotations, tombstone })
     }
 }
 
@@ -171,31 +258,61 @@ impl Renamed {
     /// As one line of the journal.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         let Self { place, from, to: Uid(to), ino } = self;
-        let from = from.to_string_lossy().into_owned();
+        let from = from.as_os_str().into();
         let archived = *place == Place::Archive;
         serde_json::to_string(&Event::Renamed { archived, from, to: *to, ino: *ino })
     }
 }
 
-/// Reads what all earlier runs noted about the mailbox with this key. A line that a crash cut is
-/// passed over: what it tells of was not done yet.
+/// Reads what all earlier runs noted about the mailbox with this key, those that were undone
+/// excepted. A line that a crash cut is passed over: what it tells of was not done yet.
 pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Journal {
-    let runs = earlier_runs(root).unwrap_or_default().into_iter();
-    let lines = runs
-        .map(|run| run.join(key).join(JOURNAL))
-        .filter_map(|journal| std::fs::File::open(journal).ok())
-        .flat_map(|journal| BufReader::new(journal).lines().map_while(Result::ok));
     let mut journal = Journal::default();
-    for event in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
+    for run in earlier_runs(root).unwrap_or_default() {
+        let of_run = of_run(&run.join(key));
+        journal.wanted.extend(of_run.wanted);
+        journal.renamed.extend(of_run.renamed);
+    }
+    journal
+}
+
+/// Reads what the run with this folder noted since it was last undone.
+fn of_run(folder: &Path) -> Journal {
+    let mut journal = Journal::default();
+    for event in events(folder) {
         match event {
-            Event::Pruned(line) => journal.pruned.extend(PrunedRecord::from_line(*line)),
+            Event::Pruned(line) | Event::Wanted(line) => {
+                journal.wanted.extend(Wanted::from_line(*line));
+            }
             Event::Renamed { archived, from, to, ino } => {
                 let place = if archived { Place::Archive } else { Place::Spool };
-                journal.renamed.push(Renamed { place, from: from.into(), to: Uid(to), ino });
+                let from = from.into_os_string();
+                journal.renamed.push(Renamed { place, from, to: Uid(to), ino });
             }
+            Event::Undone { .. } => journal = Journal::default(),
+            Event::Committing(_)
+            | Event::Committed { .. }
+            | Event::Done
+            | Event::Undoing { .. } => {}
         }
     }
     journal
+}
+
+/// Whether the run with this folder was about to change the mailbox, came to its end neither then
+/// nor later, and was not undone.
+pub(crate) fn is_interrupted(folder: &Path) -> bool {
+    events(folder).fold(false, |interrupted, event| match event {
+        Event::Committing(_) => true,
+        Event::Done | Event::Undoing { .. } | Event::Undone { .. } => false,
+        _ => interrupted,
+    })
+}
+
+fn events(folder: &Path) -> impl Iterator<Item = Event> {
+    let journal = File::open(folder.join(JOURNAL)).ok();
+    let lines = journal.into_iter().flat_map(|file| BufReader::new(file).split(b'\n'));
+    lines.map_while(Result::ok).filter_map(|line| serde_json::from_slice(&line).ok())
 }
 
 #[cfg(test)]
@@ -204,7 +321,8 @@ mod tests {
 
     #[test]
     fn what_was_noted_comes_back_from_the_journal_whole() {
-        let pruned = PrunedRecord {
+        let pruned = Wanted {
+            why: WantedBecause::Pruned,
             record: IndexRecord {
                 uid: Uid(7),
                 guid: Guid::of(b"message"),
@@ -224,16 +342,37 @@ mod tests {
             }],
             tombstone: ModSeq(12),
         };
+        let damaged =
+            Wanted { why: WantedBecause::Damaged, tombstone: ModSeq(0), ..pruned.clone() };
         let renamed =
             Renamed { place: Place::Archive, from: "3.".into(), to: Uid(9), ino: u64::MAX };
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join(".mailstore-recovery/run/key");
         std::fs::create_dir_all(&folder).unwrap();
-        let (whole, other) = (pruned.to_json().unwrap(), renamed.to_json().unwrap());
-        let cut = &whole[..whole.len() / 2];
-        std::fs::write(folder.join(JOURNAL), format!("{whole}\n{other}\n{cut}")).unwrap();
-        let expected = Journal { pruned: vec![pruned], renamed: vec![renamed] };
+        let lines = [pruned.to_json(), renamed.to_json(), damaged.to_json()].map(Result::unwrap);
+        let whole = lines.join("\n");
+        let cut = &lines[0][..lines[0].len() / 2];
+        std::fs::write(folder.join(JOURNAL), format!("{whole}\n{cut}")).unwrap();
+        let expected = Journal { wanted: vec![pruned, damaged], renamed: vec![renamed] };
         assert_eq!(of_earlier_runs(root.path(), "key"), expected);
         assert_eq!(of_earlier_runs(root.path(), "another"), Journal::default());
+    }
+
+    #[test]
+    fn a_journal_of_a_release_that_knew_only_pruned_records_is_read() {
+        let pruned = Wanted {
+            why: WantedBecause::Pruned,
+            record: IndexRecord { uid: Uid(7), ..IndexRecord::default() },
+            keywords: Vec::new(),
+            annotations: Vec::new(),
+            tombstone: ModSeq(12),
+        };
+        let line = pruned.to_json().unwrap().replace(r#""why":"pruned","#, "");
+        assert!(!line.contains("why"), "{line}");
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(".mailstore-recovery/run/key");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(JOURNAL), line).unwrap();
+        assert_eq!(of_earlier_runs(root.path(), "key").wanted, [pruned]);
     }
 }

@@ -75,6 +75,11 @@ impl Places {
         [Some(&self.spool), self.archive.as_ref()].into_iter().flatten()
     }
 
+    /// The same, each with which it is.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (Place, &ScannedPlace)> {
+        [Place::Spool, Place::Archive].into_iter().filter_map(|at| Some((at, self.at(at)?)))
+    }
+
     /// The archive's cache, where it has one of its own.
     pub(crate) fn archive_cache(&self) -> Option<CacheFileEvidence> {
         let archive = self.archive.as_ref().filter(|_| !self.shares_cache);

@@ -1,29 +1,40 @@
 //! From evidence to the mailbox as it should be: a pure function, printed by a dry run.
 
+mod adoption;
 mod conversations;
 mod dates;
+mod displaced;
 mod file_steps;
+mod free_slots;
 mod header;
 mod header_file;
+pub(crate) mod index_trust;
+mod keyword_slots;
+mod keywords;
 mod known;
+mod loose;
+mod matching;
 mod orphans;
-mod prune;
+mod pruned;
+mod strays;
+mod testimony;
 mod totals;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
 
-use std::io;
-
-use mailstore::spool::OddKind;
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{HeaderRepair, IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
 
 use crate::evidence::{CacheItem, Evidence, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
-use crate::journal::PrunedRecord;
+use crate::journal::Wanted;
 use crate::options::PrunePolicy;
+
+use loose::{Known, Loose};
+use matching::Matching;
 
 pub use file_steps::{FileSteps, MessageContent, Put, Rename, SetAside};
 
@@ -32,6 +43,8 @@ pub use file_steps::{FileSteps, MessageContent, Put, Rename, SetAside};
 pub struct Plan {
     /// All that was found.
     pub findings: Vec<Finding>,
+    /// The records whose message is not there, whole.
+    pub wanted: Vec<Wanted>,
     /// The files to write; `None` where nothing has to change.
     pub rewrite: Option<Rewrite>,
 }
@@ -55,8 +68,9 @@ pub struct Rewrite {
     pub header_file: Option<HeaderFile>,
     /// What becomes of the entries of the mailbox's directories.
     pub file_steps: FileSteps,
-    /// Records expunged because their message is gone, whole, for the journal.
-    pub pruned: Vec<PrunedRecord>,
+    /// Of the wanted records those that are expunged, or whose damaged file is moved away; whole, for
+    /// the journal.
+    pub wanted: Vec<Wanted>,
     /// Files of the server to move to the quarantine.
     pub set_aside: Vec<String>,
     /// What the server keeps elsewhere that will no longer fit.
@@ -144,7 +158,17 @@ struct Draughtsman<'a> {
     findings: Vec<Finding>,
     drafts: Vec<Draft>,
     file_steps: FileSteps,
-    pruned: Vec<PrunedRecord>,
+    wanted: Vec<Wanted>,
+    /// Which file is whose.
+    matching: Matching<'a>,
+    /// Files whose content has to find its place.
+    loose: Vec<Loose<'a>>,
+    /// Which messages the mailbox has, where anything may be a copy of one.
+    known: Known,
+    /// Messages whose flags nobody knows.
+    flags_unknown: Vec<Uid>,
+    /// Whether the times of files without a record are those of a careless copy.
+    distrust_files: bool,
     header_file: Option<HeaderFile>,
     last_uid: Uid,
     highestmodseq: ModSeq,
@@ -163,7 +187,12 @@ pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
         findings: Vec::new(),
         drafts: Vec::with_capacity(evidence.messages.len()),
         file_steps: FileSteps::default(),
-        pruned: Vec::new(),
+        wanted: Vec::new(),
+        matching: Matching::of(evidence),
+        loose: Vec::new(),
+        known: Known::default(),
+        flags_unknown: Vec::new(),
+        distrust_files: false,
         header_file: None,
         last_uid: Uid(0),
         highestmodseq: ModSeq(0),
@@ -171,7 +200,7 @@ pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
         stale_archive_cache: false,
     };
     let rewrite = draughtsman.draw();
-    Plan { findings: draughtsman.findings, rewrite }
+    Plan { findings: draughtsman.findings, wanted: draughtsman.wanted, rewrite }
 }
 
 impl Draughtsman<'_> {
@@ -193,8 +222,13 @@ impl Draughtsman<'_> {
         }
         self.settle_numbers();
         self.keep_known_records();
-        self.refuse_or_keep_pruning();
+        self.settle_wanted();
+        self.know_messages();
+        self.judge_file_times();
         self.adopt_orphans();
+        self.settle_strays();
+        self.settle_loose();
+        self.report_unknown_flags();
         self.name_every_keyword();
         self.drafts.sort_by_key(|draft| draft.record.uid);
         self.finish()
@@ -220,20 +254,6 @@ impl Draughtsman<'_> {
     }
 
     fn report_directory(&mut self) {
-        for entry in &self.evidence.directory.odd {
-            let name = entry.name.display();
-            let what = match entry.kind {
-                OddKind::BadName => {
-                    "is no message's name and none of the server's files".to_owned()
-                }
-                OddKind::NotAFile(kind) => format!("is {kind}, no regular file"),
-                OddKind::Unreadable(errno) => {
-                    format!("cannot be looked at: {}", io::Error::from_raw_os_error(errno))
-                }
-            };
-            let detail = format!("{name} {what}; left in place");
-            self.findings.push(Finding::new(Code::OddEntry, Remedy::Left, detail));
-        }
         for name in &self.evidence.directory.leftovers {
             let (code, remedy) = if name == "cyrus.expunge" {
                 (Code::StaleExpunge, Remedy::Repair)
@@ -245,6 +265,9 @@ impl Draughtsman<'_> {
     }
 
     fn report_index(&mut self) {
+        if self.report_index_trust() {
+            return;
+        }
         let index = &self.evidence.index;
         match (&index.unreadable, index.identity) {
             (None, None) => {

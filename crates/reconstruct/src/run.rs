@@ -8,13 +8,12 @@ use std::time::SystemTime;
 
 use mailstore::lock::LockSpace;
 use mailstore_format::Timestamp;
-use mailstore_format::counters::Counters;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::aftercare::Aftercare;
 use crate::apply::{self, Applied};
 use crate::error::Error;
-use crate::evidence::{Evidence, StoredAnnotation, Witnesses};
+use crate::evidence::{Evidence, StoredAnnotation};
 use crate::finding::Remedy;
 use crate::gather::gather;
 use crate::observer::Observer;
@@ -221,18 +220,6 @@ fn expected_messages(target: &Target) -> u64 {
 }
 
 impl Context<'_> {
-    /// What the server's files say of a mailbox, at this moment.
-    pub(crate) fn witnesses(&self, target: &Target) -> Witnesses {
-        let counters = target.counters_file.as_ref().and_then(|path| std::fs::read(path).ok());
-        let counters = counters.and_then(|bytes| Counters::decode(&bytes).ok());
-        Witnesses {
-            counters_highest: counters.map(|counters| counters.highestmodseq),
-            store_version: self.site.index_version(),
-            replicated: self.site.is_replicated(),
-            ..target.listed.clone()
-        }
-    }
-
     /// The annotations of the mailbox itself; `None` where they cannot be read.
     pub(crate) fn mailbox_annotations(&self, target: &Target) -> Option<Vec<StoredAnnotation>> {
         self.site.mailbox_annotations(target)

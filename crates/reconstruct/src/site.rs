@@ -12,6 +12,7 @@ use mailstore_format::{Uid, db};
 use crate::evidence::StoredAnnotation;
 use crate::gather::{read_file_prefix, read_whole};
 use crate::target::Target;
+use crate::witnesses::WitnessSources;
 
 /// How many indexes are asked for their version until one tells it.
 const SAMPLES: usize = 50;
@@ -27,6 +28,7 @@ pub struct Site {
     status_cache: bool,
     index_version: Option<u32>,
     annotations: ServerAnnotations,
+    witness_sources: WitnessSources,
 }
 
 /// The server-wide annotations, by mailbox.
@@ -57,6 +59,7 @@ impl Site {
             status_cache: store.conf().status_cache().is_some(),
             index_version: common_version(store),
             annotations: ServerAnnotations::read(store),
+            witness_sources: WitnessSources::of(store),
         }
     }
 
@@ -80,6 +83,10 @@ impl Site {
     /// The index version of the store's mailboxes.
     pub(crate) fn index_version(&self) -> Option<u32> {
         self.index_version
+    }
+
+    pub(crate) fn witness_sources(&self) -> &WitnessSources {
+        &self.witness_sources
     }
 
     pub(crate) fn mailbox_annotations(&self, target: &Target) -> Option<Vec<StoredAnnotation>> {

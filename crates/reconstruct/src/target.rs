@@ -8,8 +8,11 @@ use mailstore::name::InternalName;
 use mailstore::store::{MailboxEntry, Store};
 use mailstore_format::header_file::{HeaderFile, HeaderForm};
 
-use crate::evidence::Witnesses;
+use crate::evidence::{Place, Witnesses};
 use crate::workshop::{Folder, Workshop};
+
+/// The seen states of so many users are asked at most.
+const SEEN_BY: usize = 16;
 
 /// One mailbox.
 #[derive(Debug, Clone)]
@@ -30,6 +33,10 @@ pub struct Target {
     pub annotation_keys: [Vec<u8>; 2],
     /// The counters of its owner.
     pub counters_file: Option<PathBuf>,
+    /// The conversations of its owner.
+    pub conversations_file: Option<PathBuf>,
+    /// The seen states of those who may use it.
+    pub seen_files: Vec<PathBuf>,
     /// What mailboxes.db says of it.
     pub listed: Witnesses,
 }
@@ -51,6 +58,8 @@ impl Target {
             owner: store.namespace().owner(&entry.name).unwrap_or_default(),
             annotation_keys: [entry.uniqueid.clone(), entry.name.as_bytes().to_vec()],
             counters_file: store.counters_file(entry).ok(),
+            conversations_file: store.conversations_file(entry).ok().flatten(),
+            seen_files: seen_files(store, entry),
             listed: listed_witnesses(entry),
             location,
         })
@@ -68,6 +77,8 @@ impl Target {
             owner: Vec::new(),
             annotation_keys: [Vec::new(), Vec::new()],
             counters_file: None,
+            conversations_file: None,
+            seen_files: Vec::new(),
             listed: Witnesses::default(),
         }
     }
@@ -83,18 +94,58 @@ impl Target {
         workshop.folder(self.recovery_root(file), &self.key)
     }
 
+    /// Every directory that files of the mailbox lie in.
+    pub(crate) fn directories(&self) -> Vec<&Path> {
+        let location = &self.location;
+        let files = [&location.index, &location.header, &location.cache, &location.expunge];
+        let files = files.into_iter().chain(&location.archive_cache);
+        let parents = files.filter_map(|file| file.parent());
+        let mut all: Vec<_> = parents.chain([location.spool.as_path()]).collect();
+        all.extend(location.archive.as_deref());
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Every root under which a run keeps what it sets aside of the mailbox.
+    pub(crate) fn recovery_roots(&self) -> Vec<&Path> {
+        let directories = self.directories();
+        let roots = directories.into_iter().map(|directory| self.root_of_directory(directory));
+        let mut all: Vec<_> = roots.chain([self.recovery.as_path()]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The directory of the messages that lie in `place`.
+    pub(crate) fn directory(&self, place: Place) -> &Path {
+        match (place, &self.location.archive) {
+            (Place::Archive, Some(archive)) => archive,
+            _ => &self.location.spool,
+        }
+    }
+
+    /// The root under which a run keeps what it takes from the messages in `place`.
+    pub(crate) fn recovery_root_of(&self, place: Place) -> &Path {
+        self.root_of_directory(self.directory(place))
+    }
+
     /// The root on whose file system `file` lies: below each root the server keeps a mailbox's files
     /// under the same path, so what is left without that path is the root.
     pub(crate) fn recovery_root<'a>(&'a self, file: &'a Path) -> &'a Path {
-        let Ok(below) = self.location.spool.strip_prefix(&self.location.partition_roots.data)
-        else {
+        file.parent().map_or(&self.recovery, |directory| self.root_of_directory(directory))
+    }
+
+    /// The root on whose file system a directory of the mailbox lies.
+    pub(crate) fn root_of_directory<'a>(&'a self, directory: &'a Path) -> &'a Path {
+        let roots = &self.location.partition_roots;
+        let Ok(below) = self.location.spool.strip_prefix(&roots.data) else {
             return &self.recovery;
         };
-        let directory = file.parent().filter(|_| !below.as_os_str().is_empty());
-        directory
-            .filter(|directory| directory.ends_with(below))
-            .and_then(|directory| directory.ancestors().nth(below.components().count()))
-            .unwrap_or(&self.recovery)
+        if below.as_os_str().is_empty() || !directory.ends_with(below) {
+            return &self.recovery;
+        }
+        directory.ancestors().nth(below.components().count()).unwrap_or(&self.recovery)
     }
 }
 
@@ -125,6 +176,24 @@ fn file_name_for(text: &str) -> String {
     name
 }
 
+/// An ACL as `cyrus.header` has it.
+pub(crate) fn acl_text(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let text = |(who, rights): &(Vec<u8>, Vec<u8>)| {
+        [who.as_slice(), b"\t", rights.as_slice(), b"\t"].concat()
+    };
+    pairs.iter().flat_map(text).collect()
+}
+
+/// The seen states of the users whom the ACL names: only they can have selected the mailbox.
+fn seen_files(store: &Store, entry: &MailboxEntry) -> Vec<PathBuf> {
+    let named = entry.record.acl.iter().flatten().map(|(who, _)| who.as_slice());
+    let users = named.filter(|who| {
+        let none = matches!(*who, [b'-', ..] | b"anyone" | b"anonymous");
+        !none && !who.starts_with(b"group:")
+    });
+    users.take(SEEN_BY).filter_map(|user| store.seen_file(user).ok()).collect()
+}
+
 fn listed_witnesses(entry: &MailboxEntry) -> Witnesses {
     let record = &entry.record;
     let mut header = HeaderFile::new(HeaderForm::Dlist);
@@ -132,12 +201,7 @@ fn listed_witnesses(entry: &MailboxEntry) -> Witnesses {
     header.mbtype = Some(record.mbtype.letters().to_vec());
     header.uniqueid = Some(entry.uniqueid.clone());
     header.jmapid.clone_from(&record.jmapid);
-    header.acl = record.acl.as_ref().map(|pairs| {
-        pairs
-            .iter()
-            .flat_map(|(who, rights)| [who.as_slice(), b"\t", rights, b"\t"].concat())
-            .collect()
-    });
+    header.acl = record.acl.as_deref().map(acl_text);
     Witnesses {
         uidvalidity: record.uidvalidity,
         foldermodseq: record.foldermodseq,

@@ -10,10 +10,11 @@
 //! | `new/` | files on their way to their places |
 //! | `before/` | the files that were replaced, as they were |
 //! | `quarantine/` | what was moved out of the mailbox |
-//! | `journal.jsonl` | for later runs: the records that were pruned, whole, and messages renamed |
+//! | `journal.jsonl` | for later runs: the records of wanted messages, whole, and messages renamed |
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -35,6 +36,13 @@ pub struct Workshop {
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     path: PathBuf,
+}
+
+impl Folder {
+    /// Where it lies, or will.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl Workshop {
@@ -67,8 +75,14 @@ impl Workshop {
     pub(crate) fn new_path(&self, folder: &Folder, name: &str) -> Result<PathBuf, WriteError> {
         let directory = folder.path.join("new");
         self.ops.create_dirs(&directory, 0o700)?;
-        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
-        Ok(directory.join(format!("{name}.{attempt}")))
+        loop {
+            let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
+            let path = directory.join(format!("{name}.{attempt}"));
+            // A run of this name that was killed may have left some.
+            if path.symlink_metadata().is_err() {
+                return Ok(path);
+            }
+        }
     }
 
     /// Takes away what was staged for a mailbox and did not come to its place. Of no use to anybody:
@@ -89,7 +103,7 @@ impl Workshop {
         &self,
         folder: &Folder,
         part: &str,
-        name: &str,
+        name: &OsStr,
         taken: impl Fn(&Path) -> bool,
     ) -> Result<PathBuf, WriteError> {
         let directory = folder.path.join(part);
@@ -98,7 +112,9 @@ impl Workshop {
         let mut copy = 1_u32;
         while taken(&path) || path.symlink_metadata().is_ok() {
             copy = copy.saturating_add(1);
-            path = directory.join(format!("{name}~{copy}"));
+            let mut numbered = name.to_owned();
+            numbered.push(format!("~{copy}"));
+            path = directory.join(numbered);
         }
         Ok(path)
     }
@@ -110,19 +126,33 @@ impl Workshop {
         name: &str,
         line: &str,
     ) -> Result<(), WriteError> {
-        self.ops.create_dirs(&folder.path, 0o700)?;
-        let path = folder.path.join(name);
+        self.ops.create_dirs(folder.path(), 0o700)?;
+        let path = folder.path().join(name);
+        let is_cut = ends_within_a_line(&path);
         let mut file =
             if path.exists() { self.ops.append(&path)? } else { self.ops.create(&path)? };
-        file.write(format!("{line}\n").as_bytes())?;
+        let before = if is_cut { "\n" } else { "" };
+        file.write(format!("{before}{line}\n").as_bytes())?;
         file.sync()?;
-        self.ops.sync_dir(&folder.path)
+        self.ops.sync_dir(folder.path())
     }
 
     /// A file without a name on the file system of `root`.
     pub(crate) fn scratch(&self, root: &Path) -> Result<File, WriteError> {
         self.ops.scratch(root)
     }
+}
+
+/// Whether an interrupted run of this name left its last line without an end.
+fn ends_within_a_line(path: &Path) -> bool {
+    let last = || -> io::Result<u8> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::End(-1))?;
+        let mut byte = [0];
+        file.read_exact(&mut byte)?;
+        Ok(byte[0])
+    };
+    last().is_ok_and(|byte| byte != b'\n')
 }
 
 /// The runs that kept something under `root`, oldest first.
@@ -140,6 +170,18 @@ pub(crate) fn earlier_runs(root: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_behind_one_that_was_cut_is_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let workshop = Workshop::new(FileOps::new(), "run", 0o077);
+        let folder = workshop.folder(root.path(), "key");
+        workshop.append_line(&folder, "journal.jsonl", "first").unwrap();
+        let path = folder.path().join("journal.jsonl");
+        std::fs::write(&path, b"first\nseco").unwrap();
+        workshop.append_line(&folder, "journal.jsonl", "third").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"first\nseco\nthird\n");
+    }
 
     #[test]
     fn what_was_staged_and_not_used_is_swept_with_its_empty_folders() {

@@ -58,21 +58,21 @@ impl MailboxFiles {
         })
     }
 
-    /// Flips a bit in these records, so that their CRCs fail.
-    pub(crate) fn flip_bits_of(&self, uids: &[u32]) -> Result<()> {
+    /// Flips two bits in these records, so that nothing proves them any more.
+    pub(crate) fn break_records(&self, uids: &[u32]) -> Result<()> {
         self.edit_index(|index| {
             for uid in uids {
                 let record = index.record_mut(*uid)?;
-                record[20] ^= 0x40;
+                record[20] ^= 0x41;
             }
             Ok(())
         })
     }
 
-    /// Flips a bit in the header, so that its CRC fails.
-    pub(crate) fn flip_bit_of_header(&self) -> Result<()> {
+    /// Flips two bits in the header, so that nothing proves it any more.
+    pub(crate) fn break_header(&self) -> Result<()> {
         self.edit_index(|index| {
-            index.bytes_mut()[40] ^= 1;
+            index.bytes_mut()[40] ^= 3;
             Ok(())
         })
     }

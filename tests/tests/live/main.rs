@@ -278,8 +278,8 @@ fn survive(server: &Server, loss: Loss, user: &str) -> Result<()> {
         Ok(acknowledged)
     };
     match loss {
-        Loss::Records => files.flip_bits_of(&LOST)?,
-        Loss::Header => files.flip_bit_of_header()?,
+        Loss::Records => files.break_records(&LOST)?,
+        Loss::Header => files.break_header()?,
         Loss::Index => files.lose_index()?,
     }
     // Whether the server can do it or not, the session goes on.

@@ -105,13 +105,14 @@ pub fn salvage(bytes: &[u8], usual_version: Option<u32>) -> Option<Salvaged> {
     if let Some(layout) = named.filter(|layout| !layout.has_crc()) {
         return without_crc::read(bytes, layout);
     }
-    if let Some(sound) = ProvenHeader::sound(bytes) {
-        let salvaged = Salvaged::under(bytes, sound);
-        return Some(salvaged.unless_misnamed(bytes, usual_version));
+    let under = |header| Salvaged::under(bytes, header);
+    if let Some(sound) = ProvenHeader::sound(bytes).map(under) {
+        return Some(sound.unless_misnamed(bytes, usual_version));
     }
-    let headers = header::put_right(bytes);
-    if let Some(header) = by_records::under_one_of(bytes, headers, usual_version) {
-        return Some(Salvaged::under(bytes, header));
+    let repaired = header::put_right(bytes).map(under);
+    let repaired = repaired.or_else(|| Salvaged::misnamed(bytes, usual_version));
+    if repaired.is_some() {
+        return repaired;
     }
     match by_records::find(bytes, usual_version) {
         Some(Found::Under(header)) => Some(Salvaged::under(bytes, *header)),
@@ -151,18 +152,26 @@ impl Salvaged {
     /// A header can be whole and name what its records are not: then they do not follow on one
     /// another as it says, and do as another layout says.
     fn unless_misnamed(self, bytes: &[u8], usual_version: Option<u32>) -> Self {
-        let records = |salvaged: &Self| {
-            let slots = salvaged.slots.iter().filter(|slot| slot.record().is_some()).count();
-            slots.saturating_add(salvaged.beyond.len())
-        };
-        let expected = self.slots.is_empty() || records(&self) > 0 && !self.displaced;
-        if expected {
+        let records = self.records();
+        if self.slots.is_empty() || records > 0 && !self.displaced {
             return self;
         }
-        let other = by_records::under_one_of(bytes, header::as_it_is(bytes), usual_version);
-        let other = other.filter(|header| header.layout != self.layout);
-        let other = other.map(|header| Self::under(bytes, header));
-        other.filter(|other| records(other) > records(&self)).unwrap_or(self)
+        let other = Self::misnamed(bytes, usual_version);
+        let other = other.filter(|other| other.layout != self.layout);
+        other.filter(|other| other.records() > records).unwrap_or(self)
+    }
+
+    /// A file whose header is whole, but names what its records are not; none without records, for
+    /// it may then be what its header names, of a version that is not known.
+    fn misnamed(bytes: &[u8], usual_version: Option<u32>) -> Option<Self> {
+        let header = by_records::under_one_of(bytes, header::as_it_is(bytes), usual_version)?;
+        Some(Self::under(bytes, header)).filter(|salvaged| salvaged.records() > 0)
+    }
+
+    /// How many records are proven.
+    fn records(&self) -> usize {
+        let slots = self.slots.iter().filter(|slot| slot.record().is_some()).count();
+        slots.saturating_add(self.beyond.len())
     }
 
     fn alone(bytes: &[u8], layout: &'static Layout, start: usize) -> Self {

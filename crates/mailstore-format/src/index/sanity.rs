@@ -7,7 +7,7 @@ use crate::{Timestamp, Uid};
 impl IndexRecord {
     /// Whether nothing in the record is beyond what any server writes.
     ///
-    /// Of random bytes one in 16,000 passes (one in 2^29 in version 20): together with a fitting CRC
+    /// Of random bytes one in 8,000 passes (one in 2^36 in version 20): together with a fitting CRC
     /// that leaves no room for chance.
     pub(super) fn is_sane(&self) -> bool {
         self.uid != Uid(0)
@@ -36,7 +36,7 @@ impl IndexRecord {
     }
 
     /// Whether the record can be believed without any CRC, in a version before 12: all that its
-    /// version derives fits together. One in 2^40 of random bytes passes.
+    /// version derives fits together. Of random bytes fewer than one in 2^40 pass.
     pub(super) fn is_plainly_one(&self) -> bool {
         self.is_sane()
             && self.header_size > 0

@@ -113,3 +113,40 @@ fn room_is_asked_for_before_it_is_used() {
     let uncounted = FreeSpace { bytes: 10, inodes: None };
     assert!(uncounted.require(root.path(), 1, 1000).is_ok());
 }
+
+#[test]
+fn two_entries_of_any_kind_take_each_others_name_in_one_step() {
+    let root = root();
+    let (index, directory) = (root.path().join("cyrus.index"), root.path().join("5."));
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("inside"), b"kept").unwrap();
+    let modified = fs::metadata(&directory).unwrap().modified().unwrap();
+    FileOps::new().exchange(&index, &directory).unwrap();
+    assert_eq!(fs::read(&directory).unwrap(), b"the old index");
+    assert_eq!(fs::read(index.join("inside")).unwrap(), b"kept");
+    assert_eq!(fs::metadata(&index).unwrap().modified().unwrap(), modified);
+    assert!(FileOps::new().exchange(&index, &root.path().join("none")).is_err());
+}
+
+#[test]
+fn times_are_set_to_the_nanosecond_of_what_has_the_name_and_not_of_what_it_leads_to() {
+    let root = root();
+    let (index, link) = (root.path().join("cyrus.index"), root.path().join("link"));
+    std::os::unix::fs::symlink(&index, &link).unwrap();
+    let before = fs::metadata(&index).unwrap();
+    let ops = FileOps::new();
+    ops.set_modified(&link, Timestamp(1_234_567_890_123_456_789)).unwrap();
+    let (index_now, link_now) =
+        (fs::metadata(&index).unwrap(), fs::symlink_metadata(&link).unwrap());
+    assert_eq!((link_now.mtime(), link_now.mtime_nsec()), (1_234_567_890, 123_456_789));
+    assert_eq!(index_now.modified().unwrap(), before.modified().unwrap());
+    ops.set_modified(root.path(), Timestamp(-1)).unwrap();
+    let directory = fs::metadata(root.path()).unwrap();
+    assert_eq!((directory.mtime(), directory.mtime_nsec()), (-1, 999_999_999));
+
+    let mut file = ops.create(&root.path().join("new")).unwrap();
+    file.write(b"message").unwrap();
+    file.finish_as_of(OWN(&index), Timestamp(5)).unwrap();
+    let new = fs::metadata(root.path().join("new")).unwrap();
+    assert_eq!((new.mtime(), new.mtime_nsec(), new.mode() & 0o777), (0, 5, 0o640));
+}

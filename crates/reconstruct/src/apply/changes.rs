@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use mailstore::volume::{GuardedDir, Kind, ReadError, message_file_name};
+use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
 
 use crate::error::Error;
@@ -13,6 +13,7 @@ use crate::evidence::{
 use crate::examine::identity_of;
 use crate::gather::{read_file, read_header_file};
 use crate::index_reader::read_index;
+use crate::plan::{FileSteps, MessageContent, Rename, SetAside};
 use crate::target::Target;
 
 /// What happened since the evidence was gathered.
@@ -25,7 +26,11 @@ pub(super) enum Since {
 }
 
 impl Since {
-    pub(super) fn look(target: &Target, evidence: &Evidence) -> Result<Self, Error> {
+    pub(super) fn look(
+        target: &Target,
+        evidence: &Evidence,
+        steps: &FileSteps,
+    ) -> Result<Self, Error> {
         let mut bytes = Vec::new();
         let now = match read_file(&target.location.index, u64::MAX, &mut bytes) {
             Ok(meta) => Some(identity_of(&meta)),
@@ -35,9 +40,11 @@ impl Since {
                 return Err(Error::io("read", &target.location.index, source));
             }
         };
-        let same_index = same_file(now, evidence.index.identity)
+        let same_index = same_file(now, evidence.index_as_read().identity)
             && now.is_none_or(|now| same_content(&bytes, now, evidence));
-        if same_index && same_header_file(target, evidence) && same_files(target, evidence) {
+        let files = Files::of(target);
+        let same_files = files.are_as_in(evidence) && files.are_as_for(steps, evidence);
+        if same_index && same_header_file(target, evidence) && same_files {
             return Ok(Self::Unchanged);
         }
         Ok(Self::Changed { messages: now.map_or(0, |now| unknown_records(&bytes, now, evidence)) })
@@ -52,8 +59,9 @@ fn same_file(now: Option<FileIdentity>, then: Option<FileIdentity>) -> bool {
 /// Every record is compared: the server rewrites some without a trace in the header, as when it
 /// archives a message or gives it a thread.
 fn same_content(bytes: &[u8], identity: FileIdentity, evidence: &Evidence) -> bool {
-    let now = read_index(bytes, identity, evidence.index.layout.map(|layout| layout.version));
-    now.header_bytes == evidence.index.header_bytes && now.slots == evidence.index.slots
+    let then = evidence.index_as_read();
+    let now = read_index(bytes, identity, then.layout.map(|layout| layout.version));
+    now.header_bytes == then.header_bytes && now.slots == then.slots
 }
 
 fn same_header_file(target: &Target, evidence: &Evidence) -> bool {
@@ -64,36 +72,93 @@ fn same_header_file(target: &Target, evidence: &Evidence) -> bool {
     crc_of(&read_header_file(&target.location)) == crc_of(&evidence.header_file)
 }
 
-/// Whether the files that nothing but their presence or absence speaks for are as they were.
-fn same_files(target: &Target, evidence: &Evidence) -> bool {
-    let location = &target.location;
-    let open = |path: &Path| GuardedDir::open_trusted(path).ok();
-    let spool = open(&location.spool);
-    let lies_in_spool =
-        |file: &FileEvidence| matches!(file, FileEvidence::Regular { place: Place::Spool, .. });
-    if spool.is_none() && evidence.messages.iter().any(|message| lies_in_spool(&message.file)) {
-        return false;
+/// The mailbox's directories as they are now.
+struct Files {
+    spool: Option<GuardedDir>,
+    archive: Option<GuardedDir>,
+}
+
+impl Files {
+    fn of(target: &Target) -> Self {
+        let open = |path: &Path| GuardedDir::open_trusted(path).ok();
+        let location = &target.location;
+        let archive = location.archive.as_deref().and_then(open);
+        Self { spool: open(&location.spool), archive }
     }
-    let archive = location.archive.as_deref().and_then(open);
-    let stat = |place: Place, uid: Uid| {
+
+    fn stat(&self, place: Place, name: &OsStr) -> Option<FileMeta> {
         let directory = match place {
-            Place::Spool => spool.as_ref(),
-            Place::Archive => archive.as_ref(),
+            Place::Spool => self.spool.as_ref(),
+            Place::Archive => self.archive.as_ref(),
         };
-        directory
-            .and_then(|directory| directory.stat(OsStr::new(&message_file_name(uid))).ok())
-            .filter(|meta| meta.kind == Kind::Regular)
-            .map(|meta| identity_of(&meta))
-    };
-    evidence.messages.iter().all(|message| match message.file {
-        FileEvidence::Regular { place, identity, .. } if message.slot.is_none() => {
-            stat(place, message.uid) == Some(identity)
+        directory.and_then(|directory| directory.stat(name).ok())
+    }
+
+    fn regular(&self, place: Place, name: &OsStr) -> Option<FileIdentity> {
+        let meta = self.stat(place, name).filter(|meta| meta.kind == Kind::Regular);
+        meta.map(|meta| identity_of(&meta))
+    }
+
+    fn message(&self, place: Place, uid: Uid) -> Option<FileIdentity> {
+        self.regular(place, OsStr::new(&message_file_name(uid)))
+    }
+
+    /// Whether the files that nothing but their presence or absence speaks for are as they were.
+    fn are_as_in(&self, evidence: &Evidence) -> bool {
+        let lies_in_spool =
+            |file: &FileEvidence| matches!(file, FileEvidence::Regular { place: Place::Spool, .. });
+        let mut messages = evidence.messages.iter();
+        if self.spool.is_none() && messages.any(|message| lies_in_spool(&message.file)) {
+            return false;
         }
-        FileEvidence::Absent if is_missed(evidence, message) => {
-            stat(Place::Spool, message.uid).is_none() && stat(Place::Archive, message.uid).is_none()
+        evidence.messages.iter().all(|message| match message.file {
+            FileEvidence::Regular { place, identity, .. } if message.slot.is_none() => {
+                self.message(place, message.uid) == Some(identity)
+            }
+            FileEvidence::Absent if is_missed(evidence, message) => {
+                self.message(Place::Spool, message.uid).is_none()
+                    && self.message(Place::Archive, message.uid).is_none()
+            }
+            _ => true,
+        })
+    }
+
+    /// Whether the entries that `steps` are about are those that the plan saw.
+    fn are_as_for(&self, steps: &FileSteps, evidence: &Evidence) -> bool {
+        let puts = steps.puts.iter().all(|put| {
+            let name = message_file_name(put.uid);
+            let (content, identity) = match &put.content {
+                MessageContent::Entry { name, identity } => (name.as_os_str(), identity),
+                MessageContent::WithCrlf { identity } => (OsStr::new(&name), identity),
+            };
+            self.regular(put.place, content) == Some(*identity)
+                && self.is_as_in(evidence, put.place, put.uid)
+        });
+        let is_there =
+            |rename: &Rename| self.regular(rename.place, &rename.from) == Some(rename.identity);
+        let ino = |step: &SetAside| self.stat(step.place, &step.name).map(|meta| meta.ino);
+        puts && steps.renames.iter().all(is_there)
+            && steps.set_aside.iter().all(|step| ino(step) == Some(step.ino))
+    }
+
+    /// Whether what has the message's name in `place` is what it was.
+    fn is_as_in(&self, evidence: &Evidence, place: Place, uid: Uid) -> bool {
+        let now = self.stat(place, OsStr::new(&message_file_name(uid)));
+        let at = evidence.messages.binary_search_by_key(&uid, |message| message.uid);
+        let then = at.ok().and_then(|at| evidence.messages.get(at)).map(|message| message.file);
+        match (then, now) {
+            (Some(FileEvidence::Regular { place: found, identity, .. }), Some(meta))
+                if found == place =>
+            {
+                meta.kind == Kind::Regular && identity_of(&meta) == identity
+            }
+            (Some(FileEvidence::Odd), Some(meta)) => meta.kind != Kind::Regular,
+            (Some(FileEvidence::Absent) | None, now) => now.is_none(),
+            // It lies, or lay, in the other place.
+            (Some(FileEvidence::Regular { place: found, .. }), None) => found != place,
+            _ => false,
         }
-        _ => true,
-    })
+    }
 }
 
 /// Whether the message should be there: nobody asks for the file of an expunged one.
@@ -104,7 +169,8 @@ fn is_missed(evidence: &Evidence, message: &MessageEvidence) -> bool {
 
 /// How many records of the index as it is now were not looked at with the same cache item.
 fn unknown_records(bytes: &[u8], identity: FileIdentity, evidence: &Evidence) -> usize {
-    let now = read_index(bytes, identity, evidence.index.layout.map(|layout| layout.version));
+    let now =
+        read_index(bytes, identity, evidence.index_as_read().layout.map(|layout| layout.version));
     (0..now.slots.len())
         .filter_map(|slot| now.record(slot))
         .filter(|record| {

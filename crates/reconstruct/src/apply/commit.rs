@@ -1,138 +1,297 @@
-//! The steps under the locks. Each only adds until the index is renamed; after that each only
-//! cleans up.
+//! The steps under the locks. Each only adds, or puts a message under its own record, until the
+//! index is renamed; after that each only cleans up.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use mailstore::volume::message_file_name;
-use serde::Serialize;
+use mailstore_format::Timestamp;
 
+use super::keep::link_or_copy;
+use super::put::PlannedPut;
 use super::stage::{Staged, cache_path};
+use super::{put, rename};
 use crate::error::Error;
 use crate::evidence::Place;
-use crate::journal::{JOURNAL, Renamed};
-use crate::plan::{Rename, Rewrite};
+use crate::journal::{self, Committing, JOURNAL, Renamed};
+use crate::manifest::{self, Change, How, MANIFEST, inode_at};
+use crate::path_text::PathText;
+use crate::plan::Rewrite;
 use crate::target::Target;
-use crate::workshop::Workshop;
+use crate::workshop::{Folder, Workshop, earlier_runs};
 
-/// The list of what a run kept of a mailbox.
-const MANIFEST: &str = "manifest.jsonl";
-
-/// So much of a file is copied at a time.
-const COPIED_AT_ONCE: usize = 1 << 20;
-
-/// A line of the manifest: a file, where it (or its second name) is kept, and why.
-#[derive(Debug, Serialize)]
-struct Kept<'a> {
-    mailbox: &'a str,
-    origin: PathBuf,
-    now: PathBuf,
-    reason: &'static str,
-}
-
-/// Puts the staged files into their places.
+/// Puts the staged files into their places; `now` is noted as the time of it.
 pub(super) fn commit(
     target: &Target,
     workshop: &Workshop,
     rewrite: &Rewrite,
     staged: &Staged,
+    now: Timestamp,
 ) -> Result<(), Error> {
-    let commit = Commit { target, workshop };
     let location = &target.location;
-    let originals = commit.originals(staged)?;
-    let orders = rewrite.set_aside.iter().map(|name| location.expunge.with_file_name(name));
-    let orders = commit.quarantine(orders, "a delete order of old releases")?;
-    let renamed =
-        rewrite.file_steps.renames.iter().map(|rename| commit.entry(rename.place, &rename.from));
-    let renamed = commit.quarantine(renamed, "the message has a new UID")?;
+    let mut commit = Commit { target, workshop, taken: HashSet::new() };
+    let mut work = commit.list(rewrite, staged)?;
+    let caches = [(&staged.spool_cache, Place::Spool), (&staged.archive_cache, Place::Archive)];
 
-    commit.write_journal(rewrite)?;
-    commit.write_manifest(&[&originals, &orders, &renamed])?;
-    commit.link(&originals)?;
-    commit.put_away(&orders)?;
-    commit.link_new_names(&rewrite.file_steps.renames)?;
+    commit.write_journal(rewrite, staged)?;
+    commit.write_manifest(&work.all())?;
+    commit.keep(&work.originals)?;
+    commit.put_away(&work.orders)?;
+    put::link_contents(&commit, &mut work.puts)?;
+    rename::link_new_names(&commit, &work.new_names)?;
+    put::exchange(&commit, &work.puts)?;
     if let Some(header_file) = &staged.header_file {
         commit.put_in_place(header_file, &location.header)?;
     }
     commit.put_in_place(&staged.index, &location.index)?;
-    let caches = [(&staged.spool_cache, Place::Spool), (&staged.archive_cache, Place::Archive)];
+    commit.note(Committing::done(now))?;
     for (staged, place) in caches {
         if let Some(staged) = staged {
             commit.put_in_place(&staged.path, cache_path(target, place))?;
         }
     }
-    commit.put_away(&renamed)
+    commit.put_away(&work.old_names)?;
+    commit.note(Committing::all_done())
 }
 
-struct Commit<'a> {
-    target: &'a Target,
-    workshop: &'a Workshop,
+/// Finishes what earlier runs began and were interrupted in before their commit, where a message may
+/// have no name in the mailbox until that is done. Under the mailbox's locks.
+pub(super) fn finish_interrupted(target: &Target, workshop: &Workshop) -> Result<(), Error> {
+    let commit = Commit { target, workshop, taken: HashSet::new() };
+    interrupted_runs(target).iter().try_for_each(|run| put::finish_interrupted(&commit, run))
+}
+
+/// Whether there is anything for [`finish_interrupted`] to do.
+pub(super) fn is_interrupted(target: &Target) -> bool {
+    interrupted_runs(target)
+        .iter()
+        .flatten()
+        .any(|change| change.how == How::Exchanged && inode_at(change.origin()) == change.before)
+}
+
+/// What runs that were interrupted were about to change, as far as it lies in the mailbox and in
+/// their own folders.
+fn interrupted_runs(target: &Target) -> Vec<Vec<Change>> {
+    let root = target.recovery_root(&target.location.index);
+    let runs = earlier_runs(root).unwrap_or_default().into_iter();
+    let names = runs.filter(|run| journal::is_interrupted(&run.join(&target.key)));
+    let names = names.filter_map(|run| Some(run.file_name()?.to_owned()));
+    names.map(|run| manifest::of_run(target, &run)).collect()
+}
+
+/// What the run changes, in the order in which it does.
+#[derive(Default)]
+struct Work<'a> {
+    /// Directories in which names change, and those that have to be made.
+    directories: Vec<Change>,
+    /// The files of the server that are replaced or made.
+    originals: Vec<Change>,
+    /// Orders to delete messages.
+    orders: Vec<Change>,
+    puts: Vec<PlannedPut<'a>>,
+    new_names: Vec<rename::NewName<'a>>,
+    /// Entries that leave the mailbox.
+    old_names: Vec<Change>,
+}
+
+impl Work<'_> {
+    /// Every line of the manifest: a later line of the same name tells of what is done later.
+    fn all(&self) -> Vec<&Change> {
+        let lists = [&self.directories, &self.originals, &self.orders];
+        let puts = self.puts.iter().map(|put| &put.change);
+        let names = self.new_names.iter().map(|name| &name.change);
+        let first = lists.into_iter().flatten().chain(puts);
+        first.chain(names).chain(&self.old_names).collect()
+    }
+}
+
+/// One mailbox under its locks.
+pub(super) struct Commit<'a> {
+    pub(super) target: &'a Target,
+    pub(super) workshop: &'a Workshop,
+    /// Names in the run's folder that are promised.
+    taken: HashSet<PathBuf>,
 }
 
 impl<'a> Commit<'a> {
-    /// The files that will be replaced, and where each gets a second name.
-    fn originals(&self, staged: &Staged) -> Result<Vec<Kept<'a>>, Error> {
+    /// Lists what is to be done to names. What is not what the plan saw is an error, or, where it
+    /// would only have been cleaned up, is left alone.
+    fn list(&mut self, rewrite: &'a Rewrite, staged: &'a Staged) -> Result<Work<'a>, Error> {
         let location = &self.target.location;
-        let replaced = [
-            (true, location.index.as_path()),
-            (staged.header_file.is_some(), &location.header),
-            (staged.spool_cache.is_some(), cache_path(self.target, Place::Spool)),
-            (staged.archive_cache.is_some(), cache_path(self.target, Place::Archive)),
-        ];
-        let originals = replaced.into_iter().filter(|(is, _)| *is).map(|(_, path)| path.to_owned());
-        self.kept(originals, "before", "replaced")
-    }
-
-    fn quarantine(
-        &self,
-        files: impl Iterator<Item = PathBuf>,
-        reason: &'static str,
-    ) -> Result<Vec<Kept<'a>>, Error> {
-        self.kept(files, "quarantine", reason)
-    }
-
-    /// Finds a free name in the run's folder for each of `files` that is there.
-    fn kept(
-        &self,
-        files: impl Iterator<Item = PathBuf>,
-        part: &str,
-        reason: &'static str,
-    ) -> Result<Vec<Kept<'a>>, Error> {
-        let mut kept = Vec::<Kept<'_>>::new();
-        for origin in files.filter(|path| path.symlink_metadata().is_ok()) {
-            let folder = self.target.folder(self.workshop, &origin);
-            let name = origin.file_name().unwrap_or_default().to_string_lossy();
-            let taken = |path: &Path| kept.iter().any(|other| other.now == path);
-            let now = self.workshop.keep_path(&folder, part, &name, taken)?;
-            kept.push(Kept { mailbox: &self.target.name, origin, now, reason });
+        let steps = &rewrite.file_steps;
+        let mut work = Work { originals: self.originals(staged)?, ..Work::default() };
+        for name in &rewrite.set_aside {
+            let order = location.expunge.with_file_name(name);
+            work.orders.extend(self.moved(&order, None, "a delete order of old releases")?);
         }
-        Ok(kept)
-    }
-
-    /// Notes for later runs what this one is about to do to records and names.
-    fn write_journal(&self, rewrite: &Rewrite) -> Result<(), Error> {
-        let index = &self.target.location.index;
-        let pruned = rewrite.pruned.iter().map(crate::journal::PrunedRecord::to_json);
-        let renamed = rewrite.file_steps.renames.iter().map(|rename| {
-            let Rename { place, from, to, identity } = rename;
-            Renamed { place: *place, from: from.clone(), to: *to, ino: identity.ino }.to_json()
+        for put in &steps.puts {
+            work.puts.push(put::list(self, put, staged)?);
+        }
+        work.puts = put::arrange(work.puts);
+        for renamed in &steps.renames {
+            work.new_names.extend(rename::list(self, renamed)?);
+        }
+        let put: HashSet<&Path> = work.puts.iter().map(|put| put.change.origin()).collect();
+        let renamed = steps.renames.iter().map(|renamed| {
+            let reason = "the message has a new UID";
+            (renamed.place, Path::new(&renamed.from), renamed.identity.ino, reason)
         });
-        self.append_lines(index, JOURNAL, pruned.chain(renamed))
+        let aside = steps.set_aside.iter();
+        let aside = aside.map(|step| (step.place, Path::new(&step.name), step.ino, step.reason));
+        let mut old_names = Vec::new();
+        for (place, name, ino, reason) in renamed.chain(aside) {
+            let origin = self.entry(place, name);
+            // Where a message is put, what stood there is in the quarantine by that.
+            if !put.contains(origin.as_path()) {
+                old_names.extend(self.moved(&origin, Some(ino), reason)?);
+            }
+        }
+        work.old_names = old_names;
+        work.directories = self.directories(&work.all());
+        Ok(work)
     }
 
-    /// Notes what is kept where, in a manifest on the file system of each file.
-    fn write_manifest(&self, kept: &[&[Kept<'a>]]) -> Result<(), Error> {
-        let root = |kept: &Kept<'_>| self.target.recovery_root(&kept.origin).to_owned();
-        let all = || kept.iter().copied().flatten();
-        let roots: BTreeSet<PathBuf> = all().map(root).collect();
+    /// The files of the server that get new content.
+    fn originals(&mut self, staged: &Staged) -> Result<Vec<Change>, Error> {
+        let location = &self.target.location;
+        let cache = |place| cache_path(self.target, place);
+        let replaced = [
+            (Some(&staged.index), location.index.as_path()),
+            (staged.header_file.as_ref(), &location.header),
+            (staged.spool_cache.as_ref().map(|file| &file.path), cache(Place::Spool)),
+            (staged.archive_cache.as_ref().map(|file| &file.path), cache(Place::Archive)),
+        ];
+        let mut originals = Vec::new();
+        for (staged, place) in replaced {
+            let Some(staged) = staged else { continue };
+            let after = inode_at(staged);
+            originals.push(self.replaced(place, after, "before", How::Replaced, "replaced")?);
+        }
+        Ok(originals)
+    }
+
+    /// A change by which something new stands at `origin`, and what stood there, if anything did,
+    /// is kept in the run's `part`.
+    pub(super) fn replaced(
+        &mut self,
+        origin: &Path,
+        after: Option<u64>,
+        part: &str,
+        how: How,
+        reason: &str,
+    ) -> Result<Change, Error> {
+        let before = inode_at(origin);
+        let how = if before.is_some() { how } else { How::Created };
+        let now = before.map(|_| self.free_name(origin, part)).transpose()?;
+        Ok(Change {
+            now: now.map(PathText::from),
+            after,
+            before,
+            ..self.change(origin, how, reason)
+        })
+    }
+
+    /// The move of an entry to the quarantine; `None` where it is not there, or not the one that
+    /// has this inode.
+    fn moved(
+        &mut self,
+        origin: &Path,
+        ino: Option<u64>,
+        reason: &str,
+    ) -> Result<Option<Change>, Error> {
+        let Some(found) = inode_at(origin).filter(|found| ino.is_none_or(|ino| ino == *found))
+        else {
+            return Ok(None);
+        };
+        let now = Some(self.free_name(origin, "quarantine")?.into());
+        let change = self.change(origin, How::Moved, reason);
+        Ok(Some(Change { now, before: Some(found), ..change }))
+    }
+
+    pub(super) fn change(&self, origin: &Path, how: How, reason: &str) -> Change {
+        Change {
+            mailbox: self.target.name.clone(),
+            key: self.target.key.clone(),
+            how,
+            origin: origin.as_os_str().into(),
+            now: None,
+            reason: reason.to_owned(),
+            before: None,
+            after: None,
+            mtime_ns: None,
+        }
+    }
+
+    /// The directories in which names change, as they are, and those that are yet to be made.
+    fn directories(&self, changes: &[&Change]) -> Vec<Change> {
+        let mut listed = BTreeSet::new();
+        let mut lines = Vec::new();
+        for directory in changes.iter().filter_map(|change| change.origin().parent()) {
+            for directory in directory.ancestors() {
+                if !listed.insert(directory) {
+                    break;
+                }
+                let Ok(meta) = directory.metadata() else {
+                    lines.push(self.change(directory, How::Created, "for a file of the server"));
+                    continue;
+                };
+                let before = Some(meta.ino());
+                let line = self.change(directory, How::Directory, "names in it change");
+                lines.push(Change { before, mtime_ns: Some(modified(&meta)), ..line });
+                break;
+            }
+        }
+        lines
+    }
+
+    /// A name in the run's `part` for what stands at `origin`, on the same file system.
+    fn free_name(&mut self, origin: &Path, part: &str) -> Result<PathBuf, Error> {
+        let folder = self.target.folder(self.workshop, origin);
+        let name = origin.file_name().unwrap_or_default();
+        let taken = |path: &Path| self.taken.contains(path);
+        let path = self.workshop.keep_path(&folder, part, name, taken)?;
+        self.taken.insert(path.clone());
+        Ok(path)
+    }
+
+    /// Notes for later runs what this one is about to do to records and names, and what the index
+    /// will be by which an undo knows that nobody changed the mailbox since.
+    fn write_journal(&self, rewrite: &Rewrite, staged: &Staged) -> Result<(), Error> {
+        let index = &self.target.location.index;
+        let wanted = rewrite.wanted.iter().map(crate::journal::Wanted::to_json);
+        let renamed = rewrite.file_steps.renames.iter().map(|rename| {
+            let (place, from, ino) = (rename.place, rename.from.clone(), rename.identity.ino);
+            Renamed { place, from, to: rename.to, ino }.to_json()
+        });
+        let header = &rewrite.header;
+        let committing = Committing {
+            ino: inode_at(&staged.index).unwrap_or_default(),
+            generation: header.generation_no,
+            uidvalidity: header.uidvalidity.0,
+            last_uid: header.last_uid.0,
+            highestmodseq: header.highestmodseq.0,
+            records_crc: staged.records_crc,
+            header_file_crc: header.header_file_crc,
+        };
+        let committing = std::iter::once_with(|| committing.to_json());
+        self.append_lines(index, JOURNAL, wanted.chain(renamed).chain(committing))
+    }
+
+    fn note(&self, line: serde_json::Result<String>) -> Result<(), Error> {
+        self.append_lines(&self.target.location.index, JOURNAL, std::iter::once(line))
+    }
+
+    /// Notes what changes, in a manifest on the file system of each change.
+    pub(super) fn write_manifest(&self, changes: &[&Change]) -> Result<(), Error> {
+        let root = |change: &Change| match change.how {
+            How::Directory => self.target.root_of_directory(change.origin()).to_owned(),
+            _ => self.target.recovery_root(change.origin()).to_owned(),
+        };
+        let roots: BTreeSet<PathBuf> = changes.iter().map(|change| root(change)).collect();
         for at in roots {
-            let here = || all().filter(|kept| root(kept) == at);
-            let Some(any) = here().next() else { continue };
-            self.append_lines(&any.origin, MANIFEST, here().map(serde_json::to_string))?;
+            let here = || changes.iter().filter(|change| root(change) == at);
+            let folder = self.workshop.folder(&at, &self.target.key);
+            self.append(&folder, MANIFEST, &at, here().map(serde_json::to_string))?;
         }
         Ok(())
     }
@@ -143,71 +302,51 @@ impl<'a> Commit<'a> {
         name: &str,
         lines: impl Iterator<Item = serde_json::Result<String>>,
     ) -> Result<(), Error> {
+        let folder = self.target.folder(self.workshop, concerning);
+        self.append(&folder, name, concerning, lines)
+    }
+
+    fn append(
+        &self,
+        folder: &Folder,
+        name: &str,
+        concerning: &Path,
+        lines: impl Iterator<Item = serde_json::Result<String>>,
+    ) -> Result<(), Error> {
         let lines = lines.collect::<serde_json::Result<Vec<_>>>().map_err(|error| {
             Error::io("describe", concerning, std::io::Error::other(error.to_string()))
         })?;
         if !lines.is_empty() {
-            let folder = self.target.folder(self.workshop, concerning);
-            self.workshop.append_line(&folder, name, &lines.join("\n"))?;
+            self.workshop.append_line(folder, name, &lines.join("\n"))?;
         }
         Ok(())
     }
 
-    /// Gives files a second name in the run's folder. What is no file is moved there: the server
-    /// cannot have used it, and no file can be renamed over a directory.
-    fn link(&self, files: &[Kept<'_>]) -> Result<(), Error> {
-        for file in files {
-            if !file.origin.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
-                self.workshop.ops().move_to_free(&file.origin, &file.now)?;
-                continue;
-            }
-            match self.workshop.ops().link(&file.origin, &file.now) {
-                // The kernel gives nobody a second name of another's file (fs.protected_hardlinks).
-                Err(error) if error.source.kind() == ErrorKind::PermissionDenied => {
-                    self.copy(&file.origin, &file.now)?;
-                }
-                linked => linked?,
+    /// Gives files that will be replaced a second name in the run's folder. What is no file is moved
+    /// there: the server cannot have used it, and no file can be renamed over a directory.
+    fn keep(&self, originals: &[Change]) -> Result<(), Error> {
+        let kept = || originals.iter().filter_map(|change| Some((change.origin(), change.now()?)));
+        for (origin, now) in kept() {
+            if origin.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+                link_or_copy(self.workshop, origin, now)?;
+            } else {
+                self.workshop.ops().move_to_free(origin, now)?;
             }
         }
-        self.sync_parents(files.iter().map(|file| file.now.as_path()))
+        self.sync_parents(kept().map(|(_, now)| now))
     }
 
-    fn copy(&self, original: &Path, kept: &Path) -> Result<(), Error> {
-        let read_error = |source| Error::io("read", original, source);
-        let mut from = File::open(original).map_err(read_error)?;
-        let mut to = self.workshop.ops().create(kept)?;
-        let mut chunk = vec![0; COPIED_AT_ONCE];
-        loop {
-            let len = from.read(&mut chunk).map_err(read_error)?;
-            match chunk.get(..len) {
-                Some(read) if !read.is_empty() => to.write(read)?,
-                _ => return Ok(to.sync()?),
+    /// Moves entries into the quarantine. One that is no longer what was found stays.
+    fn put_away(&self, entries: &[Change]) -> Result<(), Error> {
+        let mut moved = Vec::new();
+        for change in entries {
+            let Some(now) = change.now() else { continue };
+            if inode_at(change.origin()) == change.before {
+                self.workshop.ops().move_to_free(change.origin(), now)?;
+                moved.extend([now, change.origin()]);
             }
         }
-    }
-
-    /// Moves files into the quarantine.
-    fn put_away(&self, files: &[Kept<'_>]) -> Result<(), Error> {
-        for file in files {
-            self.workshop.ops().move_to_free(&file.origin, &file.now)?;
-        }
-        let both = files.iter().flat_map(|file| [file.now.as_path(), &file.origin]);
-        self.sync_parents(both)
-    }
-
-    /// Gives messages their new names beside the old. One that has its new name already was linked
-    /// by a run that was interrupted; any other file of that name is an error.
-    fn link_new_names(&self, renames: &[Rename]) -> Result<(), Error> {
-        let mut linked = Vec::new();
-        for rename in renames {
-            let from = self.entry(rename.place, &rename.from);
-            let to = self.entry(rename.place, message_file_name(rename.to).as_ref());
-            if !is_same_file(&from, &to) {
-                self.workshop.ops().link(&from, &to)?;
-            }
-            linked.push(to);
-        }
-        self.sync_parents(linked.iter().map(PathBuf::as_path))
+        self.sync_parents(moved.into_iter())
     }
 
     fn put_in_place(&self, staged: &Path, place: &Path) -> Result<(), Error> {
@@ -216,7 +355,10 @@ impl<'a> Commit<'a> {
         self.sync_parents([place].into_iter())
     }
 
-    fn sync_parents<'p>(&self, paths: impl Iterator<Item = &'p Path>) -> Result<(), Error> {
+    pub(super) fn sync_parents<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p Path>,
+    ) -> Result<(), Error> {
         let directories: BTreeSet<&Path> = paths.map(parent).collect();
         for directory in directories {
             self.workshop.ops().sync_dir(directory)?;
@@ -224,19 +366,13 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    fn entry(&self, place: Place, name: &OsStr) -> PathBuf {
-        let location = &self.target.location;
-        let directory = match (place, &location.archive) {
-            (Place::Archive, Some(archive)) => archive,
-            _ => &location.spool,
-        };
-        directory.join(name)
+    pub(super) fn entry(&self, place: Place, name: impl AsRef<Path>) -> PathBuf {
+        self.target.directory(place).join(name)
     }
 }
 
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let id = |path: &Path| path.symlink_metadata().ok().map(|meta| (meta.dev(), meta.ino()));
-    id(one).is_some_and(|one| Some(one) == id(other))
+fn modified(meta: &std::fs::Metadata) -> i64 {
+    meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())
 }
 
 fn parent(path: &Path) -> &Path {

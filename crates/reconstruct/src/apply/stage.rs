@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mailstore::replace::{FreeSpace, NewFile, Ownership, WriteError};
+use mailstore::replace::{NewFile, Ownership, WriteError};
 use mailstore::volume::{GuardedDir, Kind};
 use mailstore_format::cache;
 
@@ -18,13 +18,19 @@ use crate::staging::LazyStaging;
 use crate::target::Target;
 use crate::workshop::Workshop;
 
+use super::line_ends::{self, Converted};
+use super::space::require_space;
+
 /// So much is gathered before it is written.
 const CHUNK: usize = 1 << 20;
 
 /// The new files of a mailbox, durable, under names of the run's folder.
 pub(super) struct Staged {
     pub(super) index: PathBuf,
+    /// CRC-32 of all records of the index, by which a later change of any is noticed.
+    pub(super) records_crc: u32,
     pub(super) header_file: Option<PathBuf>,
+    pub(super) converted: Vec<Converted>,
     pub(super) spool_cache: Option<StagedCacheFile>,
     pub(super) archive_cache: Option<StagedCacheFile>,
 }
@@ -46,8 +52,10 @@ impl Staged {
         earlier: Option<Self>,
     ) -> Result<Self, Error> {
         require_space(target, rewrite)?;
-        let (spool_before, archive_before) =
-            earlier.map_or((None, None), |earlier| (earlier.spool_cache, earlier.archive_cache));
+        let (spool_before, archive_before, converted_before) = match earlier {
+            Some(earlier) => (earlier.spool_cache, earlier.archive_cache, earlier.converted),
+            None => (None, None, Vec::new()),
+        };
         let cache = |place, replace: bool, before| {
             replace
                 .then(|| StagedCacheFile::write(target, workshop, rewrite, staging, place, before))
@@ -61,8 +69,9 @@ impl Staged {
             }
             None => None,
         };
-        let index = write_index(target, workshop, rewrite)?;
-        Ok(Self { index, header_file, spool_cache, archive_cache })
+        let converted = line_ends::convert(target, workshop, rewrite, converted_before)?;
+        let (index, records_crc) = write_index(target, workshop, rewrite)?;
+        Ok(Self { index, records_crc, header_file, converted, spool_cache, archive_cache })
     }
 
     /// Reads the staged files back as the server would.
@@ -175,7 +184,7 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// The planned records whose cache items lie in the cache of `place`.
-fn in_place(rewrite: &Rewrite, place: Place) -> impl Iterator<Item = &PlannedRecord> {
+pub(super) fn in_place(rewrite: &Rewrite, place: Place) -> impl Iterator<Item = &PlannedRecord> {
     let of_cache = |planned: &PlannedRecord| Place::of_cache(&planned.record, rewrite.shares_cache);
     rewrite.records.iter().filter(move |planned| of_cache(planned) == place)
 }
@@ -187,17 +196,24 @@ pub(super) fn cache_path(target: &Target, place: Place) -> &Path {
     }
 }
 
-fn write_index(target: &Target, workshop: &Workshop, rewrite: &Rewrite) -> Result<PathBuf, Error> {
+fn write_index(
+    target: &Target,
+    workshop: &Workshop,
+    rewrite: &Rewrite,
+) -> Result<(PathBuf, u32), Error> {
     let original = &target.location.index;
     let path = workshop.new_path(&target.folder(workshop, original), "cyrus.index")?;
     let mut writer = Chunked::new(workshop.ops().create(&path)?);
     writer.write(&rewrite.header.encode(rewrite.layout))?;
+    let (mut records_crc, mut bytes) = (crc32fast::Hasher::new(), Vec::new());
     for planned in &rewrite.records {
-        planned.record.encode_into(rewrite.layout, writer.buffer());
-        writer.flush_if_full()?;
+        bytes.clear();
+        planned.record.encode_into(rewrite.layout, &mut bytes);
+        records_crc.update(&bytes);
+        writer.write(&bytes)?;
     }
     writer.finish(ownership(workshop, original)?)?;
-    Ok(path)
+    Ok((path, records_crc.finalize()))
 }
 
 fn write_small(
@@ -218,7 +234,7 @@ fn write_small(
 ///
 /// A file that is somebody else's, such as one that root restored, passes to the owner of its
 /// directory: only root could give it back, and the server could not write to it.
-fn ownership(workshop: &Workshop, original: &Path) -> Result<Ownership, Error> {
+pub(super) fn ownership(workshop: &Workshop, original: &Path) -> Result<Ownership, Error> {
     let read = || -> Result<Ownership, mailstore::volume::ReadError> {
         let parent = GuardedDir::open_trusted(original.parent().unwrap_or(Path::new(".")))?;
         let fresh = Ownership::within(parent.meta(), workshop.umask());
@@ -234,38 +250,6 @@ fn ownership(workshop: &Workshop, original: &Path) -> Result<Ownership, Error> {
     })
 }
 
-/// Checks that the new files fit beside the old ones, before anything is written.
-fn require_space(target: &Target, rewrite: &Rewrite) -> Result<(), Error> {
-    let sum = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
-    let index = sum(rewrite.layout.header_size)
-        .saturating_add(sum(rewrite.layout.record_size).saturating_mul(sum(rewrite.records.len())));
-    let cache = |place| {
-        in_place(rewrite, place)
-            .map(|planned| match planned.cache {
-                CacheSource::Old { len, .. } => sum(len),
-                CacheSource::Staged(staged) => sum(staged.len),
-                CacheSource::None => 0,
-            })
-            .fold(0, u64::saturating_add)
-    };
-    let location = &target.location;
-    let mut needs = vec![(location.index.as_path(), index)];
-    if rewrite.replace_spool_cache {
-        needs.push((cache_path(target, Place::Spool), cache(Place::Spool)));
-    }
-    if rewrite.replace_archive_cache {
-        needs.push((cache_path(target, Place::Archive), cache(Place::Archive)));
-    }
-    let renames = sum(rewrite.file_steps.renames.len());
-    let (spare, links) = (64 * 1024, renames.saturating_add(16));
-    for (file, bytes) in needs {
-        let root = target.recovery_root(file);
-        let free = FreeSpace::at(root).map_err(|e| Error::io("measure free space at", root, e))?;
-        free.require(root, bytes.saturating_add(spare), links)?;
-    }
-    Ok(())
-}
-
 /// A file being written in large steps.
 struct Chunked<'a> {
     file: NewFile<'a>,
@@ -275,10 +259,6 @@ struct Chunked<'a> {
 impl<'a> Chunked<'a> {
     fn new(file: NewFile<'a>) -> Self {
         Self { file, buffer: Vec::with_capacity(CHUNK) }
-    }
-
-    fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.buffer
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {

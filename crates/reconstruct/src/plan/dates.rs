@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use mailstore_format::Timestamp;
 
 use super::Draughtsman;
-use crate::evidence::{FileEvidence, MessageEvidence};
+use crate::evidence::{FileEvidence, Reading};
 use crate::finding::{Code, Remedy};
 
 /// File times within this many seconds of one another were set by one copy, not by deliveries.
@@ -45,44 +45,43 @@ fn start_of_day(date: Timestamp, zone: &TimeZone) -> Timestamp {
 ///
 /// Cyrus keeps a message's internal date as its file's modification time. A restore that did not
 /// keep times leaves all of them within minutes, at odds with when the messages arrived.
-pub(super) fn times_are_of_a_copy<'a>(messages: impl Iterator<Item = &'a MessageEvidence>) -> bool {
+fn times_are_of_a_copy<'a>(files: impl Iterator<Item = (Timestamp, &'a Reading)>) -> bool {
     let mut span: Option<(i64, i64)> = None;
-    let (mut files, mut dated, mut contradicted) = (0_usize, 0_usize, 0_usize);
-    for message in messages {
-        let FileEvidence::Regular { identity, .. } = message.file else { continue };
-        let seconds = identity.mtime.seconds();
-        files += 1;
+    let (mut count, mut dated, mut contradicted) = (0_usize, 0_usize, 0_usize);
+    for (mtime, reading) in files {
+        let seconds = mtime.seconds();
+        count += 1;
         let (first, last) = span.unwrap_or((seconds, seconds));
         span = Some((first.min(seconds), last.max(seconds)));
-        let received = message.reading.as_ref().and_then(|reading| reading.fields.received);
-        if let Some(received) = received {
+        if let Some(received) = reading.fields.received {
             dated += 1;
             let apart = received.seconds().abs_diff(seconds);
             contradicted += usize::from(apart > CONTRADICTION.unsigned_abs());
         }
     }
     let Some((first, last)) = span else { return false };
-    files >= ENOUGH && last - first <= COPY_SPAN && contradicted * 2 > dated
+    count >= ENOUGH && last - first <= COPY_SPAN && contradicted * 2 > dated
 }
 
 impl Draughtsman<'_> {
-    /// The internal date of a message without a record.
-    pub(super) fn internaldate_of(message: &MessageEvidence, distrust_files: bool) -> Timestamp {
-        let received = message.reading.as_ref().and_then(|reading| reading.fields.received);
-        match (message.file, received) {
-            (_, Some(received)) if distrust_files => received,
-            (FileEvidence::Regular { identity, .. }, _) => identity.mtime,
-            (_, received) => received.unwrap_or_default(),
+    /// Finds out whether the times of files without a record can be believed.
+    pub(super) fn judge_file_times(&mut self) {
+        let orphans = self.evidence.messages.iter().filter(|message| message.slot.is_none());
+        let orphans = orphans.filter_map(|message| match message.file {
+            FileEvidence::Regular { identity, .. } => {
+                Some((identity.mtime, message.reading.as_ref()?))
+            }
+            _ => None,
+        });
+        self.distrust_files = times_are_of_a_copy(orphans);
+        if self.distrust_files {
+            self.find(
+                Code::InternaldateFromReceived,
+                Remedy::Note,
+                "the files' times lie within minutes and contradict the messages' Received dates: \
+                 those were taken for internal dates",
+            );
         }
-    }
-
-    pub(super) fn report_distrusted_times(&mut self) {
-        self.find(
-            Code::InternaldateFromReceived,
-            Remedy::Note,
-            "the files' times lie within minutes and contradict the messages' Received dates: \
-             those were taken for internal dates",
-        );
     }
 }
 

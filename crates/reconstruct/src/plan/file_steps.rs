@@ -86,4 +86,13 @@ impl FileSteps {
     pub fn is_empty(&self) -> bool {
         self.puts.is_empty() && self.renames.is_empty() && self.set_aside.is_empty()
     }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let steps = [self.puts.len(), self.renames.len(), self.set_aside.len()];
+        steps.into_iter().fold(0, |all, some| {
+            u64::try_from(some).map_or(u64::MAX, |some| some.saturating_add(all))
+        })
+    }
 }

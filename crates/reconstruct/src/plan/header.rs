@@ -36,6 +36,12 @@ impl Draughtsman<'_> {
                 let (last_uid, highest) = (header.last_uid, header.highestmodseq);
                 self.last_uid = last_uid.max(top_uid);
                 self.highestmodseq = highest.max(top_modseq);
+                if self.evidence.index_trust.is_older() {
+                    self.highestmodseq = self.highestmodseq.max(witnessed);
+                    if server.counters_highest.is_none() {
+                        self.jump_modseq();
+                    }
+                }
                 if last_uid < top_uid {
                     let detail = format!("the header says {last_uid}, a record has {top_uid}");
                     self.find(Code::LastUidLow, Remedy::Repair, detail);
@@ -149,7 +155,7 @@ impl Draughtsman<'_> {
             planned.record.internal_flags = flags.without(InternalFlags::NEEDS_CLEANUP);
         }
         let tombstone = self.highestmodseq;
-        for pruned in &mut self.pruned {
+        for pruned in self.wanted.iter_mut().filter(|wanted| wanted.is_pruned()) {
             pruned.tombstone = tombstone;
         }
         let used_before =
@@ -173,7 +179,7 @@ impl Draughtsman<'_> {
             shares_cache: self.evidence.shares_cache,
             header_file: self.header_file.take(),
             file_steps: std::mem::take(&mut self.file_steps),
-            pruned: std::mem::take(&mut self.pruned),
+            wanted: self.wanted.iter().filter(|wanted| wanted.is_acted_on()).cloned().collect(),
             set_aside,
         })
     }
@@ -289,7 +295,10 @@ impl Draughtsman<'_> {
         doubtful: Option<&IndexHeader>,
         records: &[PlannedRecord],
     ) -> IndexHeader {
-        let witnesses = self.evidence.witnesses.clone();
+        let witnesses = &self.evidence.witnesses;
+        let createdmodseq = witnesses.createdmodseq;
+        self.report_older_list();
+        let witnesses = &self.evidence.witnesses;
         let uidvalidity = witnesses
             .uidvalidity
             .filter(|uidvalidity| uidvalidity.0 != 0)
@@ -299,7 +308,7 @@ impl Draughtsman<'_> {
             uidvalidity,
             options: options::POP3_NEW_UIDL,
             last_appenddate: newest.unwrap_or_default(),
-            createdmodseq: witnesses.createdmodseq.unwrap_or(self.highestmodseq),
+            createdmodseq: createdmodseq.unwrap_or(self.highestmodseq),
             deletedmodseq: self.unproven_deletedmodseq(doubtful),
             ..IndexHeader::default()
         }

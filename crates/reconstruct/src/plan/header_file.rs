@@ -4,7 +4,7 @@ use mailstore_format::header_file::HeaderFile;
 
 use super::Draughtsman;
 use crate::evidence::HeaderFileEvidence;
-use crate::finding::{Code, Remedy};
+use crate::finding::{Code, Finding, Remedy};
 
 impl Draughtsman<'_> {
     /// Files of another mailbox in this one's place: a restore or a rename went wrong, and to repair
@@ -35,7 +35,7 @@ impl Draughtsman<'_> {
     pub(super) fn settle_header_file(&mut self) -> bool {
         let (code, why) = match &self.evidence.header_file {
             HeaderFileEvidence::Sound { value, crc } => {
-                if !self.index_vouches_for(*crc) {
+                if !self.index_vouches_for(*crc) && !self.put_right(value) {
                     self.check_against_the_list(value);
                 }
                 return true;
@@ -51,8 +51,16 @@ impl Draughtsman<'_> {
                 (Code::HeaderFileMissing, "there is no cyrus.header".to_owned())
             }
         };
-        if let Some(header) = self.evidence.witnesses.header.clone() {
+        if let Some((header, how)) = self.proved_whole() {
+            let detail = format!("{why}; {how}, as the CRC in the index proves");
+            self.find(code, Remedy::Repair, detail);
+            self.header_file = Some(header);
+            return true;
+        }
+        if let Some(mut header) = self.evidence.witnesses.header.clone() {
             self.find(code, Remedy::Repair, format!("{why}; made anew from mailboxes.db"));
+            self.report_older_list();
+            self.restore_keywords(&mut header);
             self.header_file = Some(header);
             return true;
         }
@@ -62,6 +70,31 @@ impl Draughtsman<'_> {
             format!("{why}, and no mailboxes.db tells its content: run with -C imapd.conf"),
         );
         false
+    }
+
+    /// Puts a `cyrus.header` right that decodes, but whose CRC shows what is damaged in it.
+    fn put_right(&mut self, found: &HeaderFile) -> bool {
+        if !self.evidence.index.header_proven {
+            return false;
+        }
+        let traces = &self.evidence.witnesses.header_traces;
+        let Some(restored) = traces.restored.as_ref().filter(|restored| *restored != found) else {
+            return false;
+        };
+        let detail = "one bit of it was flipped, as the CRC in the index shows; it is put right";
+        self.header_file = Some(restored.clone());
+        self.find(Code::HeaderFileDamaged, Remedy::Repair, detail);
+        true
+    }
+
+    /// Tells what an older copy of mailboxes.db had to tell, once it is used.
+    pub(super) fn report_older_list(&mut self) {
+        let Some(told) = &self.evidence.witnesses.from_older_list else { return };
+        let told = format!("mailboxes.db lacks it: {told}");
+        let reported = |finding: &Finding| finding.code == Code::MailboxListOlder;
+        if !self.findings.iter().any(reported) {
+            self.find(Code::MailboxListOlder, Remedy::Note, told);
+        }
     }
 
     /// Whether the index does not know `cyrus.header` by another CRC. Before version 12 it knows none.

@@ -2,13 +2,14 @@
 
 use mailstore_format::index::IndexRecord;
 use mailstore_format::message::{CACHE_VERSION, MessageFields};
-use mailstore_format::{InternalFlags, SystemFlags, Timestamp};
+use mailstore_format::{InternalFlags, Timestamp};
 
 use super::{CacheSource, Draft, Draughtsman, old_cache};
 use crate::evidence::{CacheItem, FileEvidence, MessageEvidence, Place, Reading};
 use crate::finding::{Code, Remedy};
+use crate::journal::WantedBecause;
 
-impl Draughtsman<'_> {
+impl<'a> Draughtsman<'a> {
     /// Drafts every record of the index.
     pub(super) fn keep_known_records(&mut self) {
         self.report_record_order();
@@ -17,7 +18,7 @@ impl Draughtsman<'_> {
             let Some(record) = message.slot.and_then(|slot| evidence.index.record(slot)) else {
                 continue;
             };
-            let draft = self.keep_record(message, *record);
+            let draft = self.keep_record(message, record);
             self.drafts.push(draft);
         }
     }
@@ -43,28 +44,34 @@ impl Draughtsman<'_> {
         }
     }
 
-    fn keep_record(&mut self, message: &MessageEvidence, record: IndexRecord) -> Draft {
-        let cache = old_cache(&record, message.cache);
-        let mut draft = Draft { record, cache, changed: false };
+    fn keep_record(&mut self, message: &'a MessageEvidence, record: &'a IndexRecord) -> Draft {
+        let cache = old_cache(record, message.cache);
+        let mut draft = Draft { record: *record, cache, changed: false };
         if record.is_unlinked() {
             // A delete order: its file, if there still is one, is the server's to remove, unless
             // this tool had pruned it.
-            self.bring_back_if_pruned(&mut draft, message);
+            self.bring_back_if_pruned(&mut draft, message.guid_read());
+            return draft;
+        }
+        self.follow_newer_conversations(&mut draft, message.file);
+        if let Some(source) = self.matching.source(record.uid).cloned() {
+            self.put_back(&mut draft, message, &source);
             return draft;
         }
         match message.file {
-            FileEvidence::Absent => self.keep_missing(draft),
-            FileEvidence::Odd => {
-                let detail = "the name of its file belongs to something that is no regular file; \
-                              the record stays";
-                self.find_about(record.uid, Code::NotARegularFile, Remedy::Left, detail);
-                draft
+            FileEvidence::Absent => {
+                if !draft.record.is_expunged() {
+                    self.want(record, WantedBecause::Missing);
+                }
             }
+            FileEvidence::Odd => self.keep_without_its_file(&draft.record),
             FileEvidence::Unreadable(errno) => {
                 let error = std::io::Error::from_raw_os_error(errno);
                 let detail = format!("its file cannot be read: {error}; the record stays");
                 self.find_about(record.uid, Code::MessageUnreadable, Remedy::Left, detail);
-                draft
+            }
+            FileEvidence::Regular { .. } if self.is_damaged(message, record) => {
+                self.keep_damaged(message, &draft.record);
             }
             FileEvidence::Regular { place, identity, in_both } => {
                 if identity.size == 0 {
@@ -79,30 +86,15 @@ impl Draughtsman<'_> {
                     Some(reading) => self.compare_with_reading(&mut draft, message, reading),
                     None => self.compare_size(&mut draft, identity.size),
                 }
-                self.bring_back_if_pruned(&mut draft, message);
-                draft
+                self.restore_line_ends(message, record);
+                self.bring_back_if_pruned(&mut draft, message.guid_read());
             }
         }
-    }
-
-    /// A record whose message is proved absent.
-    fn keep_missing(&mut self, mut draft: Draft) -> Draft {
-        let uid = draft.record.uid;
-        if draft.record.internal_flags.contains(InternalFlags::EXPUNGED) {
-            return draft;
-        }
-        if self.policy.prune.is_none() {
-            let detail = "its file is in neither spool nor archive; the record stays \
-                          (find the file, or expunge the record with --prune)";
-            self.find_about(uid, Code::MessageMissing, Remedy::Left, detail);
-            return draft;
-        }
-        self.prune(&mut draft);
         draft
     }
 
     /// The bit that says in which place the file lies follows the file.
-    fn settle_place(&mut self, draft: &mut Draft, place: Place) {
+    pub(super) fn settle_place(&mut self, draft: &mut Draft, place: Place) {
         let archived = draft.record.internal_flags.contains(InternalFlags::ARCHIVED);
         if archived == (place == Place::Archive) {
             return;
@@ -145,7 +137,9 @@ impl Draughtsman<'_> {
             );
             self.find_about(uid, Code::GuidMismatch, Remedy::Left, detail);
             // The damaged bytes are what the server serves; its cache item must not be missing.
-            self.take_staged_cache(draft, message, reading);
+            if draft.changed || !matches!(message.cache, CacheItem::Sound(_)) {
+                self.take_staged_cache(draft, message, reading);
+            }
             return;
         }
         if draft.record.guid.is_null() && draft.record.size != fields.size {
@@ -153,14 +147,20 @@ impl Draughtsman<'_> {
             self.take_staged_cache(draft, message, reading);
             return;
         }
-        let derived = self.as_stored(with_derived_fields(draft.record, fields), &draft.record);
+        self.settle_derived_fields(draft, reading);
+        self.take_staged_cache(draft, message, reading);
+    }
+
+    /// What the record derives from its message is what the message yields.
+    pub(super) fn settle_derived_fields(&mut self, draft: &mut Draft, reading: &Reading) {
+        let derived = with_derived_fields(draft.record, &reading.fields);
+        let derived = self.as_stored(derived, &draft.record);
         if derived != draft.record {
             let detail = derived_difference(&draft.record, &derived);
-            self.find_about(uid, Code::DerivedFields, Remedy::Repair, detail);
+            self.find_about(draft.record.uid, Code::DerivedFields, Remedy::Repair, detail);
             draft.record = derived;
             draft.changed = true;
         }
-        self.take_staged_cache(draft, message, reading);
     }
 
     /// `derived` as the mailbox's version can hold it. Where the version leaves the GUID to an option
@@ -260,6 +260,3 @@ fn derived_difference(before: &IndexRecord, after: &IndexRecord) -> String {
     }
     parts.join(", ")
 }
-
-/// The flags a message without any evidence of flags gets: none.
-pub(super) const NO_FLAGS: SystemFlags = SystemFlags(0);

@@ -2,62 +2,62 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mailstore::spool::message_uid;
 use mailstore::volume::message_file_name;
-use mailstore_format::index::IndexRecord;
-use mailstore_format::message::CACHE_VERSION;
-use mailstore_format::{InternalFlags, Uid};
+use mailstore_format::Uid;
 
-use super::known::{NO_FLAGS, with_derived_fields};
-use super::{CacheSource, Draft, Draughtsman, Rename, UID_JUMP};
-use crate::evidence::{FileEvidence, FileIdentity, MessageEvidence, Place, Slot};
+use super::adoption::{Found, Witness};
+use super::free_slots::FreeSlots;
+use super::loose::{Loose, UIDS_IN_REACH, What};
+use super::testimony::Testimony;
+use super::{Draughtsman, SetAside, UID_JUMP};
+use crate::evidence::{FileEvidence, MessageEvidence};
 use crate::finding::{Code, Remedy};
 
 /// UIDs above this leave too little room for the messages to come; no server ever gave them out.
-const PLAUSIBLE_UID: Uid = Uid(u32::MAX - 16 * 1024 * 1024);
+pub(super) const PLAUSIBLE_UID: Uid = Uid(u32::MAX - 16 * 1024 * 1024);
 
-/// Deliveries that an index whose header is sound may have missed; a name beyond is not believed.
-const UIDS_IN_REACH: u32 = 1_000_000;
+/// A message file without a record.
+#[derive(Clone, Copy)]
+struct Orphan<'a> {
+    uid: Uid,
+    found: Found<'a>,
+}
 
 /// What becomes of a file without a record.
-enum Fate {
-    KeepsUid(&'static str),
+enum Fate<'a> {
+    KeepsUid(&'static str, Witness<'a>),
     NewUid(String),
 }
 
 impl<'a> Draughtsman<'a> {
-    /// Gives every message file without a record one.
+    /// Gives every message file without a record one, or notes it as loose.
     pub(super) fn adopt_orphans(&mut self) {
         let orphans = self.readable_orphans();
-        let distrust_files = super::dates::times_are_of_a_copy(orphans.iter().copied());
-        if distrust_files {
-            self.report_distrusted_times();
-        }
         let fates = self.decide_fates(&orphans);
         let index_gone = self.evidence.index.slots.is_empty();
-        let mut renumbered = Vec::new();
         let mut kept = 0_usize;
-        for (message, fate) in orphans.into_iter().zip(fates) {
+        for (orphan, fate) in orphans.into_iter().zip(fates) {
             match fate {
-                Fate::KeepsUid(why) => {
+                Fate::KeepsUid(why, witness) => {
                     kept += 1;
-                    if !index_gone {
-                        let detail = format!("its file has no record; {why}");
-                        let code = Code::MessageWithoutRecord;
-                        self.find_about(message.uid, code, Remedy::Repair, detail);
-                    }
-                    self.last_uid = self.last_uid.max(message.uid);
-                    self.adopt(message, message.uid, distrust_files);
+                    self.report_kept(orphan.uid, why, &witness, index_gone);
+                    self.last_uid = self.last_uid.max(orphan.uid);
+                    self.adopt(orphan.found, orphan.uid, witness);
                 }
                 Fate::NewUid(why) if self.evidence.witnesses.dav => {
                     let detail = format!(
-                        "its file has no record; {why}; left, because the server's DAV database \
-                         is keyed by UID"
+                        "its file has no record, and {why}; left, because the server's DAV \
+                         database is keyed by UID"
                     );
                     let code = Code::MessageRenumbered;
-                    self.find_about(message.uid, code, Remedy::Left, detail);
+                    self.find_about(orphan.uid, code, Remedy::Left, detail);
                 }
-                Fate::NewUid(why) => renumbered.push((message, why)),
+                Fate::NewUid(why) => self.loose.push(Loose {
+                    found: orphan.found,
+                    name: message_file_name(orphan.uid).into(),
+                    exchanged: false,
+                    what: What::Orphan(why),
+                }),
             }
         }
         if index_gone && kept > 0 {
@@ -65,76 +65,138 @@ impl<'a> Draughtsman<'a> {
             self.find(Code::MessageWithoutRecord, Remedy::Repair, detail);
         }
         self.jump_last_uid();
-        let taken = self.names_taken();
-        self.pass_names_in_the_way(&taken);
-        self.renumber(renumbered, distrust_files, &taken);
     }
 
-    /// The orphans that are messages; what is not is told and left.
-    fn readable_orphans(&mut self) -> Vec<&'a MessageEvidence> {
+    fn report_kept(&mut self, uid: Uid, why: &str, witness: &Witness<'_>, index_gone: bool) {
+        if witness.is_tombstone() {
+            let detail = format!("its file has no record; {why}, and that it was expunged");
+            self.find_about(uid, Code::StaysExpunged, Remedy::Repair, detail);
+            return;
+        }
+        if matches!(witness, Witness::Proven(_)) {
+            self.find_about(uid, Code::RecordProven, Remedy::Repair, why);
+            return;
+        }
+        if !index_gone {
+            let detail = format!("its file has no record; {why}");
+            self.find_about(uid, Code::MessageWithoutRecord, Remedy::Repair, detail);
+        }
+    }
+
+    /// The orphans that have to find their place; what is none is told, and what is nothing is put
+    /// away.
+    fn readable_orphans(&mut self) -> Vec<Orphan<'a>> {
         let evidence = self.evidence;
+        let claimed = self.names_of_interrupted_runs();
         let mut readable = Vec::new();
         for message in evidence.messages.iter().filter(|message| message.slot.is_none()) {
-            let (code, detail) = match (message.file, &message.reading) {
-                (FileEvidence::Odd, _) => (
-                    Code::NotARegularFile,
-                    "the name of a message, but no regular file; left in place".to_owned(),
-                ),
+            let uid = message.uid;
+            match (message.file, &message.reading) {
                 (FileEvidence::Unreadable(errno), _) => {
                     let error = std::io::Error::from_raw_os_error(errno);
-                    (Code::MessageUnreadable, format!("a file without a record: {error}"))
+                    let detail = format!("a file without a record: {error}");
+                    self.find_about(uid, Code::MessageUnreadable, Remedy::Left, detail);
                 }
-                (FileEvidence::Regular { identity, .. }, _) if identity.size == 0 => {
-                    (Code::MessageEmpty, "an empty file without a record; left".to_owned())
+                (FileEvidence::Regular { .. }, _) if is_nothing(message) => {
+                    let detail = "a file without a record that is empty or holds only NULs; it is \
+                                  set aside";
+                    self.find_about(uid, Code::MessageEmpty, Remedy::Repair, detail);
+                    self.set_message_aside(message, "it holds nothing");
                 }
-                (FileEvidence::Absent, _) | (FileEvidence::Regular { .. }, None) => continue,
-                (FileEvidence::Regular { .. }, Some(_)) => {
-                    readable.push(message);
-                    continue;
+                (FileEvidence::Regular { place, identity, .. }, Some(reading)) => {
+                    if self.matching.takes(place, message_file_name(uid).as_ref()) {
+                        self.set_message_aside(message, "its message is under its own name again");
+                    } else if !claimed.contains(&uid) {
+                        let found = Found { place, identity, reading };
+                        readable.push(Orphan { uid, found });
+                    }
                 }
-            };
-            self.find_about(message.uid, code, Remedy::Left, detail);
+                (FileEvidence::Absent | FileEvidence::Odd, _)
+                | (FileEvidence::Regular { .. }, None) => {}
+            }
         }
         readable
     }
 
-    fn decide_fates(&self, orphans: &[&MessageEvidence]) -> Vec<Fate> {
-        let slots = FreeSlots::of(self.evidence);
-        let mut claims = HashMap::<usize, u64>::new();
-        for orphan in orphans.iter().filter(|orphan| orphan.uid <= self.last_uid) {
-            *claims.entry(slots.gap_of(orphan.uid)).or_default() += 1;
+    /// New names of files that are remains: an earlier run gave them, and was cut short.
+    fn names_of_interrupted_runs(&self) -> HashSet<Uid> {
+        let loose = self.loose.iter();
+        loose.filter_map(|file| self.linked_by_an_interrupted_run(file)).collect()
+    }
+
+    /// Puts the file of `message` into the quarantine.
+    pub(super) fn set_message_aside(&mut self, message: &MessageEvidence, reason: &'static str) {
+        if let FileEvidence::Regular { place, identity, .. } = message.file {
+            let name = message_file_name(message.uid).into();
+            let ino = identity.ino;
+            self.file_steps.set_aside.push(SetAside { place, name, ino, reason });
         }
-        orphans
-            .iter()
-            .map(|orphan| {
-                let uid = orphan.uid;
-                if self.pruned_orphan(orphan).is_some() {
-                    return Fate::KeepsUid("it was pruned and is back under its old record");
+    }
+
+    fn decide_fates(&self, orphans: &[Orphan<'a>]) -> Vec<Fate<'a>> {
+        if orphans.is_empty() {
+            return Vec::new();
+        }
+        let slots = FreeSlots::of(self.evidence);
+        let testimony = Testimony::of(self.evidence, self.last_uid);
+        let about = |orphan: &Orphan<'a>| {
+            testimony.about(orphan.uid, slots.gap_of(orphan.uid), orphan.found)
+        };
+        let witnesses: Vec<_> = orphans.iter().map(about).collect();
+        let mut claims = HashMap::<usize, Claims>::new();
+        for (orphan, witness) in orphans.iter().zip(&witnesses) {
+            if orphan.uid <= self.last_uid {
+                let claims = claims.entry(slots.gap_of(orphan.uid)).or_default();
+                match witness {
+                    Some(_) => claims.proven += 1,
+                    None if self.is_copy(orphan) => claims.copies += 1,
+                    None => claims.others += 1,
                 }
-                if uid > self.plausible_uid() {
-                    return Fate::NewUid("no server ever gave out a UID like this".to_owned());
-                }
-                if uid > self.last_uid {
-                    return Fate::KeepsUid("its UID is above the last one given out");
-                }
-                let gap = slots.gap_of(uid);
-                let (free, claimed) = (slots.free_in(gap), claims.get(&gap).copied().unwrap_or(0));
-                if free == u64::MAX {
-                    Fate::KeepsUid("nothing tells how many records the index had")
-                } else if free >= claimed {
-                    Fate::KeepsUid("a destroyed record between its neighbours was its own")
-                } else if free == 0 {
-                    Fate::NewUid(
-                        "no record is missing where it would stand, so its UID was expunged"
-                            .to_owned(),
-                    )
-                } else {
-                    Fate::NewUid(format!(
-                        "{claimed} files claim the {free} records destroyed where it would stand"
-                    ))
-                }
-            })
-            .collect()
+            }
+        }
+        let fate = |(orphan, witness): (&Orphan<'a>, Option<(&'static str, Witness<'a>)>)| {
+            if let Some((why, witness)) = witness {
+                return Fate::KeepsUid(why, witness);
+            }
+            let gap = slots.gap_of(orphan.uid);
+            let claims = claims.get(&gap).copied().unwrap_or_default();
+            self.fate_without_witness(orphan, slots.free_in(gap), claims)
+        };
+        orphans.iter().zip(witnesses).map(fate).collect()
+    }
+
+    fn fate_without_witness(&self, orphan: &Orphan<'_>, free: u64, claims: Claims) -> Fate<'a> {
+        if orphan.uid > self.plausible_uid() {
+            return Fate::NewUid("no server ever gave out a UID like this".to_owned());
+        }
+        if orphan.uid > self.last_uid {
+            let newer = !self.last_uid_is_unproven();
+            let witness = if newer { Witness::Newer } else { Witness::None };
+            return Fate::KeepsUid("its UID is above the last one given out", witness);
+        }
+        if free == u64::MAX {
+            let why = "nothing tells how many records the index had";
+            return Fate::KeepsUid(why, Witness::None);
+        }
+        let free = free.saturating_sub(claims.proven);
+        let claimed = claims.others.saturating_add(claims.copies);
+        let keeps = free >= claimed || free >= claims.others && !self.is_copy(orphan);
+        if keeps {
+            let why = "a destroyed record between its neighbours was its own";
+            Fate::KeepsUid(why, Witness::None)
+        } else if free == 0 {
+            let why = "no record is missing where it would stand, so its UID was expunged";
+            Fate::NewUid(why.to_owned())
+        } else {
+            Fate::NewUid(format!(
+                "{claimed} files claim the {free} records destroyed where it would stand"
+            ))
+        }
+    }
+
+    /// Whether a live message of the mailbox has the same bytes.
+    fn is_copy(&self, orphan: &Orphan<'_>) -> bool {
+        self.known.live.contains_key(&orphan.found.reading.fields.guid)
     }
 
     /// The highest UID that a file's name can be believed to tell.
@@ -146,43 +208,12 @@ impl<'a> Draughtsman<'a> {
         }
     }
 
-    fn adopt(&mut self, message: &MessageEvidence, uid: Uid, distrust_files: bool) {
-        let FileEvidence::Regular { place, .. } = message.file else { return };
-        let Some(reading) = &message.reading else { return };
-        let now = self.policy.now;
-        let mut record = IndexRecord {
-            uid,
-            internaldate: Self::internaldate_of(message, distrust_files),
-            last_updated: now,
-            savedate: now,
-            system_flags: NO_FLAGS,
-            cache_version: CACHE_VERSION,
-            cache_crc: reading.fields.cache_crc,
-            ..IndexRecord::default()
-        };
-        if let Some(pruned) = self.pruned_orphan(message) {
-            let user_flags = self.slots_of_keywords(&pruned);
-            record = IndexRecord { last_updated: now, user_flags, ..pruned.record };
-            self.report_restored(&pruned);
-            record.cache_version = CACHE_VERSION;
-            record.cache_crc = reading.fields.cache_crc;
-        }
-        record.internal_flags = match place {
-            Place::Archive => record.internal_flags.with(InternalFlags::ARCHIVED),
-            Place::Spool => record.internal_flags.without(InternalFlags::ARCHIVED),
-        };
-        let record = with_derived_fields(record, &reading.fields);
-        let cache = reading.staged.map_or(CacheSource::None, CacheSource::Staged);
-        self.stale_cache_of(place);
-        self.drafts.push(Draft { record, cache, changed: true });
-    }
-
     /// Leaves room above every UID that may have been given out, where nothing proves the last one.
     fn jump_last_uid(&mut self) {
-        if self.evidence.index.header_proven {
+        if !self.last_uid_is_unproven() {
             return;
         }
-        let known = self.last_uid;
+        let known = self.last_uid.max(self.witnessed_uid());
         self.last_uid = Uid(known.0.saturating_add(UID_JUMP));
         let detail = format!(
             "the last UID known is {known}; {} is taken, above any that may have been given out",
@@ -190,139 +221,21 @@ impl<'a> Draughtsman<'a> {
         );
         self.find(Code::LastUidUnproven, Remedy::Note, detail);
     }
-
-    fn renumber(
-        &mut self,
-        orphans: Vec<(&MessageEvidence, String)>,
-        distrust_files: bool,
-        taken: &HashSet<Uid>,
-    ) {
-        for (message, why) in orphans {
-            let FileEvidence::Regular { place, identity, .. } = message.file else { continue };
-            let from = message.uid;
-            if let Some(to) = self.linked_by_an_interrupted_run(from, place, identity) {
-                let detail =
-                    format!("the same file as {to}., its new name since a run that was cut short");
-                self.find_about(from, Code::MessageRenumbered, Remedy::Repair, detail);
-                self.file_steps.renames.push(Rename {
-                    place,
-                    from: message_file_name(from).into(),
-                    to,
-                    identity,
-                });
-                continue;
-            }
-            let next = (self.last_uid.0..u32::MAX).map(|last| Uid(last.saturating_add(1)));
-            let Some(to) = next.into_iter().find(|uid| !taken.contains(uid)) else {
-                let detail = "its file has no record, and no UID is left to give";
-                self.find_about(from, Code::MessageRenumbered, Remedy::Left, detail);
-                continue;
-            };
-            self.last_uid = to;
-            let detail = format!("its file has no record; it gets UID {to}, because {why}");
-            self.find_about(from, Code::MessageRenumbered, Remedy::Repair, detail);
-            self.file_steps.renames.push(Rename {
-                place,
-                from: message_file_name(from).into(),
-                to,
-                identity,
-            });
-            self.adopt(message, to, distrust_files);
-        }
-    }
-
-    /// The new name of a file, where an earlier run noted it, linked it and was interrupted before
-    /// it could put the old name away.
-    fn linked_by_an_interrupted_run(
-        &self,
-        from: Uid,
-        place: Place,
-        identity: FileIdentity,
-    ) -> Option<Uid> {
-        let is_there = |uid: Uid| {
-            let message = self.evidence.messages.iter().find(|message| message.uid == uid);
-            message.is_some_and(|message| {
-                matches!(message.file, FileEvidence::Regular { place: found, identity: file, .. }
-                    if found == place && file.ino == identity.ino)
-            })
-        };
-        let noted = self.evidence.journal.renamed.iter().rev().filter(|renamed| {
-            (renamed.place, renamed.ino) == (place, identity.ino)
-                && renamed.from == *message_file_name(from)
-        });
-        noted.map(|renamed| renamed.to).find(|&to| is_there(to))
-    }
-
-    /// Every UID that a directory entry is named after, whatever it is: none may be given out.
-    fn names_taken(&self) -> HashSet<Uid> {
-        let messages = self.evidence.messages.iter().map(|message| message.uid);
-        let odd = self.evidence.directory.odd.iter();
-        let odd = odd.filter_map(|entry| message_uid(entry.name.as_encoded_bytes()));
-        messages.chain(odd).collect()
-    }
-
-    /// Lifts the last UID above the names of entries that cannot be served but lie where the server
-    /// would put its next message, over them.
-    fn pass_names_in_the_way(&mut self, taken: &HashSet<Uid>) {
-        let reach = self.last_uid.0.saturating_add(UIDS_IN_REACH);
-        let in_the_way = taken.iter().filter(|uid| uid.0 <= reach).max().copied();
-        if let Some(top) = in_the_way.filter(|&top| top > self.last_uid) {
-            let detail = format!(
-                "the last UID was {}, but an entry is named {top}.: the server would put its next \
-                 messages over it",
-                self.last_uid
-            );
-            self.find(Code::LastUidLow, Remedy::Repair, detail);
-            self.last_uid = top;
-        }
-    }
 }
 
-/// How many destroyed record slots lie between which UIDs.
-///
-/// Gap `n` lies below the `n`-th UID that has a record; the last gap lies above all of them.
-struct FreeSlots {
-    uids: Vec<Uid>,
-    free: Vec<u64>,
+/// How many files claim the missing records of one gap.
+#[derive(Debug, Clone, Copy, Default)]
+struct Claims {
+    /// Known under their UIDs by another witness.
+    proven: u64,
+    /// Of the same bytes as a live message of the mailbox.
+    copies: u64,
+    /// All others.
+    others: u64,
 }
 
-impl FreeSlots {
-    fn of(evidence: &crate::evidence::Evidence) -> Self {
-        let index = &evidence.index;
-        let mut uids = Vec::new();
-        let mut free = vec![0_u64];
-        for slot in &index.slots {
-            match slot {
-                Slot::Destroyed | Slot::Doubtful(_) => {
-                    if let Some(last) = free.last_mut() {
-                        *last += 1;
-                    }
-                }
-                // A record out of order bounds no gap.
-                Slot::Record(record) if uids.last().is_none_or(|&last| last < record.uid) => {
-                    uids.push(record.uid);
-                    free.push(0);
-                }
-                Slot::Record(_) => {}
-            }
-        }
-        if let Some(last) = free.last_mut() {
-            // No count that could be believed says how many records stood behind the last one.
-            let cut_off = if index.header_proven {
-                u64::try_from(index.truncated_slots).unwrap_or(u64::MAX)
-            } else {
-                u64::MAX
-            };
-            *last = last.saturating_add(cut_off);
-        }
-        Self { uids, free }
-    }
-
-    fn gap_of(&self, uid: Uid) -> usize {
-        self.uids.partition_point(|&known| known < uid)
-    }
-
-    fn free_in(&self, gap: usize) -> u64 {
-        self.free.get(gap).copied().unwrap_or(0)
-    }
+/// Whether nothing is left in the file of `message`.
+pub(super) fn is_nothing(message: &MessageEvidence) -> bool {
+    let blank = message.reading.as_ref().is_some_and(|reading| reading.blank);
+    blank || message.file.is_empty()
 }

@@ -10,7 +10,7 @@ use mailstore_format::Uid;
 use mailstore_format::index::IndexRecord;
 
 use super::{Damage, MailboxTriage, Severity, Witness};
-use crate::evidence::{CacheItem, HeaderFileEvidence, IndexEvidence, MessageEvidence, Place, Slot};
+use crate::evidence::{CacheItem, HeaderFileEvidence, IndexEvidence, Place, Slot};
 use crate::finding::Code;
 use crate::gather::{LARGEST_INDEX, directory_evidence, read_file, read_header_file};
 use crate::index_reader::read_index;
@@ -128,10 +128,9 @@ impl Look<'_> {
     }
 
     fn at_directory(&mut self) {
-        let no_messages: &[MessageEvidence] = &[];
-        let evidence = directory_evidence(&self.target.location, no_messages, &self.places);
+        let evidence = directory_evidence(&self.target.location, &self.places);
         let irregular = |kind: &OddKind| matches!(kind, OddKind::NotAFile(_));
-        let not_files = evidence.odd.iter().filter(|entry| irregular(&entry.kind)).count();
+        let not_files = evidence.odd.iter().filter(|odd| irregular(&odd.entry.kind)).count();
         self.triage.note(Code::NotARegularFile, not_files);
         self.triage.note(Code::OddEntry, evidence.odd.len() - not_files);
         let stale = evidence.leftovers.iter().filter(|name| *name == "cyrus.expunge").count();

@@ -66,17 +66,13 @@ impl ProvenHeader {
     }
 }
 
-/// The header at the front of the file with one thing put right. Several where its CRC proves it as
-/// it is, but what it names is no layout: the records must decide.
-pub(super) fn put_right(bytes: &[u8]) -> Vec<ProvenHeader> {
-    let one_thing = |layout| flipped(bytes, layout).or_else(|| renamed(bytes, layout));
-    match with_crc().find_map(|(layout, _)| one_thing(layout)) {
-        Some(found) => vec![found],
-        None => as_it_is(bytes),
-    }
+/// The header at the front of the file with one thing put right.
+pub(super) fn put_right(bytes: &[u8]) -> Option<ProvenHeader> {
+    with_crc().find_map(|(layout, _)| flipped(bytes, layout).or_else(|| renamed(bytes, layout)))
 }
 
-/// The header at the front of the file by each layout whose CRC proves it, whatever it names.
+/// The header at the front of the file by each layout whose CRC proves it, whatever it names. It may
+/// be of a version that is not known: only records can show which of these it is, if any.
 pub(super) fn as_it_is(bytes: &[u8]) -> Vec<ProvenHeader> {
     let whole = with_crc().filter(|(_, covered)| syndrome(bytes, *covered) == Some(0));
     let found = whole.filter_map(|(layout, _)| {

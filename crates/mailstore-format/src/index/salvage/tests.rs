@@ -188,6 +188,20 @@ fn wrong_numbers_under_a_valid_crc_hide_no_record() {
 }
 
 #[test]
+fn a_whole_header_of_an_unknown_version_is_not_taken_for_a_known_one_without_its_records() {
+    for layout in with_crc() {
+        let mut bytes = index_of(layout, 1..=5);
+        bytes[8..12].copy_from_slice(&21_u32.to_be_bytes());
+        seal(&mut bytes, layout);
+        assert_eq!(salvage(&bytes[..layout.header_size], None), None);
+        for record in bytes[layout.header_size..].chunks_mut(layout.record_size) {
+            record[40] ^= 3;
+        }
+        assert_eq!(salvage(&bytes, None), None);
+    }
+}
+
+#[test]
 fn a_header_that_names_another_known_record_size_under_a_valid_crc_is_put_right() {
     let mut bytes = index_of(layout_of(19), 1..=5);
     bytes[19] = 144;

@@ -1,0 +1,57 @@
+//! Where in the index records are missing that files without a record can have had.
+
+use mailstore_format::Uid;
+
+use crate::evidence::{Evidence, Slot};
+
+/// How many destroyed record slots lie between which UIDs.
+///
+/// Gap `n` lies below the `n`-th UID that has a record; the last gap lies above all of them.
+pub(super) struct FreeSlots {
+    uids: Vec<Uid>,
+    free: Vec<u64>,
+}
+
+impl FreeSlots {
+    pub(super) fn of(evidence: &Evidence) -> Self {
+        let index = &evidence.index;
+        let mut uids = Vec::new();
+        let mut free = vec![0_u64];
+        for slot in &index.slots {
+            match slot {
+                Slot::Destroyed | Slot::Doubtful(_) => {
+                    if let Some(last) = free.last_mut() {
+                        *last += 1;
+                    }
+                }
+                // A record out of order bounds no gap.
+                Slot::Record(record) if uids.last().is_none_or(|&last| last < record.uid) => {
+                    uids.push(record.uid);
+                    free.push(0);
+                }
+                Slot::Record(_) => {}
+            }
+        }
+        if let Some(last) = free.last_mut() {
+            // No count that could be believed says how many records stood behind the last one.
+            let cut_off = if index.header_proven {
+                u64::try_from(index.truncated_slots).unwrap_or(u64::MAX)
+            } else {
+                u64::MAX
+            };
+            *last = last.saturating_add(cut_off);
+        }
+        if evidence.index_trust.is_foreign() {
+            free.fill(u64::MAX); // Nothing tells how many records there were anywhere.
+        }
+        Self { uids, free }
+    }
+
+    pub(super) fn gap_of(&self, uid: Uid) -> usize {
+        self.uids.partition_point(|&known| known < uid)
+    }
+
+    pub(super) fn free_in(&self, gap: usize) -> u64 {
+        self.free.get(gap).copied().unwrap_or(0)
+    }
+}

@@ -1,0 +1,234 @@
+//! Whether the index is this mailbox's and its newest: a copy of another mailbox, or of an older
+//! state, laid over it is sound in itself and wrong in what it says.
+
+use std::collections::{HashMap, HashSet};
+
+use mailstore_format::index::{IndexHeader, IndexRecord};
+use mailstore_format::{Guid, InternalFlags, Uid};
+
+use super::orphans::PLAUSIBLE_UID;
+use super::{Draft, Draughtsman};
+use crate::evidence::{
+    CacheItem, ConversationRow, Coverage, Evidence, FileEvidence, HeaderFileEvidence,
+    IndexEvidence, IndexTrust, MessageEvidence, Slot,
+};
+use crate::finding::{Code, Remedy};
+
+/// A cache this many generations ahead has no generation number but damage.
+const GENERATIONS_AHEAD: u32 = 1_000;
+/// So few messages prove nothing about a whole index.
+const FEW: usize = 2;
+
+/// Judges `evidence.index` by the mailbox's other files. What is not proven by its own CRC needs no
+/// judgement: it is not believed anyway.
+pub(crate) fn judge(evidence: &Evidence) -> IndexTrust {
+    let index = &evidence.index;
+    let Some(header) = index.header.as_ref().filter(|_| index.header_proven) else {
+        return IndexTrust::Current;
+    };
+    let another = is_another_mailboxes(evidence, header);
+    if let Some(sign) = another.filter(|_| Fit::of(evidence).speaks_against_the_index()) {
+        let as_read = Box::default();
+        return IndexTrust::Foreign { why: sign, as_read };
+    }
+    is_behind(evidence, header).map_or(IndexTrust::Current, IndexTrust::Older)
+}
+
+/// What of a foreign index can be used: the records whose message is there, by UID and GUID.
+///
+/// `messages` are of the mailbox as it would be without any index; those that have their record get
+/// its slot.
+pub(crate) fn believable_part(
+    index: &IndexEvidence,
+    messages: &mut [MessageEvidence],
+) -> IndexEvidence {
+    let records = (0..index.slots.len()).filter_map(|slot| index.record(slot));
+    let by_uid: HashMap<Uid, &IndexRecord> = records.map(|record| (record.uid, record)).collect();
+    let mut slots = Vec::new();
+    for message in messages {
+        let guid = message.guid_read().filter(|guid| !guid.is_null());
+        let record = by_uid.get(&message.uid).filter(|record| guid == Some(record.guid));
+        if let Some(record) = record {
+            message.slot = Some(slots.len());
+            slots.push(Slot::Record(**record));
+        }
+    }
+    let generation_no = index.header.as_ref().map_or(0, |header| header.generation_no);
+    IndexEvidence {
+        identity: index.identity,
+        header_bytes: index.header_bytes.clone(),
+        header: Some(IndexHeader { generation_no, ..IndexHeader::default() }),
+        layout: index.layout,
+        slots,
+        ..IndexEvidence::default()
+    }
+}
+
+/// The sign that the index is another mailbox's: one of the two numbers that tie it to this one.
+fn is_another_mailboxes(evidence: &Evidence, header: &IndexHeader) -> Option<String> {
+    let listed = evidence.witnesses.uidvalidity.filter(|listed| listed.0 != 0)?;
+    if listed != header.uidvalidity {
+        let own = header.uidvalidity;
+        return Some(format!("its UIDVALIDITY is {own}, that of mailboxes.db is {listed}"));
+    }
+    let known = header.header_file_crc;
+    match &evidence.header_file {
+        HeaderFileEvidence::Sound { crc, .. } if known != 0 && known != *crc => {
+            Some("it knows another cyrus.header".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// How well records and files go together.
+#[derive(Debug, Default)]
+struct Fit {
+    /// Records whose message is there.
+    fitting: usize,
+    /// Records whose file is another message.
+    misfits: usize,
+    /// Records without a file.
+    missing: usize,
+    /// Files without a record.
+    strangers: usize,
+}
+
+impl Fit {
+    fn of(evidence: &Evidence) -> Self {
+        let read: HashSet<Guid> =
+            evidence.messages.iter().filter_map(MessageEvidence::guid_read).collect();
+        let mut fit = Self::default();
+        for message in &evidence.messages {
+            let record = message.slot.and_then(|slot| evidence.index.record(slot));
+            let live = record.filter(|record| !record.is_expunged());
+            match (live, message.file) {
+                (Some(_), FileEvidence::Absent) => fit.missing += 1,
+                (Some(record), FileEvidence::Regular { identity, .. }) => {
+                    // Files that only changed their names are this mailbox's.
+                    let is_its = match message.guid_read() {
+                        Some(guid) if !record.guid.is_null() => {
+                            record.guid == guid || read.contains(&record.guid)
+                        }
+                        _ => record.size == identity.size,
+                    };
+                    if is_its { fit.fitting += 1 } else { fit.misfits += 1 }
+                }
+                (None, FileEvidence::Regular { .. }) if record.is_none() => fit.strangers += 1,
+                _ => {}
+            }
+        }
+        fit
+    }
+
+    /// Whether most of the records that can be compared are of other messages.
+    fn speaks_against_the_index(&self) -> bool {
+        let nothing_fits = self.fitting == 0 && self.missing >= FEW && self.strangers >= FEW;
+        nothing_fits || (self.misfits >= FEW && self.misfits > self.fitting)
+    }
+}
+
+/// The sign that the index is older than what else is known of the mailbox.
+///
+/// The modseq in mailboxes.db is that of a change of the mailbox's own, never above that of its
+/// index: so in all stores of real servers that were looked at, whatever was renamed or shared.
+fn is_behind(evidence: &Evidence, header: &IndexHeader) -> Option<String> {
+    let (last, highest) = (header.last_uid, header.highestmodseq);
+    let witnesses = &evidence.witnesses;
+    let plausible = |uid: &Uid| *uid > last && *uid <= PLAUSIBLE_UID;
+    if let Some(known) = witnesses.highest_uid.filter(plausible) {
+        let what = "conversations, annotations or seen states";
+        return Some(format!("its last UID is {last}, but {what} know UID {known}"));
+    }
+    if let Some(known) = witnesses.foldermodseq.filter(|&known| known > highest) {
+        return Some(format!("its highest modseq is {highest}, that in mailboxes.db {known}"));
+    }
+    let own = header.generation_no;
+    let reach = own.saturating_add(GENERATIONS_AHEAD);
+    let ahead = evidence.spool_cache.generation.filter(|&there| there > own && there <= reach)?;
+    let damaged = |message: &MessageEvidence| message.cache == CacheItem::Damaged;
+    evidence.messages.iter().any(damaged).then(|| {
+        format!("its generation is {own}, that of the cache {ahead}, whose items it does not fit")
+    })
+}
+
+impl Draughtsman<'_> {
+    /// Tells of an index that is not what it should be; whether it is not the mailbox's at all.
+    pub(super) fn report_index_trust(&mut self) -> bool {
+        match &self.evidence.index_trust {
+            IndexTrust::Current => false,
+            IndexTrust::Older(why) => {
+                let detail = format!(
+                    "the index is an older state of this mailbox's: {why}; it stays as evidence, \
+                     but what is newer counts"
+                );
+                self.find(Code::IndexOlder, Remedy::Repair, detail);
+                false
+            }
+            IndexTrust::Foreign { why, as_read } => {
+                let (used, all) = (self.evidence.index.slots.len(), as_read.slots.len());
+                let detail = format!(
+                    "the index is not this mailbox's: {why}, and its records do not go with the \
+                     message files; of {all} records the {used} whose message is there are used"
+                );
+                self.find(Code::IndexForeign, Remedy::Repair, detail);
+                true
+            }
+        }
+    }
+
+    /// Where the index is an older one, brings a record up to what conversations know of the same
+    /// message: its flags, and that it was expunged since.
+    pub(super) fn follow_newer_conversations(&mut self, draft: &mut Draft, file: FileEvidence) {
+        let witnesses = &self.evidence.witnesses;
+        let Some(rows) = witnesses.conversations.as_deref() else { return };
+        if !self.evidence.index_trust.is_older() || draft.record.is_expunged() {
+            return;
+        }
+        let Some(row) = row_of(rows, &draft.record) else {
+            let gone =
+                file == FileEvidence::Absent && witnesses.conversations_coverage == Coverage::Whole;
+            let any_of_uid = rows.iter().any(|row| row.uid == draft.record.uid);
+            if gone && !any_of_uid {
+                let why = "its file is gone and conversations no longer know it";
+                self.expunge_since(draft, why);
+            }
+            return;
+        };
+        if row.internal_flags.contains(InternalFlags::EXPUNGED) {
+            self.expunge_since(draft, "conversations know it as expunged");
+        } else if row.system_flags != draft.record.system_flags {
+            draft.record.system_flags = row.system_flags;
+            draft.record.last_updated = self.policy.now;
+            draft.changed = true;
+            let detail = "its flags are those that conversations know; the index is older";
+            self.find_about(draft.record.uid, Code::IndexOlder, Remedy::Repair, detail);
+        }
+    }
+
+    fn expunge_since(&mut self, draft: &mut Draft, why: &str) {
+        let flags = draft.record.internal_flags.with(InternalFlags::EXPUNGED);
+        draft.record.internal_flags = flags;
+        draft.record.last_updated = self.policy.now;
+        draft.changed = true;
+        let detail = format!("{why}: it was expunged since this index was written, and stays so");
+        self.find_about(draft.record.uid, Code::IndexOlder, Remedy::Repair, detail);
+    }
+
+    /// Whether nothing proves the last UID: the header that tells it is damaged, another's or older.
+    pub(super) fn last_uid_is_unproven(&self) -> bool {
+        !self.evidence.index.header_proven || self.evidence.index_trust.is_older()
+    }
+
+    /// The highest UID that other files of the server know, as far as it leaves room for more.
+    pub(super) fn witnessed_uid(&self) -> Uid {
+        let witnessed = self.evidence.witnesses.highest_uid;
+        witnessed.filter(|&uid| uid <= PLAUSIBLE_UID).unwrap_or_default()
+    }
+}
+
+/// The row of a record's very message.
+fn row_of<'a>(rows: &'a [ConversationRow], record: &IndexRecord) -> Option<&'a ConversationRow> {
+    let first = rows.partition_point(|row| row.uid < record.uid);
+    let of_uid = rows.get(first..)?.iter().take_while(|row| row.uid == record.uid);
+    of_uid.into_iter().find(|row| row.guid == record.guid)
+}

@@ -1,0 +1,72 @@
+//! The keywords of a mailbox whose `cyrus.header` is lost: which bit is called what. Names from
+//! elsewhere are only guesses, and count where a checksum in the index proves them.
+
+mod by_file_crc;
+mod by_sync_crc;
+mod candidates;
+
+use mailstore_format::header_file::{FlagNames, HeaderFile};
+
+use super::Draughtsman;
+use crate::finding::{Code, Remedy};
+use candidates::Candidates;
+
+impl Draughtsman<'_> {
+    /// The mailbox's lost `cyrus.header`, as far as a copy or what is left of it is proved to be it:
+    /// by the CRC that the index holds. With where it is from.
+    pub(super) fn proved_whole(&self) -> Option<(HeaderFile, String)> {
+        let known = self.known_header_file_crc()?;
+        let traces = &self.evidence.witnesses.header_traces;
+        let restored = traces.restored.as_ref().filter(|file| self.is_own(file));
+        if let Some(file) = restored {
+            return Some((file.clone(), "what was damaged of its bytes is put right".to_owned()));
+        }
+        let copies = traces.copies.iter().filter(|copy| copy.crc == known);
+        let copy = copies.into_iter().find(|copy| self.is_own(&copy.value))?;
+        Some((copy.value.clone(), format!("run {} kept a copy of it", copy.run)))
+    }
+
+    /// Gives `header`, made anew from mailboxes.db, the keywords that can be proved, else those that
+    /// were read from the damaged file.
+    pub(super) fn restore_keywords(&mut self, header: &mut HeaderFile) {
+        let traces = &self.evidence.witnesses.header_traces;
+        let candidates = Candidates::of(traces);
+        let used = self.slots_in_use();
+        let known = self.known_header_file_crc();
+        if let Some(proved) = known.and_then(|crc| candidates.prove_file(header, used, crc)) {
+            *header = proved;
+            let by = "by the CRC that the index holds of cyrus.header";
+            self.report_keywords(&header.flag_names, Code::KeywordsProved, by);
+        } else if let Some(names) = by_sync_crc::prove(&self.evidence.index, &candidates) {
+            header.flag_names = names;
+            let by = "by the checksum that the index holds for replication";
+            self.report_keywords(&header.flag_names, Code::KeywordsProved, by);
+        } else if candidates.remains.iter().next().is_some() {
+            header.flag_names = candidates.remains;
+            let by = "by nothing: they were read from the damaged cyrus.header";
+            self.report_keywords(&header.flag_names, Code::KeywordsUnproved, by);
+        }
+    }
+
+    fn report_keywords(&mut self, names: &FlagNames, code: Code, by: &str) {
+        let slots = names.iter().map(|(slot, name)| format!("{slot} {}", name.escape_ascii()));
+        let slots: Vec<_> = slots.collect();
+        if !slots.is_empty() {
+            let detail = format!("keywords by slot, proved {by}: {}", slots.join(", "));
+            self.find(code, Remedy::Repair, detail);
+        }
+    }
+
+    /// The CRC-32 of `cyrus.header` that the index holds. One in a damaged index header proves as
+    /// much where it fits.
+    fn known_header_file_crc(&self) -> Option<u32> {
+        let header = self.evidence.index.header.as_ref()?;
+        Some(header.header_file_crc).filter(|&crc| crc != 0)
+    }
+
+    fn is_own(&self, file: &HeaderFile) -> bool {
+        let listed = self.evidence.witnesses.header.as_ref();
+        let listed = listed.and_then(|header| header.uniqueid.as_ref());
+        listed.is_none() || file.uniqueid.is_none() || listed == file.uniqueid.as_ref()
+    }
+}

@@ -1,0 +1,162 @@
+//! The conversations of the users whose mailboxes are worked on, each database read once.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use mailstore::lock;
+use mailstore_format::conversations::{Folders, FoldersBy, GuidRow};
+use mailstore_format::db::{self, Standing};
+
+use super::{Gathered, HURRY};
+use crate::evidence::{ConversationRow, Coverage, Witnesses};
+use crate::gather::read_whole;
+use crate::run::Context;
+use crate::target::Target;
+
+/// The databases of so many users are kept in memory.
+const USERS: usize = 4;
+/// With others waiting, a larger database is not read.
+const LARGEST_IN_A_HURRY: u64 = 32 << 20;
+
+/// The conversations that were read last.
+#[derive(Debug, Default)]
+pub(super) struct ConversationsCache(Mutex<VecDeque<Kept>>);
+
+/// A database as it was read. It was not changed while it is the same file of the same size: both
+/// kinds of database only grow until they are replaced.
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    file: (u64, u64),
+    rows: Option<Arc<UserRows>>,
+}
+
+/// A user's messages by mailbox.
+#[derive(Debug)]
+struct UserRows {
+    by: FoldersBy,
+    /// By unique id or name: the rows that tell a state, in order of UID.
+    mailboxes: HashMap<Vec<u8>, Vec<ConversationRow>>,
+    /// Whole where nothing of the database is damaged, and no row tells less than others.
+    coverage: Coverage,
+}
+
+/// Adds to `witnesses` what the owner's conversations know of the mailbox.
+pub(super) fn read(
+    context: &Context<'_>,
+    target: &Target,
+    gathered: &Gathered<'_>,
+    witnesses: &mut Witnesses,
+) {
+    let sources = context.site.witness_sources();
+    let (Some(cache), Some(path)) = (&sources.conversations, &target.conversations_file) else {
+        return;
+    };
+    if let Ok(rows) = cache.of_user(path, gathered.held, context.options.lock_timeout) {
+        if let Some(rows) = rows {
+            rows.tell_of(target, witnesses);
+        }
+    } else if let Some(previous) = gathered.previous {
+        // Under the locks there is no time to wait: what was known before is as good as ever for
+        // all that did not change since.
+        witnesses.conversations.clone_from(&previous.witnesses.conversations);
+    }
+    let known = witnesses.conversations.iter().flatten().map(|row| row.uid).max();
+    witnesses.highest_uid = witnesses.highest_uid.max(known);
+}
+
+/// The database could not be had in the time there was.
+struct Busy;
+
+impl ConversationsCache {
+    /// The rows of the database at `path`; none where there is no such database or it is no use.
+    fn of_user(
+        &self,
+        path: &Path,
+        held: bool,
+        patience: Duration,
+    ) -> Result<Option<Arc<UserRows>>, Busy> {
+        let mut kept = self.lock(held).ok_or(Busy)?;
+        let Ok(meta) = path.symlink_metadata() else { return Ok(None) };
+        let file = (std::os::unix::fs::MetadataExt::ino(&meta), meta.len());
+        if let Some(known) = kept.iter().find(|known| known.path == path && known.file == file) {
+            return Ok(known.rows.clone());
+        }
+        if held && meta.len() > LARGEST_IN_A_HURRY {
+            return Err(Busy);
+        }
+        let patience = if held { HURRY } else { patience };
+        let locked = lock::read_database(path, patience, &mut |_| {}).map_err(|_| Busy)?;
+        let bytes = read_whole(locked.file());
+        drop(locked);
+        let rows = bytes.ok().and_then(|bytes| UserRows::decode(&bytes)).map(Arc::new);
+        kept.retain(|known| known.path != path);
+        kept.truncate(USERS.saturating_sub(1));
+        kept.push_front(Kept { path: path.into(), file, rows: rows.clone() });
+        Ok(rows)
+    }
+
+    /// Waits while another thread reads a database, unless there is no time for that.
+    fn lock(&self, held: bool) -> Option<MutexGuard<'_, VecDeque<Kept>>> {
+        if held {
+            return self.0.try_lock().ok();
+        }
+        Some(self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl UserRows {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let contents = db::read(bytes).ok()?;
+        let folders = Folders::of(&contents)?;
+        let mut whole = contents.damage.is_empty();
+        let mut mailboxes = HashMap::<Vec<u8>, Vec<ConversationRow>>::new();
+        for entry in contents.entries.iter().filter(|entry| entry.key.first() == Some(&b'G')) {
+            let row = GuidRow::decode(&entry.key, &entry.value);
+            let live = entry.standing == Standing::Live;
+            let (Ok(row), true) = (row, live) else {
+                whole = false;
+                continue;
+            };
+            if row.part.is_some() {
+                continue;
+            }
+            let (Some(mailbox), Some(state)) = (folders.mailbox(row.folder), row.state) else {
+                whole = false;
+                continue;
+            };
+            let rows = match mailboxes.get_mut(mailbox) {
+                Some(rows) => rows,
+                None => mailboxes.entry(mailbox.to_vec()).or_default(),
+            };
+            rows.push(ConversationRow {
+                uid: row.uid,
+                guid: row.guid,
+                system_flags: state.system_flags,
+                internal_flags: state.internal_flags,
+                internaldate: state.internaldate,
+                cid: row.cid,
+            });
+        }
+        for rows in mailboxes.values_mut() {
+            rows.sort_by_key(|row| row.uid);
+            rows.shrink_to_fit();
+        }
+        let coverage = if whole { Coverage::Whole } else { Coverage::Partial };
+        Some(Self { by: folders.by, mailboxes, coverage })
+    }
+
+    fn tell_of(&self, target: &Target, witnesses: &mut Witnesses) {
+        let [id, name] = &target.annotation_keys;
+        let key = match self.by {
+            FoldersBy::Uniqueid => id,
+            FoldersBy::Name => name,
+        };
+        if let Some(rows) = self.mailboxes.get(key) {
+            witnesses.conversations = Some(rows.clone());
+            witnesses.conversations_coverage = self.coverage;
+        }
+    }
+}
