@@ -382,3 +382,6 @@ fn uid_outcome(is_same: bool, is_told: bool) -> Outcome {
 fn equality(is_same: bool) -> Outcome {
     if is_same { Outcome::Right } else { Outcome::Wrong }
 }
+
+#[cfg(test)]
+mod tests;
