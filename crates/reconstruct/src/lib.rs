@@ -42,7 +42,10 @@ mod run;
 mod site;
 mod staging;
 mod target;
+#[cfg(test)]
+mod test_mailbox;
 pub mod triage;
+pub mod undo;
 mod witnesses;
 mod workshop;
 
