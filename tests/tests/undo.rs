@@ -172,8 +172,12 @@ fn mail_and_flags_that_came_since_are_refused_and_merging_keeps_them_all() -> Re
     ensure!(counts_again.mailbox(MAILBOX)["state"] == "refused", "{counts_again:?}");
 
     ensure!(repaired.server.deaths().is_empty(), "{:?}", repaired.server.deaths());
+    // Cyrus drops the records of the two messages that have no file.
     let verdict = judge(&repaired.server.into_store()?)?;
-    ensure!(verdict.is_clean(), "Cyrus's opinion:\n{verdict}");
+    let of_files =
+        |line: &String| line.contains("uid 5 not found") || line.contains("uid 9 not found");
+    ensure!(verdict.header_crc_wrong.is_empty(), "Cyrus's opinion:\n{verdict}");
+    ensure!(verdict.printed.iter().chain(&verdict.logged).all(of_files), "{verdict}");
     Ok(())
 }
 
