@@ -58,7 +58,11 @@ fn undo_with(mailbox: &Mailbox, ops: FileOps) -> Result<MailboxReport, Error> {
     let workshop = Workshop::new(ops, "run", 0o077);
     let (target, now) = (mailbox.target(), NOW);
     let done = in_context(|context| put_back(context, &target, &workshop, now))?;
-    Ok(done.unwrap_or_else(|why| refused(&target, &Trail::of(&target, "run"), &why)))
+    let of_run = || Trail::of(&target, "run");
+    Ok(match done {
+        PutBackOr::Report(report) => report,
+        PutBackOr::Changed(why) => refused(&target, &of_run(), &why),
+    })
 }
 
 fn repaired(exchanges: bool) -> (Mailbox, Tree) {
@@ -138,7 +142,7 @@ fn a_mailbox_that_was_changed_since_is_refused_in_clear_words() {
         ("message files came", &|mailbox| {
             fs::write(mailbox.path("5000."), "A: 5000\r\n\r\n").unwrap();
         }),
-        ("its records are others", &|mailbox| flip(mailbox, 160 + 20)),
+        ("it is damaged", &|mailbox| flip(mailbox, 160 + 20)),
         ("there is another cyrus.index", &|mailbox| {
             let copy = mailbox.path("copy");
             fs::copy(mailbox.path("cyrus.index"), &copy).unwrap();
