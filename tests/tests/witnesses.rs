@@ -150,3 +150,29 @@ fn the_index_of_another_mailbox_is_not_mixed_into_this_one() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn what_another_user_has_seen_tells_that_a_uid_was_given_out() -> Result<()> {
+    let name = "what_another_user_has_seen_tells_that_a_uid_was_given_out";
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    // Bob reads in Alice's archive; then her index and her last message are lost.
+    let mut known = KnownStore::populated(&cyrus, ServerOptions::new(Layout::ById), 8)?;
+    known.start_again()?;
+    let mut bob = known.login("bob")?;
+    bob.select("user.alice.Archive")?;
+    bob.store("20", "+FLAGS (\\Seen)")?;
+    bob.unselect()?;
+    bob.logout()?;
+    known.stop()?;
+    let files = known.files("user.alice.Archive")?;
+    fs::remove_file(files.index.join("cyrus.index"))?;
+    let messages = files.messages()?;
+    let (last, _) = messages.last_key_value().context("a message")?;
+    let told = |run: &ToolRun| run.findings("last-uid-unproven")[0]["detail"].to_string();
+    let with_all = told(&known.reconstruct().arg("-n").run()?);
+    assert!(with_all.contains(&format!("known is {last};")), "{with_all}");
+    fs::remove_file(files.message(*last))?;
+    let seen = told(&known.reconstruct().arg("-n").run()?);
+    assert!(seen.contains(&format!("known is {last};")), "{seen}");
+    Ok(())
+}

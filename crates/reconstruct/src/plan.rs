@@ -22,7 +22,7 @@ mod totals;
 mod wanted;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{HeaderRepair, IndexHeader, IndexRecord, Layout};

@@ -59,8 +59,9 @@ impl Walk {
     /// The end of a file tells where records end only if one is found there. Else the grid of what
     /// is before it holds, and at its end is the front of a record that was cut.
     fn fill_rest(&mut self, reader: RecordReader, rest: &[u8]) {
-        let stretch = Stretch::proven(reader, rest);
-        if !rest.len().is_multiple_of(reader.layout.record_size) && stretch.holds_at_end() {
+        let uneven = !rest.len().is_multiple_of(reader.layout.record_size);
+        let stretch = uneven.then(|| Stretch::proven(reader, rest));
+        if let Some(stretch) = stretch.filter(Stretch::holds_at_end) {
             self.push_gap(stretch.slots(reader), true);
             return;
         }
