@@ -182,7 +182,8 @@ fn take_over(
     Ok(Applied { evidence, plan, wrote, locked })
 }
 
-fn lock(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, Error> {
+/// The mailbox's locks, exclusive; none where there is no server.
+pub(crate) fn lock(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, Error> {
     let (Some(space), Some(plan)) = (context.lock_space, &target.locks) else { return Ok(None) };
     let (name, observer) = (&target.name, context.observer);
     let mut on_wait = |wait: &mailstore::lock::LockWait| tell_wait(observer, name, wait);
@@ -191,6 +192,26 @@ fn lock(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, 
     Ok(Some(locks))
 }
 
-fn held_for(locks: Option<&MailboxLocks>) -> Duration {
+pub(crate) fn held_for(locks: Option<&MailboxLocks>) -> Duration {
     locks.map_or(Duration::ZERO, MailboxLocks::held_for)
+}
+
+/// Plans for `target`, lets `change` change the plan's files and steps, and carries that out.
+#[cfg(test)]
+pub(crate) fn apply_changed(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    change: impl FnOnce(&mut crate::plan::Rewrite),
+) -> Result<(), Error> {
+    let now = crate::test_mailbox::NOW;
+    let mut staging = LazyStaging::new(workshop, &target.recovery);
+    let evidence = gather(context, target, None, None, &mut staging)?;
+    let policy = Policy { prune: None, prune_budget: 0, now };
+    let mut rewrite = plan(&evidence, policy).rewrite.expect("there is something to repair");
+    rewrite.file_steps = crate::plan::FileSteps::default();
+    change(&mut rewrite);
+    staging.finish()?;
+    let staged = Staged::write(target, workshop, &rewrite, &staging, None)?;
+    commit::commit(target, workshop, &rewrite, &staged, now)
 }

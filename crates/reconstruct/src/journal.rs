@@ -104,6 +104,30 @@ pub(crate) struct Committing {
     /// CRC-32 of all records.
     pub(crate) records_crc: u32,
     pub(crate) header_file_crc: u32,
+    /// How many message files have names above the last UID.
+    #[serde(default)]
+    pub(crate) names_above: u64,
+}
+
+/// How far a run came with a mailbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Course {
+    /// What the index was about to be.
+    pub(crate) committing: Option<Committing>,
+    /// Whether all was done.
+    pub(crate) done: bool,
+    /// Whether an undo began.
+    pub(crate) undoing: bool,
+    /// Whether it was undone.
+    pub(crate) undone: bool,
+}
+
+impl Course {
+    /// Whether the run was about to change the mailbox, came to its end neither then nor later, and
+    /// was not undone.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.committing.is_some() && !self.done && !self.undoing && !self.undone
+    }
 }
 
 impl Committing {
@@ -299,14 +323,28 @@ fn of_run(folder: &Path) -> Journal {
     journal
 }
 
-/// Whether the run with this folder was about to change the mailbox, came to its end neither then
-/// nor later, and was not undone.
-pub(crate) fn is_interrupted(folder: &Path) -> bool {
-    events(folder).fold(false, |interrupted, event| match event {
-        Event::Committing(_) => true,
-        Event::Done | Event::Undoing { .. } | Event::Undone { .. } => false,
-        _ => interrupted,
+/// How far the run with this folder came, an undo of it included.
+pub(crate) fn course_of(folder: &Path) -> Course {
+    events(folder).fold(Course::default(), |course, event| match event {
+        // A run can be resumed, and after an undo done again.
+        Event::Committing(committing) => {
+            Course { committing: Some(committing), ..Course::default() }
+        }
+        Event::Done => Course { done: true, ..course },
+        Event::Undoing { .. } => Course { undoing: true, ..course },
+        Event::Undone { .. } => Course { undone: true, ..course },
+        _ => course,
     })
+}
+
+/// The line that says that an undo begins.
+pub(crate) fn undoing(now: Timestamp) -> serde_json::Result<String> {
+    serde_json::to_string(&Event::Undoing { time_ns: now.0 })
+}
+
+/// The line that says that all is as it was before the run.
+pub(crate) fn undone(now: Timestamp) -> serde_json::Result<String> {
+    serde_json::to_string(&Event::Undone { time_ns: now.0 })
 }
 
 fn events(folder: &Path) -> impl Iterator<Item = Event> {

@@ -19,6 +19,10 @@ pub enum State {
     Planned,
     /// The run that is resumed had already done it.
     Resumed,
+    /// What an earlier run had done to it was undone.
+    Undone,
+    /// It was not worked on, because it is not what it was; see `error`.
+    Refused,
     /// It could not be worked on; see `error`.
     Failed,
 }
@@ -91,6 +95,12 @@ impl MailboxReport {
         Self { error: Some(error.into()), ..Self::new(mailbox, State::Failed) }
     }
 
+    /// A report of a mailbox that is not what it was when it was decided what to do with it.
+    #[must_use]
+    pub fn refused(mailbox: &str, why: impl Into<String>) -> Self {
+        Self { error: Some(why.into()), ..Self::new(mailbox, State::Refused) }
+    }
+
     /// How many messages were pruned.
     pub(crate) fn pruned(&self) -> u64 {
         let pruned = self.findings.iter().filter(|finding| finding.code == Code::Pruned);
@@ -104,7 +114,7 @@ impl MailboxReport {
             return false;
         }
         let left = self.findings.iter().any(|finding| finding.remedy == Remedy::Left);
-        left || self.state == State::Planned
+        left || matches!(self.state, State::Planned | State::Refused)
     }
 }
 
@@ -123,6 +133,10 @@ pub struct Summary {
     pub planned: u64,
     /// How many had been done by the resumed run.
     pub resumed: u64,
+    /// How many are as they were before the run that was undone.
+    pub undone: u64,
+    /// How many were refused, because they are not what they were.
+    pub refused: u64,
     /// How many could not be worked on.
     pub failed: u64,
     /// In how many some damage is left.
@@ -153,6 +167,8 @@ impl Summary {
             State::Repaired => &mut self.repaired,
             State::Planned => &mut self.planned,
             State::Resumed => &mut self.resumed,
+            State::Undone => &mut self.undone,
+            State::Refused => &mut self.refused,
             State::Failed => &mut self.failed,
         };
         *counter += 1;

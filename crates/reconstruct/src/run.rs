@@ -18,7 +18,7 @@ use crate::finding::Remedy;
 use crate::gather::gather;
 use crate::observer::Observer;
 use crate::options::Options;
-use crate::plan::{Conversations, Plan, Policy, Rewrite, plan};
+use crate::plan::{Conversations, Elsewhere, Plan, Policy, plan};
 use crate::report::{FollowUp, MailboxReport, State, Summary};
 use crate::resume::Progress;
 use crate::site::Site;
@@ -65,6 +65,10 @@ impl<'a> Run<'a> {
         Self { aftercare, ..self }
     }
 
+    pub(crate) fn aftercare(&self) -> &Aftercare {
+        &self.aftercare
+    }
+
     /// Says what is wrong with each mailbox and what a repair would do. Changes nothing: it has
     /// nothing to write with.
     #[must_use]
@@ -104,7 +108,7 @@ impl<'a> Run<'a> {
 
     /// Works on the mailboxes, several at a time, so that one that waits for a lock or a disk does
     /// not stop the others.
-    fn over(&self, targets: &[Target], work: &Work<'_>) -> Summary {
+    pub(crate) fn over(&self, targets: &[Target], work: &Work<'_>) -> Summary {
         let messages = targets.iter().map(expected_messages).sum();
         self.observer.started(targets.len(), messages);
         let context = Context {
@@ -135,7 +139,8 @@ impl<'a> Run<'a> {
     }
 }
 
-type Work<'w> = dyn Fn(&Context<'_>, &Target, Policy) -> Result<MailboxReport, Error> + Sync + 'w;
+pub(crate) type Work<'w> =
+    dyn Fn(&Context<'_>, &Target, Policy) -> Result<MailboxReport, Error> + Sync + 'w;
 
 fn one(
     context: &Context<'_>,
@@ -170,16 +175,20 @@ fn unchanged(plan: &Plan) -> State {
 }
 
 /// What the operator has to bring in step with the rewritten mailbox.
-fn follow_up(context: &Context<'_>, target: &Target, rewrite: &Rewrite) -> Vec<FollowUp> {
+pub(crate) fn follow_up(
+    context: &Context<'_>,
+    target: &Target,
+    elsewhere: Elsewhere,
+) -> Vec<FollowUp> {
     let user = String::from_utf8_lossy(&target.owner).into_owned();
     let has_conversations = context.site.has_conversations() && !user.is_empty();
-    let conversations = match rewrite.elsewhere.conversations {
+    let conversations = match elsewhere.conversations {
         _ if !has_conversations => None,
         Conversations::InStep => None,
         Conversations::LackThreads => Some(FollowUp::Conversations(user)),
         Conversations::OutOfStep => Some(FollowUp::ConversationCounts(user)),
     };
-    let quota = rewrite.elsewhere.quota && target.listed.listed;
+    let quota = elsewhere.quota && target.listed.listed;
     let cached = context.site.has_status_cache() && target.listed.listed;
     let status = || {
         let name = target.internal_name();
@@ -197,7 +206,8 @@ fn report(
     plan: Plan,
 ) -> MailboxReport {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let follow_up = plan.rewrite.as_ref().map(|rewrite| follow_up(context, target, rewrite));
+    let follow_up =
+        plan.rewrite.as_ref().map(|rewrite| follow_up(context, target, rewrite.elsewhere));
     let read = evidence.messages.iter().filter_map(|message| message.reading.as_ref());
     MailboxReport {
         messages: count(evidence.messages.len()),

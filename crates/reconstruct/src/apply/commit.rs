@@ -17,7 +17,7 @@ use crate::journal::{self, Committing, JOURNAL, Renamed};
 use crate::manifest::{self, Change, How, MANIFEST, inode_at};
 use crate::path_text::PathText;
 use crate::plan::Rewrite;
-use crate::target::Target;
+use crate::target::{Target, names_above};
 use crate::workshop::{Folder, Workshop, earlier_runs};
 
 /// Puts the staged files into their places; `now` is noted as the time of it.
@@ -74,7 +74,7 @@ pub(super) fn is_interrupted(target: &Target) -> bool {
 fn interrupted_runs(target: &Target) -> Vec<Vec<Change>> {
     let root = target.recovery_root(&target.location.index);
     let runs = earlier_runs(root).unwrap_or_default().into_iter();
-    let names = runs.filter(|run| journal::is_interrupted(&run.join(&target.key)));
+    let names = runs.filter(|run| journal::course_of(&run.join(&target.key)).is_interrupted());
     let names = names.filter_map(|run| Some(run.file_name()?.to_owned()));
     names.map(|run| manifest::of_run(target, &run)).collect()
 }
@@ -272,6 +272,7 @@ impl<'a> Commit<'a> {
             highestmodseq: header.highestmodseq.0,
             records_crc: staged.records_crc,
             header_file_crc: header.header_file_crc,
+            names_above: names_above(self.target, header.last_uid),
         };
         let committing = std::iter::once_with(|| committing.to_json());
         self.append_lines(index, JOURNAL, wanted.chain(renamed).chain(committing))

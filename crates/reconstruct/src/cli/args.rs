@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::triage::TriageArgs;
+use super::undo::UndoArgs;
 use clap::{ArgAction, ArgGroup, Parser, Subcommand, ValueEnum};
 use mailstore::store::Selection;
 use reconstruct::{Check, Options, PrunePolicy};
@@ -78,6 +79,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CHANNEL", conflicts_with = "path")]
     pub(crate) sync_log: Vec<String>,
 
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// How much is told, and how.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct OutputArgs {
     /// One JSON object a line on stdout (docs/json.md)
     #[arg(long)]
     pub(crate) json: bool,
@@ -95,6 +103,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Triage(TriageArgs),
+    Undo(UndoArgs),
 }
 
 /// Which mailboxes of a store.
@@ -137,6 +146,7 @@ Examples:
   reconstruct --all --check full --json    read every message of the store
   reconstruct -n --path /mnt/rescued/a/user/alice
   reconstruct triage --all                 who is hit, how badly, how long will it take?
+  reconstruct undo 20261121T081405Z-32562  put back what that run did
 
 Exit status:
   0  every mailbox is now sound
