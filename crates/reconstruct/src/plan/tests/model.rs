@@ -178,6 +178,7 @@ impl Mailbox {
                 name: stray.name.clone(),
                 kind: OddKind::BadName,
                 ino: stray.identity.ino,
+                movable: true,
             },
         });
         let odd = self.odd.iter().cloned().chain(badly_named).collect();
