@@ -67,6 +67,21 @@ pub struct MailboxReport {
     pub error: Option<String>,
 }
 
+impl State {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Left => "left",
+            Self::Repaired => "repaired",
+            Self::Planned => "planned",
+            Self::Resumed => "resumed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl MailboxReport {
     /// A report that says nothing else yet.
     #[must_use]

@@ -4,18 +4,19 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use mailstore::lock::LockSpace;
 use mailstore_format::Timestamp;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::aftercare::Aftercare;
+use crate::aftercare::{Aftercare, Failure};
 use crate::apply::{self, Applied};
 use crate::error::Error;
 use crate::evidence::{Evidence, StoredAnnotation};
 use crate::finding::Remedy;
 use crate::gather::gather;
+use crate::memory::{Memory, Remembered};
 use crate::observer::Observer;
 use crate::options::Options;
 use crate::plan::{Conversations, Plan, Policy, Rewrite, plan};
@@ -32,6 +33,7 @@ pub struct Run<'a> {
     site: &'a Site,
     observer: &'a dyn Observer,
     aftercare: Aftercare,
+    memory: Option<Memory>,
     pool: ThreadPool,
 }
 
@@ -56,13 +58,19 @@ impl<'a> Run<'a> {
             .thread_name(|n| format!("reader-{n}"))
             .build()
             .expect("a process can start threads");
-        Self { options, site, observer, aftercare: Aftercare::none(), pool }
+        Self { options, site, observer, aftercare: Aftercare::none(), memory: None, pool }
     }
 
     /// With what is to be done after repairs.
     #[must_use]
     pub fn with_aftercare(self, aftercare: Aftercare) -> Self {
         Self { aftercare, ..self }
+    }
+
+    /// With an incident that remembers what becomes of each repaired mailbox.
+    #[must_use]
+    pub fn with_memory(self, memory: Memory) -> Self {
+        Self { memory: Some(memory), ..self }
     }
 
     /// Says what is wrong with each mailbox and what a repair would do. Changes nothing: it has
@@ -79,6 +87,7 @@ impl<'a> Run<'a> {
 
     /// Repairs each mailbox. `progress` remembers which are done, for a run that resumes this one.
     pub fn repair(&self, targets: &[Target], workshop: &Workshop, progress: &Progress) -> Summary {
+        let begun = Instant::now();
         let mut summary = self.over(targets, &|context, target, policy| {
             if progress.is_done(&target.key) {
                 return Ok(MailboxReport::new(&target.name, State::Resumed));
@@ -86,6 +95,7 @@ impl<'a> Run<'a> {
             let applied = apply::repair(context, target, workshop, policy)?;
             let Applied { evidence, plan, wrote, locked } = applied;
             let state = if wrote { State::Repaired } else { unchanged(&plan) };
+            let wanted = plan.wanted.clone();
             let mut report = report(context, target, state, &evidence, plan);
             report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
             // What has damage left is looked at again, so that the status of the run that resumes
@@ -94,12 +104,24 @@ impl<'a> Run<'a> {
             if !report.damage_left() {
                 progress.done(workshop, &target.key, wrote);
             }
+            let (wanted, evidence) = (&*wanted, &evidence);
+            self.remember(&Remembered { target, report: &report, wanted, evidence })
+                .unwrap_or_else(|failure| report.aftercare_failures.push(failure));
             Ok(report)
         });
         summary.aftercare_failures.extend(self.aftercare.of_run());
+        if let Some(memory) = &self.memory {
+            let ended = memory.end(&summary, begun.elapsed());
+            summary.aftercare_failures.extend(ended.err().map(not_remembered));
+        }
         summary.run =
             (summary.repaired > 0 || progress.was_kept()).then(|| workshop.run().to_owned());
         summary
+    }
+
+    fn remember(&self, what: &Remembered<'_>) -> Result<(), Failure> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        memory.remember(what).map_err(not_remembered)
     }
 
     /// Works on the mailboxes, several at a time, so that one that waits for a lock or a disk does
@@ -161,6 +183,10 @@ fn one(
             ..MailboxReport::failed(&target.name, error.to_string())
         },
     }
+}
+
+fn not_remembered(error: incident::Error) -> Failure {
+    Failure { follow_up: None, why: format!("the incident does not remember it: {error}") }
 }
 
 /// The state of a mailbox in which nothing is written.
