@@ -278,6 +278,11 @@ impl FileOps {
         self.run(Step::Remove(path.into()), || std::fs::remove_file(path))
     }
 
+    /// Takes an empty directory away.
+    pub fn remove_dir(&self, path: &Path) -> Result<(), WriteError> {
+        self.run(Step::Remove(path.into()), || std::fs::remove_dir(path))
+    }
+
     /// Makes a directory's entries durable.
     pub fn sync_dir(&self, path: &Path) -> Result<(), WriteError> {
         self.run(Step::SyncDir(path.into()), || File::open(path)?.sync_all())

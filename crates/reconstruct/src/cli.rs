@@ -5,6 +5,7 @@ mod output;
 mod progress;
 mod store;
 mod triage;
+mod undo;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -34,11 +35,12 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     match &args.command {
         None => reconstruct(args),
         Some(Command::Triage(args)) => triage::run(args),
+        Some(Command::Undo(args)) => undo::run(args),
     }
 }
 
 fn reconstruct(args: &Args) -> Result<u8> {
-    let output = Output::new(args);
+    let output = Output::new(args.output, args.dry_run);
     let work = match &args.path {
         Some(directory) => Work::on_directory(args, directory)?,
         None => Work::on_store(args, &output)?,
@@ -86,22 +88,14 @@ struct Work {
 
 impl Work {
     fn on_directory(args: &Args, directory: &Path) -> Result<Self> {
-        if !directory.is_dir() {
-            bail!("{} is no directory: name a mailbox's directory", directory.display());
-        }
-        if !args.dry_run && !args.offline {
+        if directory.is_dir() && !args.dry_run && !args.offline {
             bail!(
                 "{} is only written with --offline, which says that no server runs on it; \
                  use -n to look at it",
                 directory.display()
             );
         }
-        if args.offline && !args.dry_run {
-            StoreAccount::owner_of(directory)?.become_account()?;
-        }
-        let directory = directory
-            .canonicalize()
-            .with_context(|| format!("cannot use {}", directory.display()))?;
+        let directory = own_directory(directory, args.dry_run)?;
         let target = Target::in_directory(&directory);
         let root = target.recovery.clone();
         Ok(Self {
@@ -144,6 +138,17 @@ impl Work {
         let timeout = args.options().lock_timeout;
         Ok(Aftercare::new(tools, logs.collect::<Result<_, _>>()?, timeout))
     }
+}
+
+/// The mailbox directory that was named. To write there, the process becomes its owner's.
+fn own_directory(directory: &Path, only_to_look: bool) -> Result<PathBuf> {
+    if !directory.is_dir() {
+        bail!("{} is no directory: name a mailbox's directory", directory.display());
+    }
+    if !only_to_look {
+        StoreAccount::owner_of(directory)?.become_account()?;
+    }
+    directory.canonicalize().with_context(|| format!("cannot use {}", directory.display()))
 }
 
 fn repair(

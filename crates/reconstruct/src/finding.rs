@@ -166,6 +166,10 @@ codes! {
     StaleExpunge = "stale-expunge",
     /// A file that an interrupted work of the server left behind.
     Leftover = "leftover",
+    /// What an earlier run did was undone.
+    Undone = "undone",
+    /// A name could not be given back to what had it before the run that was undone.
+    UndoLeft = "undo-left",
 }
 
 impl fmt::Display for Code {

@@ -46,7 +46,10 @@ mod search;
 mod site;
 mod staging;
 mod target;
+#[cfg(test)]
+mod test_mailbox;
 pub mod triage;
+pub mod undo;
 mod witnesses;
 mod workshop;
 

@@ -58,10 +58,26 @@ impl Memory {
         Ok(Self { incident, run, name: start.name.clone(), missed })
     }
 
+    /// The run of this name, as far as the incident knows it; to note that it is undone.
+    pub fn of_run(
+        incident: Incident,
+        store: &StoreBinding,
+        name: &str,
+    ) -> Result<Option<Self>, incident::Error> {
+        let run = incident.run_named(incident.store(store)?, name)?.map(|run| run.id);
+        let name = name.to_owned();
+        Ok(run.map(|run| Self { incident, run, name, missed: HashMap::new() }))
+    }
+
+    /// Notes that what the run did to a mailbox is undone.
+    pub(crate) fn forget(&self, target: &Target) -> Result<(), incident::Error> {
+        self.incident.mailbox_undone(self.run, &mailbox_id(target))
+    }
+
     /// Notes what became of a mailbox.
     pub(crate) fn remember(&self, what: &Remembered<'_>) -> Result<(), incident::Error> {
         let Remembered { target, report, wanted, evidence } = what;
-        let mailbox = MailboxId { uniqueid: target.lasting_name(), name: target.name.clone() };
+        let mailbox = mailbox_id(target);
         let outcome = Outcome {
             state: report.state.as_str().to_owned(),
             messages: report.messages,
@@ -113,6 +129,10 @@ impl Memory {
             },
         )
     }
+}
+
+fn mailbox_id(target: &Target) -> MailboxId {
+    MailboxId { uniqueid: target.lasting_name(), name: target.name.clone() }
 }
 
 /// Of the messages that were missed, those that are there: an entry that can be the message, and

@@ -19,6 +19,10 @@ pub enum State {
     Planned,
     /// The run that is resumed had already done it.
     Resumed,
+    /// What an earlier run had done to it was undone.
+    Undone,
+    /// It was not worked on, because it is not what it was; see `error`.
+    Refused,
     /// It could not be worked on; see `error`.
     Failed,
 }
@@ -54,6 +58,8 @@ pub struct MailboxReport {
     pub bytes_read: u64,
     /// How long its locks were held, in milliseconds; 0 where none were taken.
     pub locked_ms: u64,
+    /// Messages whose record is there and whose file is gone or damaged.
+    pub wanted: u64,
     /// What was found.
     pub findings: Vec<Finding>,
     /// What the server keeps elsewhere and has to be brought in step.
@@ -77,6 +83,8 @@ impl State {
             Self::Repaired => "repaired",
             Self::Planned => "planned",
             Self::Resumed => "resumed",
+            Self::Undone => "undone",
+            Self::Refused => "refused",
             Self::Failed => "failed",
         }
     }
@@ -93,6 +101,7 @@ impl MailboxReport {
             messages_read: 0,
             bytes_read: 0,
             locked_ms: 0,
+            wanted: 0,
             findings: Vec::new(),
             follow_up: Vec::new(),
             aftercare_failures: Vec::new(),
@@ -104,6 +113,12 @@ impl MailboxReport {
     #[must_use]
     pub fn failed(mailbox: &str, error: impl Into<String>) -> Self {
         Self { error: Some(error.into()), ..Self::new(mailbox, State::Failed) }
+    }
+
+    /// A report of a mailbox that is not what it was when it was decided what to do with it.
+    #[must_use]
+    pub fn refused(mailbox: &str, why: impl Into<String>) -> Self {
+        Self { error: Some(why.into()), ..Self::new(mailbox, State::Refused) }
     }
 
     /// How many messages were pruned.
@@ -119,7 +134,7 @@ impl MailboxReport {
             return false;
         }
         let left = self.findings.iter().any(|finding| finding.remedy == Remedy::Left);
-        left || self.state == State::Planned
+        left || matches!(self.state, State::Planned | State::Refused)
     }
 }
 
@@ -138,6 +153,10 @@ pub struct Summary {
     pub planned: u64,
     /// How many had been done by the resumed run.
     pub resumed: u64,
+    /// How many are as they were before the run that was undone.
+    pub undone: u64,
+    /// How many were refused, because they are not what they were.
+    pub refused: u64,
     /// How many could not be worked on.
     pub failed: u64,
     /// In how many some damage is left.
@@ -150,6 +169,11 @@ pub struct Summary {
     pub messages_read: u64,
     /// Bytes that were read of them.
     pub bytes_read: u64,
+    /// Messages whose record is there and whose file is gone or damaged.
+    pub wanted: u64,
+    /// Whether an incident remembers them.
+    #[serde(skip)]
+    pub remembered: bool,
     /// What could not be brought in step, though it was tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aftercare_failures: Vec<Failure>,
@@ -168,6 +192,8 @@ impl Summary {
             State::Repaired => &mut self.repaired,
             State::Planned => &mut self.planned,
             State::Resumed => &mut self.resumed,
+            State::Undone => &mut self.undone,
+            State::Refused => &mut self.refused,
             State::Failed => &mut self.failed,
         };
         *counter += 1;
@@ -175,6 +201,7 @@ impl Summary {
         self.messages += report.messages;
         self.messages_read += report.messages_read;
         self.bytes_read += report.bytes_read;
+        self.wanted += report.wanted;
         let failures = report.aftercare_failures.iter();
         self.aftercare_failures.extend(failures.cloned());
     }

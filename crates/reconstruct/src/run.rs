@@ -19,7 +19,7 @@ use crate::gather::gather;
 use crate::memory::{Memory, Remembered};
 use crate::observer::Observer;
 use crate::options::Options;
-use crate::plan::{Conversations, Plan, Policy, Rewrite, plan};
+use crate::plan::{Conversations, Elsewhere, Plan, Policy, Reversal, plan};
 use crate::report::{FollowUp, MailboxReport, State, Summary};
 use crate::resume::Progress;
 use crate::site::Site;
@@ -38,12 +38,15 @@ pub struct Run<'a> {
 }
 
 /// What every step of a run needs.
+#[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) options: &'a Options,
     pub(crate) pool: &'a ThreadPool,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) lock_space: Option<&'a LockSpace>,
     pub(crate) site: &'a Site,
+    /// What an earlier run did, where that is to be undone.
+    pub(crate) reversal: Option<&'a Reversal>,
 }
 
 impl<'a> Run<'a> {
@@ -71,6 +74,10 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn with_memory(self, memory: Memory) -> Self {
         Self { memory: Some(memory), ..self }
+    }
+
+    pub(crate) fn aftercare(&self) -> &Aftercare {
+        &self.aftercare
     }
 
     /// Says what is wrong with each mailbox and what a repair would do. Changes nothing: it has
@@ -110,6 +117,7 @@ impl<'a> Run<'a> {
             Ok(report)
         });
         summary.aftercare_failures.extend(self.aftercare.of_run());
+        summary.remembered = self.memory.is_some();
         if let Some(memory) = &self.memory {
             let ended = memory.end(&summary, begun.elapsed());
             summary.aftercare_failures.extend(ended.err().map(not_remembered));
@@ -119,6 +127,15 @@ impl<'a> Run<'a> {
         summary
     }
 
+    /// Notes that what the run did to a mailbox is undone.
+    pub(crate) fn forget(&self, target: &Target, report: &mut MailboxReport) {
+        let Some(memory) = &self.memory else { return };
+        if report.state == State::Undone {
+            let failed = memory.forget(target).err().map(not_remembered);
+            report.aftercare_failures.extend(failed);
+        }
+    }
+
     fn remember(&self, what: &Remembered<'_>) -> Result<(), Failure> {
         let Some(memory) = &self.memory else { return Ok(()) };
         memory.remember(what).map_err(not_remembered)
@@ -126,7 +143,7 @@ impl<'a> Run<'a> {
 
     /// Works on the mailboxes, several at a time, so that one that waits for a lock or a disk does
     /// not stop the others.
-    fn over(&self, targets: &[Target], work: &Work<'_>) -> Summary {
+    pub(crate) fn over(&self, targets: &[Target], work: &Work<'_>) -> Summary {
         let messages = targets.iter().map(expected_messages).sum();
         self.observer.started(targets.len(), messages);
         let context = Context {
@@ -135,6 +152,7 @@ impl<'a> Run<'a> {
             observer: self.observer,
             lock_space: self.site.lock_space(),
             site: self.site,
+            reversal: None,
         };
         let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
         let prune_budget = self.options.prune.map_or(0, |prune| prune.run_limit(messages));
@@ -157,7 +175,8 @@ impl<'a> Run<'a> {
     }
 }
 
-type Work<'w> = dyn Fn(&Context<'_>, &Target, Policy) -> Result<MailboxReport, Error> + Sync + 'w;
+pub(crate) type Work<'w> =
+    dyn Fn(&Context<'_>, &Target, Policy) -> Result<MailboxReport, Error> + Sync + 'w;
 
 fn one(
     context: &Context<'_>,
@@ -190,22 +209,26 @@ fn not_remembered(error: incident::Error) -> Failure {
 }
 
 /// The state of a mailbox in which nothing is written.
-fn unchanged(plan: &Plan) -> State {
+pub(crate) fn unchanged(plan: &Plan) -> State {
     let left = plan.findings.iter().any(|finding| finding.remedy == Remedy::Left);
     if left { State::Left } else { State::Sound }
 }
 
 /// What the operator has to bring in step with the rewritten mailbox.
-fn follow_up(context: &Context<'_>, target: &Target, rewrite: &Rewrite) -> Vec<FollowUp> {
+pub(crate) fn follow_up(
+    context: &Context<'_>,
+    target: &Target,
+    elsewhere: Elsewhere,
+) -> Vec<FollowUp> {
     let user = String::from_utf8_lossy(&target.owner).into_owned();
     let has_conversations = context.site.has_conversations() && !user.is_empty();
-    let conversations = match rewrite.elsewhere.conversations {
+    let conversations = match elsewhere.conversations {
         _ if !has_conversations => None,
         Conversations::InStep => None,
         Conversations::LackThreads => Some(FollowUp::Conversations(user)),
         Conversations::OutOfStep => Some(FollowUp::ConversationCounts(user)),
     };
-    let quota = rewrite.elsewhere.quota && target.listed.listed;
+    let quota = elsewhere.quota && target.listed.listed;
     let cached = context.site.has_status_cache() && target.listed.listed;
     let status = || {
         let name = target.internal_name();
@@ -215,7 +238,7 @@ fn follow_up(context: &Context<'_>, target: &Target, rewrite: &Rewrite) -> Vec<F
     steps.into_iter().flatten().collect()
 }
 
-fn report(
+pub(crate) fn report(
     context: &Context<'_>,
     target: &Target,
     state: State,
@@ -223,12 +246,14 @@ fn report(
     plan: Plan,
 ) -> MailboxReport {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let follow_up = plan.rewrite.as_ref().map(|rewrite| follow_up(context, target, rewrite));
+    let follow_up =
+        plan.rewrite.as_ref().map(|rewrite| follow_up(context, target, rewrite.elsewhere));
     let read = evidence.messages.iter().filter_map(|message| message.reading.as_ref());
     MailboxReport {
         messages: count(evidence.messages.len()),
         messages_read: count(read.clone().count()),
         bytes_read: read.map(|reading| reading.fields.size).sum(),
+        wanted: count(plan.wanted.len()),
         findings: plan.findings,
         follow_up: follow_up.unwrap_or_default(),
         ..MailboxReport::new(&target.name, state)

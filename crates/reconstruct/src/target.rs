@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use mailstore::location::MailboxLocation;
 use mailstore::lock::LockPlan;
 use mailstore::name::InternalName;
+use mailstore::spool::SpoolScan;
 use mailstore::store::{MailboxEntry, Store};
+use mailstore::volume::GuardedDir;
+use mailstore_format::Uid;
 use mailstore_format::header_file::{HeaderFile, HeaderForm};
 
 use crate::evidence::{Place, Witnesses};
@@ -161,6 +164,17 @@ fn lasting_name(uniqueid: &[u8], name: &InternalName) -> String {
     } else {
         String::from_utf8_lossy(uniqueid).into_owned()
     }
+}
+
+/// How many message files of the mailbox have names above `last_uid`: the next delivery makes one.
+pub(crate) fn names_above(target: &Target, last_uid: Uid) -> u64 {
+    let places = [Some(&target.location.spool), target.location.archive.as_ref()];
+    let scans = places
+        .into_iter()
+        .flatten()
+        .filter_map(|directory| SpoolScan::of(&GuardedDir::open_trusted(directory).ok()?).ok());
+    let above = |scan: SpoolScan| scan.messages.iter().filter(|file| file.uid > last_uid).count();
+    u64::try_from(scans.map(above).sum::<usize>()).unwrap_or(u64::MAX)
 }
 
 /// The nearest directory above that is no mailbox's: nothing of ours may lie in one.

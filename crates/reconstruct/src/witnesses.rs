@@ -7,20 +7,25 @@ mod older_list;
 mod seen;
 mod sources;
 
+use std::path::Path;
 use std::time::Duration;
 
-use mailstore_format::Uid;
 use mailstore_format::counters::Counters;
 use mailstore_format::index::IndexRecord;
+use mailstore_format::{ModSeq, Uid};
 
 use crate::evidence::{
     Evidence, FileEvidence, HeaderFileEvidence, IndexEvidence, MessageEvidence, Slot, Witnesses,
 };
+use crate::gather::read_file;
+use crate::plan::index_trust::listed_modseq_above;
 use crate::run::Context;
 use crate::target::Target;
 
 pub(crate) use sources::WitnessSources;
 
+/// A file of counters has some hundred bytes.
+const LARGEST_COUNTERS: u64 = 1 << 16;
 /// How long a database is waited for while others wait for us.
 pub(crate) const HURRY: Duration = Duration::from_millis(200);
 
@@ -36,10 +41,8 @@ pub(crate) struct Gathered<'a> {
 
 /// What the server's files say of a mailbox, at this moment.
 pub(crate) fn read(context: &Context<'_>, target: &Target, gathered: &Gathered<'_>) -> Witnesses {
-    let counters = target.counters_file.as_ref().and_then(|path| std::fs::read(path).ok());
-    let counters = counters.and_then(|bytes| Counters::decode(&bytes).ok());
     let mut witnesses = Witnesses {
-        counters_highest: counters.map(|counters| counters.highestmodseq),
+        counters_highest: target.counters_file.as_deref().and_then(highest_counted),
         store_version: context.site.index_version(),
         replicated: context.site.is_replicated(),
         ..target.listed.clone()
@@ -65,6 +68,13 @@ pub(crate) fn read(context: &Context<'_>, target: &Target, gathered: &Gathered<'
     witnesses
 }
 
+/// The highest modseq in a file of counters.
+fn highest_counted(path: &Path) -> Option<ModSeq> {
+    let mut bytes = Vec::new();
+    read_file(path, LARGEST_COUNTERS, &mut bytes).ok()?;
+    Counters::decode(&bytes).ok().map(|counters| counters.highestmodseq)
+}
+
 /// Whether anything is wrong with the mailbox for which a row of each message could be of use.
 fn speaks_of_damage(evidence: &Evidence, witnesses: &Witnesses) -> bool {
     let index = &evidence.index;
@@ -77,7 +87,7 @@ fn speaks_of_damage(evidence: &Evidence, witnesses: &Witnesses) -> bool {
         || evidence.messages.iter().any(|message| !is_as_recorded(index, message))
         || witnesses.highest_uid > Some(header.last_uid)
         || witnesses.uidvalidity.is_some_and(|listed| listed != header.uidvalidity)
-        || witnesses.foldermodseq.is_some_and(|listed| listed > header.highestmodseq)
+        || listed_modseq_above(index, witnesses).is_some()
         || generations.any(|generation| generation > header.generation_no)
 }
 
@@ -108,5 +118,47 @@ fn header_is_in_question(evidence: &Evidence) -> bool {
         }
         HeaderFileEvidence::Damaged(_) | HeaderFileEvidence::Missing => true,
         HeaderFileEvidence::Unreadable(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mailstore_format::UidValidity;
+
+    use super::*;
+    use crate::plan::tests::sound;
+
+    fn needs_rows(change: impl FnOnce(&mut Evidence)) -> bool {
+        let mut evidence = sound(&[1, 2, 5]);
+        change(&mut evidence);
+        speaks_of_damage(&evidence, &evidence.witnesses)
+    }
+
+    #[test]
+    fn a_sound_mailbox_costs_no_reading_of_conversations() {
+        assert!(!needs_rows(|_| {}));
+        assert!(!needs_rows(|evidence| {
+            // A tombstone whose file is gone, and a mailboxes.db in step.
+            let Some(Slot::Record(record)) = evidence.index.slots.first_mut() else { return };
+            record.internal_flags = mailstore_format::InternalFlags::EXPUNGED;
+            evidence.messages[0].file = FileEvidence::Absent;
+            evidence.witnesses.uidvalidity = Some(UidValidity(42));
+            evidence.witnesses.foldermodseq = Some(ModSeq(1000));
+        }));
+        assert!(!header_is_in_question(&sound(&[1])));
+    }
+
+    #[test]
+    fn damage_of_any_kind_asks_the_conversations() {
+        assert!(needs_rows(|evidence| evidence.index.header_proven = false));
+        assert!(needs_rows(|evidence| evidence.index.slots[1] = Slot::Destroyed));
+        assert!(needs_rows(|evidence| evidence.index.truncated_slots = 1));
+        assert!(needs_rows(|evidence| evidence.messages[1].file = FileEvidence::Absent));
+        assert!(needs_rows(|evidence| evidence.messages[1].file = FileEvidence::Odd));
+        assert!(needs_rows(|evidence| evidence.messages[1].slot = None));
+        assert!(needs_rows(|evidence| evidence.spool_cache.generation = Some(8)));
+        assert!(needs_rows(|evidence| evidence.witnesses.highest_uid = Some(Uid(6))));
+        assert!(needs_rows(|evidence| evidence.witnesses.uidvalidity = Some(UidValidity(41))));
+        assert!(needs_rows(|evidence| evidence.witnesses.foldermodseq = Some(ModSeq(1001))));
     }
 }

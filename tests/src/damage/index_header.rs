@@ -81,6 +81,9 @@ fn overwritten(
     Ok(Some(Done::new(format!("{end} bytes of header {how}"))))
 }
 
+/// The first version whose header and records have CRCs, at their ends.
+const FIRST_WITH_CRC: u32 = 12;
+
 fn wrong_numbers(scene: &mut Scene<'_>) -> Result<Option<Done>> {
     let Some(mut index) = IndexBytes::read(scene.place) else { return Ok(None) };
     let Ok(mut header) = IndexHeader::decode_with(&index.bytes, index.layout) else {
@@ -90,7 +93,13 @@ fn wrong_numbers(scene: &mut Scene<'_>) -> Result<Option<Done>> {
     for _ in 0..=scene.random.below(3) {
         detail.push(one_wrong_number(&mut header, scene.random));
     }
-    let bytes = header.encode(index.layout);
+    let mut bytes = header.encode(index.layout);
+    let has_crc = index.layout.version >= FIRST_WITH_CRC;
+    if has_crc && !IndexHeader::crc_state(&index.bytes, index.layout).is_good() {
+        // As wrong as before: numbers that nothing proves are not to become proven ones.
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&index.bytes[end - 4..end]);
+    }
     index.bytes.splice(..bytes.len(), bytes);
     index.write()?;
     Ok(Some(Done::new(detail.join(", "))))
@@ -165,16 +174,18 @@ fn wrong_layout(scene: &mut Scene<'_>) -> Result<Option<Done>> {
         _ => index.layout.header_size + 4 * (1 + scene.random.below(20)),
     };
     let new = u32::try_from(new)?;
+    let before = index.bytes[..index.layout.header_size].to_vec();
     index.bytes[offset..offset + 4].copy_from_slice(&new.to_be_bytes());
-    seal(&mut index.bytes, index.layout);
+    seal(&mut index.bytes, &before, index.layout);
     index.write()?;
     Ok(Some(Done::new(format!("{field} {new}"))))
 }
 
-/// Makes the header's CRC right, in versions that have one at its end.
-pub(super) fn seal(index: &mut [u8], layout: &Layout) {
-    const FIRST_WITH_CRC: u32 = 12;
-    if layout.version >= FIRST_WITH_CRC && index.len() >= layout.header_size {
+/// Makes the header's CRC right where it was so in the bytes `before`: numbers that nothing proves
+/// are not to become proven ones. Only for versions that have a CRC, at the header's end.
+pub(super) fn seal(index: &mut [u8], before: &[u8], layout: &Layout) {
+    let was_right = IndexHeader::crc_state(before, layout).is_good();
+    if was_right && index.len() >= layout.header_size {
         let (content, crc) = index[..layout.header_size].split_at_mut(layout.header_size - 4);
         crc.copy_from_slice(&crc32fast::hash(content).to_be_bytes());
     }

@@ -108,6 +108,7 @@ fn duplicated(scene: &mut Scene<'_>) -> Result<Option<Done>> {
     if records == 0 {
         return Ok(None);
     }
+    let before = index.bytes[..index.layout.header_size].to_vec();
     let count = 1 + scene.random.below(3);
     let mut uids = Vec::new();
     for _ in 0..count {
@@ -119,7 +120,7 @@ fn duplicated(scene: &mut Scene<'_>) -> Result<Option<Done>> {
     }
     let total = u32::try_from(records + count)?;
     index.bytes[NUM_RECORDS].copy_from_slice(&total.to_be_bytes());
-    seal(&mut index.bytes, index.layout);
+    seal(&mut index.bytes, &before, index.layout);
     index.write()?;
     Ok(Some(Done::new(format!("{count} records twice")).hitting(uids)))
 }

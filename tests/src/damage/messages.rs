@@ -156,10 +156,14 @@ fn shifted(scene: &mut Scene<'_>) -> Result<Option<Done>> {
     Ok(Some(Done::new(format!("{one}. to {other}.")).hitting(uids)))
 }
 
-/// The messages of one directory, and the number of one that at least `length - 1` follow.
+/// The messages of the directory that has most of them, and the number of one that at least
+/// `length - 1` follow.
 fn run(scene: &mut Scene<'_>, length: usize) -> Result<(Vec<(u32, PathBuf)>, usize)> {
-    let mut found = messages(scene)?;
-    found.retain(|(_, path)| path.parent() == Some(&scene.place.spool));
+    let spool = &scene.place.spool;
+    let lies_in_spool = |(_, path): &(u32, PathBuf)| path.parent() == Some(spool);
+    let (in_spool, archived): (Vec<_>, Vec<_>) =
+        messages(scene)?.into_iter().partition(lies_in_spool);
+    let found = if in_spool.len() < archived.len() { archived } else { in_spool };
     if found.len() < length {
         return Ok((Vec::new(), 0));
     }

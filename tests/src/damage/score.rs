@@ -298,19 +298,17 @@ impl<'a> Scoring<'a> {
         if before.keywords == after.keywords {
             return Outcome::Right;
         }
+        let slots = self.left.originals.get(&uid).map(|original| original.record.user_flags);
+        let slots: BTreeSet<usize> =
+            slots.iter().flat_map(|flags| flags.slots().collect::<Vec<_>>()).collect();
         if !self.left.has_record(uid) {
             let is_version = self.is_of_a_version(uid, |version| {
                 self.names_fit(&version.user_flags.slots().collect(), &after.keywords).is_some()
             });
-            return if after.keywords.is_empty() || is_version {
-                Outcome::Default
-            } else {
-                Outcome::Wrong
-            };
+            let is_put_together = self.names_fit(&slots, &after.keywords).is_some();
+            let fits = after.keywords.is_empty() || is_version || is_put_together;
+            return if fits { Outcome::Default } else { Outcome::Wrong };
         }
-        let slots = self.left.originals.get(&uid).map(|original| original.record.user_flags);
-        let slots: BTreeSet<usize> =
-            slots.iter().flat_map(|flags| flags.slots().collect::<Vec<_>>()).collect();
         match self.names_fit(&slots, &after.keywords) {
             Some(outcome) => outcome,
             None if after.keywords.is_subset(&before.keywords) => Outcome::Lost,
@@ -384,3 +382,6 @@ fn uid_outcome(is_same: bool, is_told: bool) -> Outcome {
 fn equality(is_same: bool) -> Outcome {
     if is_same { Outcome::Right } else { Outcome::Wrong }
 }
+
+#[cfg(test)]
+mod tests;

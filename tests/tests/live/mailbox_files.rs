@@ -63,7 +63,7 @@ impl MailboxFiles {
         self.edit_index(|index| {
             for uid in uids {
                 let record = index.record_mut(*uid)?;
-                record[20] ^= 0x41;
+                record[40] ^= 0x41;
             }
             Ok(())
         })

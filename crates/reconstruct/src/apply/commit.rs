@@ -17,7 +17,7 @@ use crate::journal::{self, Committing, JOURNAL, Renamed};
 use crate::manifest::{self, Change, How, MANIFEST, inode_at};
 use crate::path_text::PathText;
 use crate::plan::Rewrite;
-use crate::target::Target;
+use crate::target::{Target, names_above};
 use crate::workshop::{Folder, Workshop, earlier_runs};
 
 /// Puts the staged files into their places; `now` is noted as the time of it.
@@ -74,7 +74,7 @@ pub(super) fn is_interrupted(target: &Target) -> bool {
 fn interrupted_runs(target: &Target) -> Vec<Vec<Change>> {
     let root = target.recovery_root(&target.location.index);
     let runs = earlier_runs(root).unwrap_or_default().into_iter();
-    let names = runs.filter(|run| journal::is_interrupted(&run.join(&target.key)));
+    let names = runs.filter(|run| journal::course_of(&run.join(&target.key)).is_interrupted());
     let names = names.filter_map(|run| Some(run.file_name()?.to_owned()));
     names.map(|run| manifest::of_run(target, &run)).collect()
 }
@@ -89,7 +89,7 @@ struct Work<'a> {
     /// Orders to delete messages.
     orders: Vec<Change>,
     puts: Vec<PlannedPut<'a>>,
-    new_names: Vec<rename::NewName<'a>>,
+    new_names: Vec<rename::NewName>,
     /// Entries that leave the mailbox.
     old_names: Vec<Change>,
 }
@@ -113,10 +113,10 @@ pub(super) struct Commit<'a> {
     taken: HashSet<PathBuf>,
 }
 
-impl<'a> Commit<'a> {
+impl Commit<'_> {
     /// Lists what is to be done to names. What is not what the plan saw is an error, or, where it
     /// would only have been cleaned up, is left alone.
-    fn list(&mut self, rewrite: &'a Rewrite, staged: &'a Staged) -> Result<Work<'a>, Error> {
+    fn list<'s>(&mut self, rewrite: &Rewrite, staged: &'s Staged) -> Result<Work<'s>, Error> {
         let location = &self.target.location;
         let steps = &rewrite.file_steps;
         let mut work = Work { originals: self.originals(staged)?, ..Work::default() };
@@ -130,6 +130,9 @@ impl<'a> Commit<'a> {
         work.puts = put::arrange(work.puts);
         for renamed in &steps.renames {
             work.new_names.extend(rename::list(self, renamed)?);
+        }
+        for back in &steps.returns {
+            work.new_names.push(rename::list_return(self, back)?);
         }
         let put: HashSet<&Path> = work.puts.iter().map(|put| put.change.origin()).collect();
         let renamed = steps.renames.iter().map(|renamed| {
@@ -272,6 +275,7 @@ impl<'a> Commit<'a> {
             highestmodseq: header.highestmodseq.0,
             records_crc: staged.records_crc,
             header_file_crc: header.header_file_crc,
+            names_above: names_above(self.target, header.last_uid),
         };
         let committing = std::iter::once_with(|| committing.to_json());
         self.append_lines(index, JOURNAL, wanted.chain(renamed).chain(committing))

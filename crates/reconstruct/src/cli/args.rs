@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::triage::TriageArgs;
+use super::undo::UndoArgs;
 use clap::{ArgAction, ArgGroup, Parser, Subcommand, ValueEnum};
 use incident::INCIDENT_VARIABLE;
 use mailstore::store::Selection;
@@ -83,6 +84,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", env = INCIDENT_VARIABLE, conflicts_with = "path")]
     pub(crate) incident: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// How much is told, and how.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct OutputArgs {
     /// One JSON object a line on stdout (docs/json.md)
     #[arg(long)]
     pub(crate) json: bool,
@@ -100,6 +108,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Triage(TriageArgs),
+    Undo(UndoArgs),
 }
 
 /// Which mailboxes of a store.
@@ -142,6 +151,7 @@ Examples:
   reconstruct --all --check full --json    read every message of the store
   reconstruct -n --path /mnt/rescued/a/user/alice
   reconstruct triage --all                 who is hit, how badly, how long will it take?
+  reconstruct undo 20261121T081405Z-32562  put back what that run did
 
 Exit status:
   0  every mailbox is now sound

@@ -13,7 +13,7 @@ use reconstruct::{
 };
 use serde::Serialize;
 
-use super::args::Args;
+use super::args::OutputArgs;
 use super::progress::ProgressDisplay;
 
 /// Where more findings of one kind than this are counted instead of listed.
@@ -40,13 +40,13 @@ enum Line<'a> {
 }
 
 impl Output {
-    pub(crate) fn new(args: &Args) -> Self {
+    pub(crate) fn new(args: OutputArgs, dry_run: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         Self {
             json: args.json,
             quiet: args.quiet,
             verbose: args.verbose,
-            dry_run: args.dry_run,
+            dry_run,
             progress: (!args.quiet).then(|| ProgressDisplay::new(terminal)),
             stdout: Mutex::new(std::io::stdout()),
             follow_up: Mutex::default(),
@@ -134,7 +134,8 @@ impl Output {
             State::Left => format!("{name}: damage left\n"),
             State::Sound if self.verbose == 0 => return String::new(),
             State::Sound => format!("{name}: sound\n"),
-            State::Failed => String::new(),
+            State::Undone => format!("{name}: as it was before the run\n"),
+            State::Failed | State::Refused => String::new(),
         };
         let mut findings: Vec<&Finding> = report.findings.iter().collect();
         findings.sort_by_key(|finding| (std::cmp::Reverse(finding.remedy), finding.code));
@@ -188,7 +189,7 @@ impl Observer for Output {
         if let Some(error) = &report.error {
             self.say(&format!("reconstruct: {}: {error}", report.mailbox));
         }
-        if report.state == State::Repaired
+        if matches!(report.state, State::Repaired | State::Undone)
             && let Ok(mut follow_up) = self.follow_up.lock()
         {
             follow_up.extend(report.follow_up.iter().cloned());
@@ -223,6 +224,8 @@ fn summary_text(summary: &Summary, dry_run: bool) -> String {
     add(summary.repaired, "repaired");
     add(summary.planned, "would be repaired");
     add(summary.resumed, "done before");
+    add(summary.undone, "put back");
+    add(summary.refused, "refused");
     add(summary.failed, "could not be worked on");
     if !dry_run {
         let partly = summary.damage_left.saturating_sub(summary.left);
@@ -231,6 +234,14 @@ fn summary_text(summary: &Summary, dry_run: bool) -> String {
     let (messages, read) = (summary.messages, summary.messages_read);
     let bytes = indicatif::HumanBytes(summary.bytes_read);
     let mut text = format!("{}; {messages} messages, {read} read ({bytes})\n", parts.join(", "));
+    if summary.wanted > 0 {
+        let whether = if summary.remembered {
+            "the incident remembers them with their flags"
+        } else {
+            "nobody remembers them for gapfill (--incident DIR)"
+        };
+        let _ = writeln!(text, "{} messages are wanted: {whether}", summary.wanted);
+    }
     if let Some(run) = &summary.run {
         let _ = writeln!(
             text,

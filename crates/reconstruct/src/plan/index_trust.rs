@@ -3,14 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use mailstore_format::index::layout::HeaderField;
 use mailstore_format::index::{IndexHeader, IndexRecord};
-use mailstore_format::{Guid, InternalFlags, Uid};
+use mailstore_format::{Guid, InternalFlags, ModSeq, Uid};
 
 use super::orphans::PLAUSIBLE_UID;
 use super::{Draft, Draughtsman};
 use crate::evidence::{
     CacheItem, ConversationRow, Coverage, Evidence, FileEvidence, HeaderFileEvidence,
-    IndexEvidence, IndexTrust, MessageEvidence, Slot,
+    IndexEvidence, IndexTrust, MessageEvidence, Slot, Witnesses,
 };
 use crate::finding::{Code, Remedy};
 
@@ -127,10 +128,16 @@ impl Fit {
     }
 }
 
+/// The modseq in mailboxes.db, where it is above the index's highest. It is that of a change of the
+/// mailbox's own, never above that of its index: so in all stores of real servers that were looked
+/// at, whatever was renamed or shared. Versions 6 and 7 have no modseq.
+pub(crate) fn listed_modseq_above(index: &IndexEvidence, witnesses: &Witnesses) -> Option<ModSeq> {
+    let header = index.header.as_ref()?;
+    index.layout.filter(|layout| layout.header_has(HeaderField::HighestModseq))?;
+    witnesses.foldermodseq.filter(|&known| known > header.highestmodseq)
+}
+
 /// The sign that the index is older than what else is known of the mailbox.
-///
-/// The modseq in mailboxes.db is that of a change of the mailbox's own, never above that of its
-/// index: so in all stores of real servers that were looked at, whatever was renamed or shared.
 fn is_behind(evidence: &Evidence, header: &IndexHeader) -> Option<String> {
     let (last, highest) = (header.last_uid, header.highestmodseq);
     let witnesses = &evidence.witnesses;
@@ -139,7 +146,7 @@ fn is_behind(evidence: &Evidence, header: &IndexHeader) -> Option<String> {
         let what = "conversations, annotations or seen states";
         return Some(format!("its last UID is {last}, but {what} know UID {known}"));
     }
-    if let Some(known) = witnesses.foldermodseq.filter(|&known| known > highest) {
+    if let Some(known) = listed_modseq_above(&evidence.index, witnesses) {
         return Some(format!("its highest modseq is {highest}, that in mailboxes.db {known}"));
     }
     let own = header.generation_no;

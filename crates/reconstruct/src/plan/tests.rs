@@ -81,7 +81,7 @@ fn read(uid: u32) -> Reading {
 }
 
 /// A sound mailbox with these messages, all of them with a record and a file.
-fn sound(uids: &[u32]) -> Evidence {
+pub(crate) fn sound(uids: &[u32]) -> Evidence {
     let layout = Layout::of_version(17).unwrap();
     let slots: Vec<_> = uids.iter().map(|&uid| Slot::Record(record(uid))).collect();
     let messages = uids.iter().enumerate().map(|(slot, &uid)| MessageEvidence {

@@ -160,3 +160,75 @@ impl UserRows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mailstore_format::Uid;
+
+    use super::*;
+
+    const DATABASE: &[u8] =
+        include_bytes!("../../../mailstore-format/testdata/conversations-3.6.1.skiplist");
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    struct Scene {
+        _directory: tempfile::TempDir,
+        path: PathBuf,
+        cache: ConversationsCache,
+    }
+
+    fn scene() -> Scene {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("conversations.db");
+        std::fs::write(&path, DATABASE).unwrap();
+        Scene { _directory: directory, path, cache: ConversationsCache::default() }
+    }
+
+    impl Scene {
+        fn rows(&self, held: bool) -> Option<Arc<UserRows>> {
+            self.cache.of_user(&self.path, held, PATIENCE).ok().flatten()
+        }
+    }
+
+    #[test]
+    fn the_rows_of_each_mailbox_come_out_in_order_of_uid_and_without_parts() {
+        let rows = scene().rows(false).unwrap();
+        assert_eq!((rows.by, rows.coverage), (FoldersBy::Uniqueid, Coverage::Whole));
+        assert!(rows.mailboxes.values().any(|of_mailbox| of_mailbox.len() > 2));
+        for of_mailbox in rows.mailboxes.values() {
+            let uids: Vec<Uid> = of_mailbox.iter().map(|row| row.uid).collect();
+            assert!(uids.windows(2).all(|pair| pair[0] < pair[1]), "{uids:?}");
+        }
+    }
+
+    #[test]
+    fn a_database_is_read_once_until_it_changes() {
+        let scene = scene();
+        let first = scene.rows(false).unwrap();
+        assert!(Arc::ptr_eq(&first, &scene.rows(true).unwrap()));
+        let replaced = scene.path.with_extension("new");
+        std::fs::write(&replaced, b"").unwrap();
+        std::fs::rename(replaced, &scene.path).unwrap();
+        assert!(scene.rows(false).is_none(), "an empty database has no table of mailboxes");
+    }
+
+    #[test]
+    fn with_the_locks_held_nobody_waits_for_another_thread_that_reads() {
+        let scene = scene();
+        let _reading = scene.cache.0.lock().unwrap();
+        assert!(scene.cache.of_user(&scene.path, true, PATIENCE).is_err());
+    }
+
+    #[test]
+    fn a_damaged_database_tells_what_is_whole_and_that_there_may_be_more() {
+        let scene = scene();
+        let whole = scene.rows(false).unwrap();
+        let count = |rows: &UserRows| rows.mailboxes.values().map(Vec::len).sum::<usize>();
+        let mut damaged = DATABASE.to_vec();
+        let middle = damaged.len() / 2;
+        damaged[middle..middle + 200].fill(0);
+        let damaged = UserRows::decode(&damaged).unwrap();
+        assert_eq!(damaged.coverage, Coverage::Partial);
+        assert!(count(&damaged) <= count(&whole) && count(&damaged) > 0);
+    }
+}

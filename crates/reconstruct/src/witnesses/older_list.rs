@@ -70,3 +70,44 @@ impl OlderList {
         (!found.entry.mbtype.is_deleted()).then_some(&found.entry)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mailstore_format::UidValidity;
+    use mailstore_format::header_file::{HeaderFile, HeaderForm};
+
+    use super::*;
+
+    /// What the copy in this directory adds for the mailbox of this unique id.
+    fn completed(copy: &[u8], id: &str) -> Witnesses {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mailboxes.db");
+        std::fs::write(&path, copy).unwrap();
+        let mut target = Target::in_directory(directory.path());
+        target.annotation_keys = [id.into(), b"user.erin".to_vec()];
+        let header = Some(HeaderFile::new(HeaderForm::Dlist));
+        let mut witnesses = Witnesses { header, ..Witnesses::default() };
+        OlderList::read(&path).unwrap().complete(&target, &mut witnesses);
+        witnesses
+    }
+
+    const COPY: &[u8] = b"I11bt\t%(T e N user\x1ferin M 1)\n\
+        Nuser\x1ferin\t%(T e I 11bt P default V 42 C 3 F 7 M 1 A %(erin lrs))\n";
+
+    #[test]
+    fn what_the_list_lacks_is_taken_from_a_copy_and_named() {
+        let witnesses = completed(COPY, "11bt");
+        assert_eq!(witnesses.uidvalidity, Some(UidValidity(42)));
+        assert_eq!(witnesses.header.unwrap().acl.as_deref(), Some(&b"erin\tlrs\t"[..]));
+        let told = witnesses.from_older_list.unwrap();
+        assert!(told.starts_with("UIDVALIDITY, ACL, createdmodseq, foldermodseq from "), "{told}");
+    }
+
+    #[test]
+    fn a_copy_that_knows_another_mailbox_of_this_name_or_a_deleted_one_tells_nothing() {
+        assert_eq!(completed(COPY, "another").uidvalidity, None);
+        let deleted = COPY.escape_ascii().to_string().replace("%(T e I", "%(T de I");
+        let deleted = deleted.replace("\\x1f", "\x1f").replace("\\t", "\t").replace("\\n", "\n");
+        assert_eq!(completed(deleted.as_bytes(), "11bt").uidvalidity, None);
+    }
+}
