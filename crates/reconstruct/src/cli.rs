@@ -2,6 +2,7 @@
 
 mod args;
 mod output;
+mod plans;
 mod progress;
 mod store;
 mod triage;
@@ -41,26 +42,41 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 
 fn reconstruct(args: &Args) -> Result<u8> {
     let output = Output::new(args.output, args.dry_run);
-    let work = match &args.path {
+    // Before the process becomes the server's account: the files are the operator's.
+    let new_plans = args.plan.as_deref().map(plans::create).transpose()?;
+    let saved = args.apply.as_deref().map(plans::read).transpose()?;
+    let mut work = match &args.path {
         Some(directory) => Work::on_directory(args, directory)?,
-        None => Work::on_store(args, &output)?,
+        None => Work::on_store(args, saved.is_some(), &output)?,
     };
-    let options = args.options();
+    let mut options = args.options();
+    if let Some(saved) = &saved {
+        options = saved.options(&options);
+        plans::choose(saved, args, &mut work)?;
+    }
     let name = args.resume.clone().unwrap_or_else(new_run_name);
     let incident = args.incident.as_deref().map(Incident::open).transpose()?;
     let dumps = work.dumps(incident.as_ref(), &name)?;
     let tools = work.conf.as_ref();
     let tools = tools.map(|conf| ServerTools::new(conf, args.cyrus_bin.clone(), dumps));
     let run = Run::new(&options, &work.site, &output);
-    let mut summary = if args.dry_run || (args.path.is_some() && !args.offline) {
+    let mut summary = if let Some(file) = new_plans {
+        plans::save(file, args, &options, &run, &work)?
+    } else if saved.is_none() && (args.dry_run || (args.path.is_some() && !args.offline)) {
         run.survey(&work.targets)
     } else {
         let mut run = run.with_aftercare(work.aftercare(args, tools.clone())?);
         if let (Some(incident), Some(conf)) = (incident, &work.conf) {
-            run =
-                run.with_memory(Memory::begin(incident, &StoreBinding::of(conf)?, &begun(&name))?);
+            let store = StoreBinding::of(conf)?;
+            run = run.with_memory(Memory::begin(incident, &store, &begun(&name))?);
         }
-        repair(args, &run, &work, &output, name)?
+        match &saved {
+            Some(saved) => {
+                let workshop = Workshop::new(FileOps::new(), name, work.umask);
+                run.apply(&work.targets, saved, &workshop)
+            }
+            None => repair(args, &run, &work, &output, name)?,
+        }
     };
     for report in &work.misplaced {
         output.finished(report);
@@ -109,11 +125,13 @@ impl Work {
         })
     }
 
-    fn on_store(args: &Args, output: &Output) -> Result<Self> {
+    fn on_store(args: &Args, every_mailbox: bool, output: &Output) -> Result<Self> {
         let store = store::open(&args.server, &mut |wait| output.waiting_for_database(wait))?;
         let umask = store.conf().umask();
         output.list_damage(store.list_damage());
-        let (targets, misplaced) = store::targets(&store, &Selection::from(&args.selection))?;
+        let mut selection = Selection::from(&args.selection);
+        selection.all |= every_mailbox;
+        let (targets, misplaced) = store::targets(&store, &selection)?;
         let root = store.conf().default_partition();
         let root = root.and_then(|name| store.conf().partition(&name)).map(|found| found.data);
         let first = || targets.first().map(|target| target.recovery.clone());
