@@ -184,9 +184,10 @@ impl KnownStore {
     }
 
     /// How what the users see now differs from what they saw. Where `losses` says that the record
-    /// of a message is lost, only what files and mailboxes.db tell must be the same, and it must
-    /// have no flags; expunged messages whose records are lost and whose files were still there,
-    /// and no others, must have come back.
+    /// of a message is lost, only what files and mailboxes.db tell must be the same. Where the server
+    /// keeps conversations, such a message must have the flags it had, keywords excepted, and an
+    /// expunged one stay expunged; elsewhere it must have no flags, and expunged messages whose
+    /// files were still there, and no others, must have come back.
     ///
     /// The server must run.
     pub fn differences(&self, losses: &Losses) -> Result<Differences> {
@@ -196,8 +197,15 @@ impl KnownStore {
             for name in before.mailboxes.keys() {
                 let internal = internal_name(user, name);
                 let is_lost = |uid: u32| losses.has_record(&internal, uid);
-                if let Some(after) = after.mailboxes.get_mut(name) {
-                    self.take_back_expunged(&internal, &is_lost, after, &mut found);
+                let before_it = before.mailboxes.get(name);
+                match (before_it, after.mailboxes.get_mut(name)) {
+                    (Some(before), Some(after)) if self.server.options().conversations => {
+                        check_told_flags(&internal, &is_lost, before, after, &mut found);
+                    }
+                    (_, Some(after)) => {
+                        self.take_back_expunged(&internal, &is_lost, after, &mut found);
+                    }
+                    (_, None) => {}
                 }
                 let halves = [(false, Expect::SameContent), (true, Expect::IndexLost)];
                 for (lost, expect) in halves {
@@ -331,5 +339,22 @@ impl Snapshot {
             mailboxes.insert(name.to_string(), mailbox);
         }
         Self { mailboxes }
+    }
+}
+
+/// Tells who has other flags than the ones that conversations know of.
+fn check_told_flags(
+    mailbox: &str,
+    is_lost: &dyn Fn(u32) -> bool,
+    before: &MailboxSnapshot,
+    after: &MailboxSnapshot,
+    found: &mut Differences,
+) {
+    for (uid, message) in after.messages.iter().filter(|(uid, _)| is_lost(**uid)) {
+        let flags = before.messages.get(uid).map(|before| &before.flags);
+        let told = flags.into_iter().flatten().filter(|flag| flag.starts_with('\\'));
+        if !told.eq(&message.flags) {
+            found.0.push(format!("{mailbox} {uid} has flags {:?} of {flags:?}", message.flags));
+        }
     }
 }
