@@ -136,7 +136,10 @@ impl Survivors {
             let restored = Guid::of(&with_crlf(&bytes));
             let is_message = |guid: &Guid| self.missing_copies.contains_key(guid);
             let restored = Some(restored).filter(|restored| self.tells_guid(*restored));
+            // An open file of somebody's is nobody's message unless something tells so.
+            let is_left_open = name.starts_with(".nfs") && !self.tells_guid(guid);
             let body = [Some(guid), restored].into_iter().flatten().find(is_message);
+            let body = body.filter(|_| !is_left_open);
             let uid = Place::uid_of(&name);
             if body != Some(guid) {
                 self.remains.insert(guid);
@@ -156,6 +159,13 @@ impl Survivors {
     fn tells_guid(&self, guid: Guid) -> bool {
         let mut intact = self.originals.values().filter(|original| original.intact);
         self.conversations || intact.any(|original| original.record.guid == guid)
+    }
+
+    /// Whether every message file is there and whole, those of expunged messages too. Where one is
+    /// not, Cyrus's tools complain, whatever a repair does.
+    #[must_use]
+    pub fn every_file_is_whole(&self) -> bool {
+        self.remains.is_empty() && self.missing_copies.values().all(|missing| *missing == 0)
     }
 
     /// Whether the message's bytes are still there.

@@ -122,7 +122,7 @@ impl<'a> Case<'a> {
         let score = self.specimen.score_served(&server, &self.left);
         tell_score(broken, &score);
         tell(broken, "died", server.deaths());
-        if score.destroyed == 0 {
+        if self.left.values().all(Survivors::every_file_is_whole) {
             let verdict = judge(&self.store);
             let objections = verdict.map_or_else(|error| error.to_string(), |v| v.to_string());
             tell(broken, "Cyrus objects", objections.lines().map(String::from).collect());
