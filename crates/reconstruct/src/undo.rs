@@ -101,6 +101,7 @@ impl Run<'_> {
                 }
                 PutBackOr::Changed(_) => merge::merge(context, target, policy, &of_run, workshop)?,
             };
+            self.forget(target, &mut report);
             self.aftercare().of_mailbox(target, &mut report);
             Ok(report)
         });
