@@ -87,6 +87,8 @@ impl Scratch {
 struct Looked {
     evidence: MessageEvidence,
     new_item: Option<Vec<u8>>,
+    /// That of the message with other line ends, where it has such a one.
+    crlf_item: Option<Vec<u8>>,
     bytes_read: u64,
 }
 
@@ -213,11 +215,11 @@ impl Examiner<'_> {
         let mut evidence =
             MessageEvidence { uid, slot, file, reading: None, cache, cached_likeness: None };
         let FileEvidence::Regular { place, identity, .. } = file else {
-            return Looked { evidence, new_item: None, bytes_read: 0 };
+            return Looked { evidence, new_item: None, crlf_item: None, bytes_read: 0 };
         };
         let needed = || self.has_to_be_read(record, cache, place, identity);
         if identity.size == 0 || reads == Reads::WhereNeeded && !needed() {
-            return Looked { evidence, new_item: None, bytes_read: 0 };
+            return Looked { evidence, new_item: None, crlf_item: None, bytes_read: 0 };
         }
         self.read(&mut evidence, record, place, scratch)
     }
@@ -247,11 +249,12 @@ impl Examiner<'_> {
     ) -> Looked {
         let directory = self.directory(place);
         let message = &mut scratch.message;
-        let mut new_item = None;
+        let (mut new_item, mut crlf_item) = (None, None);
         match directory.and_then(|at| at.read_message(evidence.uid, LARGEST_MESSAGE, message)) {
             Ok(meta) => {
                 evidence.file = with_identity(evidence.file, identity_of(&meta));
                 new_item = judge(evidence, record, place, scratch);
+                crlf_item = note_other_line_ends(evidence, record, scratch);
             }
             Err(ReadError::NotFound) => evidence.file = FileEvidence::Absent,
             Err(ReadError::NotRegular(_)) => evidence.file = FileEvidence::Odd,
@@ -263,7 +266,7 @@ impl Examiner<'_> {
         }
         let bytes_read = u64::try_from(scratch.message.len()).unwrap_or(u64::MAX);
         scratch.shrink();
-        Looked { evidence: evidence.clone(), new_item, bytes_read }
+        Looked { evidence: evidence.clone(), new_item, crlf_item, bytes_read }
     }
 
     /// What an earlier look yielded, where neither file nor record changed since.
@@ -286,6 +289,7 @@ impl Examiner<'_> {
         same.then(|| Looked {
             evidence: MessageEvidence { slot: candidate.slot, ..known.clone() },
             new_item: None,
+            crlf_item: None,
             bytes_read: 0,
         })
     }
@@ -345,9 +349,13 @@ const EFBIG: i32 = 27;
 
 impl Looked {
     fn keep(self, sink: &mut dyn CacheSink) -> io::Result<MessageEvidence> {
-        let Self { mut evidence, new_item, .. } = self;
-        if let (Some(reading), Some(item)) = (&mut evidence.reading, new_item) {
+        let Self { mut evidence, new_item, crlf_item, .. } = self;
+        let Some(reading) = &mut evidence.reading else { return Ok(evidence) };
+        if let Some(item) = new_item {
             reading.staged = Some(sink.keep(&item)?);
+        }
+        if let (Some(as_crlf), Some(item)) = (&mut reading.as_crlf, crlf_item) {
+            as_crlf.staged = Some(sink.keep(&item)?);
         }
         Ok(evidence)
     }
@@ -383,6 +391,23 @@ fn judge(
     needed.then_some(item)
 }
 
+/// Notes what a file without a record is once its bare LFs are CRLF: another witness than a record
+/// may know that message.
+fn note_other_line_ends(
+    evidence: &mut MessageEvidence,
+    record: Option<&IndexRecord>,
+    scratch: &mut Scratch,
+) -> Option<Vec<u8>> {
+    let reading = evidence.reading.as_mut().filter(|_| record.is_none())?;
+    let bare = bare_lfs(&scratch.message);
+    if bare == 0 || reading.blank {
+        return None;
+    }
+    let (as_crlf, item) = scratch.with_other_line_ends(bare);
+    reading.as_crlf = Some(Box::new(as_crlf));
+    Some(item)
+}
+
 impl Scratch {
     /// What the bytes that were read are; their cache record goes to `item`.
     pub(crate) fn understand(&mut self, item: &mut Vec<u8>) -> Reading {
@@ -397,11 +422,16 @@ impl Scratch {
         if bare == 0 || converted != record.size {
             return None;
         }
+        let (reading, item) = self.with_other_line_ends(bare);
+        (reading.fields.guid == record.guid).then_some((reading, item))
+    }
+
+    /// What the bytes are with their `bare` LFs made CRLF.
+    fn with_other_line_ends(&mut self, bare: usize) -> (Reading, Vec<u8>) {
         let mut item = Vec::new();
         let message = with_crlf(&self.message, bare);
         let reading = Self::reading_of(&mut self.reader, &message, &mut item);
-        let is_it = reading.fields.guid == record.guid;
-        is_it.then_some((Reading { with_crlf: true, ..reading }, item))
+        (Reading { with_crlf: true, ..reading }, item)
     }
 
     fn reading_of(reader: &mut MessageReader, message: &[u8], item: &mut Vec<u8>) -> Reading {
@@ -413,6 +443,7 @@ impl Scratch {
             staged: None::<StagedCache>,
             cache_differs: false,
             with_crlf: false,
+            as_crlf: None,
         }
     }
 }

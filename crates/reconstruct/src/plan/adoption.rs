@@ -41,7 +41,7 @@ pub(super) enum Witness<'w> {
     /// Its own record, whole.
     Proven(Box<IndexRecord>),
     /// Its own record, whole, which the index did not count.
-    Uncounted(&'w IndexRecord),
+    Uncounted(Box<IndexRecord>),
     /// A run that pruned its record.
     Journal(&'w Wanted),
     /// The owner's conversations.
@@ -50,13 +50,17 @@ pub(super) enum Witness<'w> {
     Remains(Box<IndexRecord>),
 }
 
+/// The flags that a row tells.
+pub(super) fn shown_flags(row: &ConversationRow) -> SystemFlags {
+    SystemFlags(row.system_flags.0 & SHOWN_FLAGS)
+}
+
 impl Witness<'_> {
     /// Whether it tells that the message was expunged.
     pub(super) fn is_tombstone(&self) -> bool {
         match self {
             Self::Row(row) => row.internal_flags.contains(InternalFlags::EXPUNGED),
-            Self::Proven(record) => record.is_expunged(),
-            Self::Uncounted(record) => record.is_expunged(),
+            Self::Proven(record) | Self::Uncounted(record) => record.is_expunged(),
             Self::None | Self::Newer | Self::Journal(_) | Self::Remains(_) => false,
         }
     }
@@ -95,7 +99,7 @@ impl Draughtsman<'_> {
             }
             Witness::Row(row) => IndexRecord {
                 internaldate: row.internaldate,
-                system_flags: SystemFlags(row.system_flags.0 & SHOWN_FLAGS),
+                system_flags: shown_flags(&row),
                 internal_flags: InternalFlags(row.internal_flags.0 & InternalFlags::EXPUNGED.0),
                 cid: row.cid,
                 ..fresh

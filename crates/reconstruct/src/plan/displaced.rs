@@ -2,6 +2,7 @@
 //! whole, or what is left is kept and the record waits.
 
 use mailstore::volume::message_file_name;
+use mailstore_format::Uid;
 use mailstore_format::index::IndexRecord;
 
 use super::adoption::Found;
@@ -9,7 +10,7 @@ use super::loose::{Loose, What};
 use super::matching::Holding;
 use super::orphans::is_nothing;
 use super::{CacheSource, Draft, Draughtsman, MessageContent, Put};
-use crate::evidence::{CacheItem, FileEvidence, MessageEvidence, Place};
+use crate::evidence::{CacheItem, FileEvidence, FileIdentity, MessageEvidence, Place};
 use crate::finding::{Code, Remedy};
 use crate::journal::WantedBecause;
 
@@ -85,12 +86,17 @@ impl<'a> Draughtsman<'a> {
     pub(super) fn restore_line_ends(&mut self, message: &MessageEvidence, record: &IndexRecord) {
         let FileEvidence::Regular { place, identity, .. } = message.file else { return };
         if message.reading.as_ref().is_some_and(|reading| reading.with_crlf) {
-            let detail = "its file is the message but for its line ends, which are LF; they are \
-                          CRLF again";
-            self.find_about(record.uid, Code::LineEndsRestored, Remedy::Repair, detail);
-            let content = MessageContent::WithCrlf { identity };
-            self.file_steps.puts.push(Put { place, uid: record.uid, content });
+            self.put_with_crlf(record.uid, place, identity);
         }
+    }
+
+    /// Makes the file of message `uid` whole by its line ends.
+    pub(super) fn put_with_crlf(&mut self, uid: Uid, place: Place, identity: FileIdentity) {
+        let detail =
+            "its file is the message but for its line ends, which are LF; they are CRLF again";
+        self.find_about(uid, Code::LineEndsRestored, Remedy::Repair, detail);
+        let content = MessageContent::WithCrlf { identity };
+        self.file_steps.puts.push(Put { place, uid, content });
     }
 
     /// Whether a record's file was found not to be its message, and the tool may act on that: not in

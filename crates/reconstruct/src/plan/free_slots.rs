@@ -1,5 +1,7 @@
 //! Where in the index records are missing that files without a record can have had.
 
+use std::collections::HashSet;
+
 use mailstore_format::Uid;
 
 use crate::evidence::{Evidence, Slot};
@@ -17,9 +19,15 @@ impl FreeSlots {
         let index = &evidence.index;
         let mut uids = Vec::new();
         let mut free = vec![0_u64];
+        let mut seen = HashSet::new();
         for slot in &index.slots {
+            // A record that is there twice stands in place of another.
+            let is_lost = match slot {
+                Slot::Destroyed | Slot::Doubtful(_) => true,
+                Slot::Record(record) => !seen.insert(record.uid),
+            };
             match slot {
-                Slot::Destroyed | Slot::Doubtful(_) => {
+                _ if is_lost => {
                     if let Some(last) = free.last_mut() {
                         *last += 1;
                     }
@@ -29,8 +37,14 @@ impl FreeSlots {
                     uids.push(record.uid);
                     free.push(0);
                 }
-                Slot::Record(_) => {}
+                _ => {}
             }
+        }
+        if index.displaced {
+            // Where records were lost with their bytes, none stands where it was: only how many
+            // they are is known.
+            uids = Vec::new();
+            free = vec![free.iter().sum()];
         }
         if let Some(last) = free.last_mut() {
             // No count that could be believed says how many records stood behind the last one.

@@ -6,11 +6,12 @@ use std::ffi::{OsStr, OsString};
 
 use mailstore::volume::message_file_name;
 use mailstore_format::index::IndexRecord;
-use mailstore_format::{Guid, Uid};
+use mailstore_format::{Guid, InternalFlags, Uid};
 
 use super::strays::is_held_open;
 use crate::evidence::{
-    CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place, Reading,
+    CacheItem, ConversationRow, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place,
+    Reading, Slot,
 };
 
 /// A file that was read, and where it lies.
@@ -36,8 +37,17 @@ enum Kind {
     Orphan,
     /// The name of a removed file that somebody holds open, which stays.
     HeldOpen,
-    /// A record's own: a second name serves the other.
+    /// A record's own, or one that conversations know under this name: a second name serves the
+    /// other.
     Owned,
+}
+
+/// A message without a record of which the owner's conversations tell, and which lies under another
+/// name than its own.
+#[derive(Debug, Clone)]
+pub(super) struct Told<'a> {
+    pub(super) row: ConversationRow,
+    pub(super) source: Holding<'a>,
 }
 
 /// Where the messages are that are not under their names.
@@ -45,25 +55,56 @@ enum Kind {
 pub(super) struct Matching<'a> {
     sources: HashMap<Uid, Holding<'a>>,
     taken: HashSet<(Place, OsString)>,
+    told: Vec<Told<'a>>,
+    /// The names under which these are put.
+    told_names: HashSet<(Place, Uid)>,
 }
 
 impl<'a> Matching<'a> {
     pub(super) fn of(evidence: &'a Evidence) -> Self {
         let mut wanting: Vec<_> =
             evidence.messages.iter().filter_map(|message| wants(evidence, message)).collect();
-        if wanting.is_empty() {
+        let rows = rows_without_their_file(evidence);
+        if wanting.is_empty() && rows.is_empty() {
             return Self::default();
         }
         // A tombstone's file matters less than a message's.
         wanting.sort_by_key(|record| (record.is_expunged(), record.uid));
-        let guids = wanting.iter().map(|record| record.guid).collect();
+        let of_rows = rows.iter().map(|row| row.guid);
+        let guids = wanting.iter().map(|record| record.guid).chain(of_rows).collect();
         let mut holdings = holdings(evidence, &guids);
         let mut matching = Self::default();
         for record in wanting {
             let Some(found) = holdings.get_mut(&record.guid) else { continue };
             matching.give(record, found);
         }
+        for row in rows {
+            let Some(found) = holdings.get(&row.guid) else { continue };
+            matching.give_to_row(row, found);
+        }
         matching
+    }
+
+    fn give_to_row(&mut self, row: ConversationRow, holdings: &[Holding<'a>]) {
+        let is_free = |holding: &&Holding<'_>| {
+            holding.kind < Kind::HeldOpen && !self.takes(holding.place, &holding.name)
+        };
+        let best = holdings.iter().filter(is_free).min_by_key(|holding| holding.kind);
+        if let Some(source) = best.cloned() {
+            self.taken.insert((source.place, source.name.clone()));
+            self.told_names.insert((source.place, row.uid));
+            self.told.push(Told { row, source });
+        }
+    }
+
+    /// Messages that only conversations know, under other names than their own.
+    pub(super) fn told(&self) -> &[Told<'a>] {
+        &self.told
+    }
+
+    /// Whether a message that only conversations know is put under the name of `uid`.
+    pub(super) fn puts_told(&self, place: Place, uid: Uid) -> bool {
+        self.told_names.contains(&(place, uid))
     }
 
     fn give(&mut self, record: &IndexRecord, holdings: &mut [Holding<'a>]) {
@@ -111,6 +152,43 @@ fn wants<'a>(evidence: &'a Evidence, message: &'a MessageEvidence) -> Option<&'a
     (!settled).then_some(record)
 }
 
+/// The rows of messages whose record is lost and whose own file is not there: none where the index
+/// lost no record, because then the server had forgotten the message.
+fn rows_without_their_file(evidence: &Evidence) -> Vec<ConversationRow> {
+    let index = &evidence.index;
+    let lost_none = index.header_proven
+        && index.truncated_slots == 0
+        && !index.displaced
+        && index.slots.iter().all(|slot| matches!(slot, Slot::Record(_)));
+    let rows = evidence.witnesses.conversations.iter().flatten();
+    let wanting = |row: &&ConversationRow| {
+        let messages = &evidence.messages;
+        let at = messages.binary_search_by_key(&row.uid, |message| message.uid).ok();
+        let message = at.and_then(|at| messages.get(at));
+        message.is_none_or(|message| {
+            let reading = message.reading.as_ref();
+            let as_it_is = reading.map(|reading| reading.fields.guid);
+            let as_crlf = reading.and_then(|reading| reading.as_crlf.as_deref());
+            let as_crlf = as_crlf.map(|reading| reading.fields.guid);
+            message.slot.is_none()
+                && ![as_it_is, as_crlf].contains(&Some(row.guid))
+                && !matches!(message.file, FileEvidence::Unreadable(_))
+        }) && !is_blocked(evidence, row.uid)
+    };
+    let rows = rows.filter(|_| !lost_none).filter(wanting);
+    let mut rows: Vec<ConversationRow> = rows.copied().collect();
+    rows.sort_by_key(|row| (row.internal_flags.contains(InternalFlags::EXPUNGED), row.uid));
+    rows
+}
+
+/// Whether the owner's conversations know this message under this UID.
+fn knows(evidence: &Evidence, uid: Uid, guid: Guid) -> bool {
+    let rows = evidence.witnesses.conversations.as_deref().unwrap_or_default();
+    let first = rows.partition_point(|row| row.uid < uid);
+    let of_uid = rows.get(first..).unwrap_or_default();
+    of_uid.iter().take_while(|row| row.uid == uid).any(|row| row.guid == guid)
+}
+
 /// Whether what has the name of this message can be neither read nor moved away.
 fn is_blocked(evidence: &Evidence, uid: Uid) -> bool {
     let name = message_file_name(uid);
@@ -128,6 +206,7 @@ fn holdings<'a>(evidence: &'a Evidence, guids: &HashSet<Guid>) -> HashMap<Guid, 
         let kind = match (record, owner) {
             (_, Some(_)) => Kind::Owned,
             (Some(_), None) => Kind::Displaced,
+            (None, None) if knows(evidence, message.uid, reading.fields.guid) => Kind::Owned,
             (None, None) => Kind::Orphan,
         };
         let name = message_file_name(message.uid).into();

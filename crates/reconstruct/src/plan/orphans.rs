@@ -8,8 +8,9 @@ use mailstore_format::Uid;
 use super::adoption::{Found, Witness};
 use super::free_slots::FreeSlots;
 use super::loose::{Loose, UIDS_IN_REACH, What};
+use super::matching::{Holding, Told};
 use super::testimony::Testimony;
-use super::{Draughtsman, SetAside, UID_JUMP};
+use super::{Draughtsman, MessageContent, Put, SetAside, UID_JUMP};
 use crate::evidence::{FileEvidence, MessageEvidence};
 use crate::finding::{Code, Remedy};
 
@@ -26,12 +27,15 @@ struct Orphan<'a> {
 /// What becomes of a file without a record.
 enum Fate<'a> {
     KeepsUid(&'static str, Witness<'a>),
+    /// The same, once its line ends are CRLF.
+    IsWholeWithCrlf(&'static str, Witness<'a>, Found<'a>),
     NewUid(String),
 }
 
 impl<'a> Draughtsman<'a> {
     /// Gives every message file without a record one, or notes it as loose.
     pub(super) fn adopt_orphans(&mut self) {
+        self.adopt_told_messages();
         let orphans = self.readable_orphans();
         let fates = self.decide_fates(&orphans);
         let index_gone = self.evidence.index.slots.is_empty();
@@ -43,6 +47,13 @@ impl<'a> Draughtsman<'a> {
                     self.report_kept(orphan.uid, why, &witness, index_gone);
                     self.last_uid = self.last_uid.max(orphan.uid);
                     self.adopt(orphan.found, orphan.uid, witness);
+                }
+                Fate::IsWholeWithCrlf(why, witness, whole) => {
+                    let uid = orphan.uid;
+                    self.report_kept(uid, why, &witness, false);
+                    self.put_with_crlf(uid, whole.place, whole.identity);
+                    self.last_uid = self.last_uid.max(uid);
+                    self.adopt(whole, uid, witness);
                 }
                 Fate::NewUid(why) if self.evidence.witnesses.dav => {
                     let detail = format!(
@@ -65,6 +76,24 @@ impl<'a> Draughtsman<'a> {
             self.find(Code::MessageWithoutRecord, Remedy::Repair, detail);
         }
         self.jump_last_uid();
+    }
+
+    /// Puts messages under their names of which only the owner's conversations know these.
+    fn adopt_told_messages(&mut self) {
+        for Told { row, source } in self.matching.told().to_vec() {
+            let Holding { place, name, identity, reading, .. } = source;
+            let witness = Witness::Row(row);
+            let what = if witness.is_tombstone() { ", and that it was expunged" } else { "" };
+            let detail = format!(
+                "its message is {}, as the owner's conversations tell{what}; it is put back",
+                name.display()
+            );
+            self.find_about(row.uid, Code::MessagePutBack, Remedy::Repair, detail);
+            let content = MessageContent::Entry { name, identity };
+            self.file_steps.puts.push(Put { place, uid: row.uid, content });
+            self.last_uid = self.last_uid.max(row.uid);
+            self.adopt(Found { place, identity, reading }, row.uid, witness);
+        }
     }
 
     fn report_kept(&mut self, uid: Uid, why: &str, witness: &Witness<'_>, index_gone: bool) {
@@ -97,6 +126,8 @@ impl<'a> Draughtsman<'a> {
                     let detail = format!("a file without a record: {error}");
                     self.find_about(uid, Code::MessageUnreadable, Remedy::Left, detail);
                 }
+                (FileEvidence::Regular { place, .. }, _)
+                    if is_nothing(message) && self.matching.puts_told(place, uid) => {}
                 (FileEvidence::Regular { .. }, _) if is_nothing(message) => {
                     let detail = "a file without a record that is empty or holds only NULs; it is \
                                   set aside";
@@ -104,8 +135,17 @@ impl<'a> Draughtsman<'a> {
                     self.set_message_aside(message, "it holds nothing");
                 }
                 (FileEvidence::Regular { place, identity, .. }, Some(reading)) => {
-                    if self.matching.takes(place, message_file_name(uid).as_ref()) {
-                        self.set_message_aside(message, "its message is under its own name again");
+                    let exchanged = self.matching.puts_told(place, uid);
+                    let name = message_file_name(uid);
+                    if self.matching.takes(place, name.as_ref()) {
+                        if !exchanged {
+                            let reason = "its message is under its own name again";
+                            self.set_message_aside(message, reason);
+                        }
+                    } else if exchanged {
+                        let found = Found { place, identity, reading };
+                        let what = What::Orphan("its name is that of another message".to_owned());
+                        self.loose.push(Loose { found, name: name.into(), exchanged, what });
                     } else if !claimed.contains(&uid) {
                         let found = Found { place, identity, reading };
                         readable.push(Orphan { uid, found });
@@ -140,7 +180,21 @@ impl<'a> Draughtsman<'a> {
         let slots = FreeSlots::of(self.evidence);
         let testimony = Testimony::of(self.evidence, self.last_uid);
         let about = |orphan: &Orphan<'a>| {
-            testimony.about(orphan.uid, slots.gap_of(orphan.uid), orphan.found)
+            let gap = slots.gap_of(orphan.uid);
+            let as_it_is = testimony.about(orphan.uid, gap, orphan.found);
+            let as_it_is = as_it_is.map(|(why, witness)| Fate::KeepsUid(why, witness));
+            as_it_is.or_else(|| {
+                let whole = orphan.found.reading.as_crlf.as_deref();
+                let whole = whole.map(|reading| Found { reading, ..orphan.found });
+                let told = whole.and_then(|whole| testimony.about(orphan.uid, gap, whole));
+                let restored = told
+                    .zip(whole)
+                    .map(|((why, witness), whole)| Fate::IsWholeWithCrlf(why, witness, whole));
+                restored.or_else(|| {
+                    let (why, witness) = testimony.about_name(orphan.uid, gap)?;
+                    Some(Fate::KeepsUid(why, witness))
+                })
+            })
         };
         let witnesses: Vec<_> = orphans.iter().map(about).collect();
         let mut claims = HashMap::<usize, Claims>::new();
@@ -154,13 +208,12 @@ impl<'a> Draughtsman<'a> {
                 }
             }
         }
-        let fate = |(orphan, witness): (&Orphan<'a>, Option<(&'static str, Witness<'a>)>)| {
-            if let Some((why, witness)) = witness {
-                return Fate::KeepsUid(why, witness);
-            }
-            let gap = slots.gap_of(orphan.uid);
-            let claims = claims.get(&gap).copied().unwrap_or_default();
-            self.fate_without_witness(orphan, slots.free_in(gap), claims)
+        let fate = |(orphan, told): (&Orphan<'a>, Option<Fate<'a>>)| {
+            told.unwrap_or_else(|| {
+                let gap = slots.gap_of(orphan.uid);
+                let claims = claims.get(&gap).copied().unwrap_or_default();
+                self.fate_without_witness(orphan, slots.free_in(gap), claims)
+            })
         };
         orphans.iter().zip(witnesses).map(fate).collect()
     }
@@ -171,6 +224,10 @@ impl<'a> Draughtsman<'a> {
         }
         if orphan.uid > self.last_uid {
             let newer = !self.last_uid_is_unproven();
+            if newer && self.is_copy(orphan) {
+                // Whoever copied it was never told that it worked.
+                return Fate::NewUid("it is a copy that has no record yet".to_owned());
+            }
             let witness = if newer { Witness::Newer } else { Witness::None };
             return Fate::KeepsUid("its UID is above the last one given out", witness);
         }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use mailstore_format::index::layout::RecordField;
 use mailstore_format::index::{DoubtfulRecord, IndexRecord, KnownFields, KnownMessage};
-use mailstore_format::{Guid, Timestamp, Uid};
+use mailstore_format::{Guid, InternalFlags, Timestamp, Uid};
 
-use super::adoption::{Found, Witness};
+use super::adoption::{Found, Witness, shown_flags};
 use super::dates::start_of_local_day;
 use crate::evidence::{ConversationRow, Evidence, Slot};
 use crate::journal::Wanted;
@@ -51,6 +51,9 @@ impl<'a> Testimony<'a> {
         let (mut gap, mut highest) = (0_usize, None);
         for slot in &evidence.index.slots {
             match slot {
+                Slot::Doubtful(doubtful) if evidence.index.displaced => {
+                    testimony.add_doubtful(doubtful, 0);
+                }
                 Slot::Doubtful(doubtful) => testimony.add_doubtful(doubtful, gap),
                 Slot::Record(record) if highest.is_none_or(|highest| highest < record.uid) => {
                     highest = Some(record.uid);
@@ -92,7 +95,8 @@ impl<'a> Testimony<'a> {
             return Some((why, Witness::Proven(Box::new(record))));
         }
         if let Some((record, why)) = self.uncounted.get(&message) {
-            return Some((why, Witness::Uncounted(record)));
+            let record = row.map_or(**record, |row| brought_up_to(record, row));
+            return Some((why, Witness::Uncounted(Box::new(record))));
         }
         if let Some(pruned) = self.pruned.get(&message) {
             return Some((
@@ -104,9 +108,12 @@ impl<'a> Testimony<'a> {
             let why = "the owner's conversations know it, but not its keywords";
             return Some((why, Witness::Row(*row)));
         }
-        if self.doubtful_by_guid.contains_key(&guid) {
-            return Some(("a damaged record has its SHA-1", Witness::None));
-        }
+        let known = self.doubtful_by_guid.contains_key(&guid);
+        known.then_some(("a damaged record has its SHA-1", Witness::None))
+    }
+
+    /// What speaks for a file's UID alone, where nothing tells of its message.
+    pub(super) fn about_name(&self, uid: Uid, gap: usize) -> Option<(&'static str, Witness<'a>)> {
         let in_gap = self.doubtful_by_gap.get(&gap).into_iter().flatten();
         let mut with_uid = in_gap.filter(|doubtful| doubtful.has(RecordField::Uid));
         let known = with_uid.any(|doubtful| doubtful.fields().uid == uid);
@@ -136,6 +143,14 @@ impl<'a> Testimony<'a> {
             })
         })
     }
+}
+
+/// A record that may be an older state, with what the owner's conversations know of the message.
+fn brought_up_to(record: &IndexRecord, row: &ConversationRow) -> IndexRecord {
+    let expunged = row.internal_flags.contains(InternalFlags::EXPUNGED);
+    let tombstone = if expunged { InternalFlags::EXPUNGED } else { InternalFlags(0) };
+    let internal_flags = record.internal_flags.with(tombstone);
+    IndexRecord { system_flags: shown_flags(row), internal_flags, ..*record }
 }
 
 /// What a file, its name and its row tell of its record.

@@ -8,6 +8,7 @@ mod orphans;
 mod properties;
 mod pruning;
 mod strays;
+mod told;
 mod whole_mailbox;
 
 use mailstore_format::header_file::{HeaderFile, HeaderForm};
@@ -71,7 +72,7 @@ fn record(uid: u32) -> IndexRecord {
 fn reading_of(fields: MessageFields, staged: Option<StagedCache>) -> Reading {
     let likeness = Likeness::default();
     let (cache_differs, with_crlf, blank) = (false, false, false);
-    Reading { fields, likeness, blank, staged, cache_differs, with_crlf }
+    Reading { fields, likeness, blank, staged, cache_differs, with_crlf, as_crlf: None }
 }
 
 fn read(uid: u32) -> Reading {

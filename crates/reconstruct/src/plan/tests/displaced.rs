@@ -2,26 +2,25 @@
 
 use super::model::{Mailbox, cut, message};
 use super::*;
-use crate::evidence::ConversationRow;
 
-fn served(mailbox: &Mailbox) -> Vec<(u32, String)> {
+pub(super) fn served(mailbox: &Mailbox) -> Vec<(u32, String)> {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     mailbox.served().into_iter().map(|(uid, bytes)| (uid, text(bytes))).collect()
 }
 
-fn expected(messages: &[(u32, &str)]) -> Vec<(u32, String)> {
+pub(super) fn expected(messages: &[(u32, &str)]) -> Vec<(u32, String)> {
     let text = |name: &str| String::from_utf8(message(name)).unwrap();
     messages.iter().map(|(uid, name)| (*uid, text(name))).collect()
 }
 
 /// Repairs, and asserts that nothing is left to do.
-fn repair(mailbox: &mut Mailbox) -> Plan {
+pub(super) fn repair(mailbox: &mut Mailbox) -> Plan {
     let plan = mailbox.repair();
     assert!(mailbox.plan().rewrite.is_none(), "a second run has nothing to do");
     plan
 }
 
-const THREE: &[(u32, &str)] = &[(1, "one"), (2, "two"), (5, "five")];
+pub(super) const THREE: &[(u32, &str)] = &[(1, "one"), (2, "two"), (5, "five")];
 
 #[test]
 fn two_files_that_were_swapped_are_swapped_back() {
@@ -78,7 +77,7 @@ fn what_is_left_of_a_message_comes_back_marked_as_damaged() {
     assert_eq!(mailbox.record(2).guid, fields_of("two").guid, "its record waits for it");
 }
 
-fn fields_of(text: &str) -> MessageFields {
+pub(super) fn fields_of(text: &str) -> MessageFields {
     MessageReader::default().read(&message(text), &mut Vec::new())
 }
 
@@ -252,31 +251,4 @@ fn a_pruned_message_that_is_damaged_is_expunged_and_noted_whole() {
     assert!(planned(&pruned, 2).is_expunged());
     let wanted = &pruned.rewrite.as_ref().unwrap().wanted;
     assert_eq!((wanted[0].why, wanted[0].tombstone), (WantedBecause::Pruned, ModSeq(1001)));
-}
-
-#[test]
-fn the_owners_conversations_tell_what_is_expunged_and_what_is_not() {
-    let mut mailbox = Mailbox::with(THREE);
-    let row = |uid: u32, text: &str| ConversationRow {
-        uid: Uid(uid),
-        guid: fields_of(text).guid,
-        system_flags: SystemFlags(SystemFlags::SEEN.0 | 1 << 9),
-        internal_flags: InternalFlags(0),
-        internaldate: Timestamp::from_seconds(MIDNIGHT - 5),
-        cid: mailstore_format::ThreadId(77),
-    };
-    let expunged = ConversationRow { internal_flags: InternalFlags::EXPUNGED, ..row(5, "five") };
-    mailbox.rows = Some(vec![row(2, "two"), expunged, row(1, "not one")]);
-    for uid in [1, 2, 5] {
-        mailbox.drop_record(uid);
-    }
-    let plan = repair(&mut mailbox);
-    let two = mailbox.record(2);
-    assert_eq!((two.system_flags, two.cid.0), (SystemFlags::SEEN, 77));
-    assert_eq!(two.internaldate.seconds(), MIDNIGHT - 5);
-    assert!(mailbox.record(5).is_expunged() && !mailbox.record(5).is_unlinked());
-    assert_eq!(served(&mailbox), expected(&[(2, "two"), (6, "one")]));
-    assert!(codes(&plan).contains(&Code::StaysExpunged));
-    let unknown = plan.findings.iter().find(|finding| finding.code == Code::FlagsUnknown);
-    assert!(unknown.unwrap().detail.ends_with("UIDs 6"), "{unknown:?}");
 }

@@ -234,9 +234,12 @@ impl Mailbox {
         };
         let Some(file) = file.filter(|file| !file.bytes.is_empty()) else { return evidence };
         let (_, mut reading) = understand(&file.bytes);
+        let converted = with_crlf(&file.bytes, bare_lfs(&file.bytes));
+        let (_, as_crlf) = understand(&converted);
+        if record.is_none() && converted != file.bytes {
+            reading.as_crlf = Some(Box::new(Reading { with_crlf: true, ..as_crlf.clone() }));
+        }
         if let Some(record) = record {
-            let converted = with_crlf(&file.bytes, bare_lfs(&file.bytes));
-            let (_, as_crlf) = understand(&converted);
             if reading.fields.guid == record.guid {
                 reading.staged = None;
             } else if as_crlf.fields.guid == record.guid {

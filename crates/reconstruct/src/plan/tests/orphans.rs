@@ -119,6 +119,35 @@ fn a_file_without_a_place_in_the_index_that_is_a_copy_of_a_message_is_put_away()
 }
 
 #[test]
+fn a_copy_above_the_last_uid_that_never_got_its_record_is_put_away() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (2, "two")]);
+    mailbox.store("9.", message("two"));
+    assert_eq!(codes(&mailbox.repair())[..2], [Code::LastUidLow, Code::Copy]);
+    assert_eq!(mailbox.names(), ["1.", "2."]);
+}
+
+#[test]
+fn files_whose_records_were_lost_with_their_bytes_keep_their_uids() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (3, "same"), (4, "same"), (7, "seven")]);
+    for uid in [3, 4] {
+        mailbox.drop_record(uid);
+    }
+    let mut evidence = mailbox.evidence();
+    evidence.index.displaced = true;
+    evidence.index.truncated_slots = 2;
+    assert_eq!(uids(&plan(&evidence, policy())), [1, 3, 4, 7], "copies of one another too");
+    evidence.index.truncated_slots = 1;
+    assert_eq!(uids(&plan(&evidence, policy())), [1, 7, 8], "there was one record, whose?");
+}
+
+#[test]
+fn a_record_that_is_there_twice_may_stand_in_place_of_a_lost_one() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (2, "two"), (5, "five")]);
+    mailbox.base.index.slots[1] = mailbox.base.index.slots[0].clone();
+    assert_eq!(uids(&mailbox.repair()), [1, 2, 5]);
+}
+
+#[test]
 fn a_copy_whose_record_was_destroyed_is_a_message_of_its_own() {
     let mut mailbox = Mailbox::with(&[(1, "one"), (3, "five"), (5, "five")]);
     mailbox.destroy_record(3);

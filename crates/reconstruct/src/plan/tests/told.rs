@@ -1,0 +1,92 @@
+//! Messages whose record is lost and of which the owner's conversations tell.
+
+use super::displaced::{THREE, expected, fields_of, repair, served};
+use super::model::{Mailbox, message};
+use super::*;
+use crate::evidence::ConversationRow;
+
+fn row(uid: u32, text: &str) -> ConversationRow {
+    ConversationRow {
+        uid: Uid(uid),
+        guid: fields_of(text).guid,
+        system_flags: SystemFlags(SystemFlags::SEEN.0 | 1 << 9),
+        internal_flags: InternalFlags(0),
+        internaldate: Timestamp::from_seconds(MIDNIGHT - 5),
+        cid: mailstore_format::ThreadId(77),
+    }
+}
+
+#[test]
+fn the_owners_conversations_tell_what_is_expunged_and_what_is_not() {
+    let mut mailbox = Mailbox::with(THREE);
+    let expunged = ConversationRow { internal_flags: InternalFlags::EXPUNGED, ..row(5, "five") };
+    mailbox.rows = Some(vec![row(2, "two"), expunged, row(1, "not one")]);
+    for uid in [1, 2, 5] {
+        mailbox.drop_record(uid);
+    }
+    let plan = repair(&mut mailbox);
+    let two = mailbox.record(2);
+    assert_eq!((two.system_flags, two.cid.0), (SystemFlags::SEEN, 77));
+    assert_eq!(two.internaldate.seconds(), MIDNIGHT - 5);
+    assert!(mailbox.record(5).is_expunged() && !mailbox.record(5).is_unlinked());
+    assert_eq!(served(&mailbox), expected(&[(2, "two"), (6, "one")]));
+    assert!(codes(&plan).contains(&Code::StaysExpunged));
+    let unknown = plan.findings.iter().find(|finding| finding.code == Code::FlagsUnknown);
+    assert!(unknown.unwrap().detail.ends_with("UIDs 6"), "{unknown:?}");
+}
+
+#[test]
+fn a_message_whose_record_is_lost_and_whose_file_has_another_name_is_put_under_its_own() {
+    let mut mailbox = Mailbox::with(THREE);
+    mailbox.rows = Some(vec![row(2, "two"), row(5, "five")]);
+    mailbox.destroy_record(2);
+    mailbox.destroy_record(5);
+    // One under the name of a message that is there, one under a bad one, one in the way.
+    mailbox.swap("1.", "2.");
+    let file = mailbox.files.remove("5.").unwrap();
+    mailbox.files.insert("05.".to_owned(), file);
+    mailbox.store("5.", message("foreign"));
+    let plan = repair(&mut mailbox);
+    let messages = [(1, "one"), (2, "two"), (5, "five"), (6, "foreign")];
+    assert_eq!(served(&mailbox), expected(&messages), "{:?}", plan.findings);
+    assert_eq!(mailbox.record(5).system_flags, SystemFlags::SEEN);
+}
+
+#[test]
+fn what_conversations_know_of_an_intact_mailbox_brings_no_uid_back() {
+    let mut mailbox = Mailbox::with(THREE);
+    mailbox.rows = Some(vec![row(3, "three")]);
+    mailbox.store("3", message("three"));
+    repair(&mut mailbox);
+    assert_eq!(served(&mailbox)[3].0, 6, "its record was purged: clients know that 3 is gone");
+}
+
+#[test]
+fn a_message_whose_record_is_lost_has_its_line_ends_back_where_conversations_know_it_with_them() {
+    let mut mailbox = Mailbox::with(THREE);
+    mailbox.rows = Some(vec![row(2, "two")]);
+    for uid in [2, 5] {
+        mailbox.destroy_record(uid);
+    }
+    for (name, text) in [("2.", "two"), ("5.", "five")] {
+        let text = String::from_utf8(message(text)).unwrap().replace('\r', "");
+        mailbox.store(name, text.into_bytes());
+    }
+    let plan = repair(&mut mailbox);
+    let restored = |finding: &&Finding| finding.code == Code::LineEndsRestored;
+    let restored: Vec<_> = plan.findings.iter().filter(restored).map(|it| it.uid).collect();
+    assert_eq!(restored, [Some(Uid(2))], "of the other nothing tells how it was");
+    assert_eq!(mailbox.record(2).guid, fields_of("two").guid);
+    assert_eq!(mailbox.files["2."].bytes, message("two"));
+}
+
+#[test]
+fn newer_flags_of_conversations_win_over_a_leftover_index() {
+    let mut mailbox = Mailbox::with(THREE);
+    mailbox.rows = Some(vec![row(2, "two")]);
+    let flagged = IndexRecord { system_flags: SystemFlags::FLAGGED, ..*mailbox.record(2) };
+    mailbox.destroy_record(2);
+    let mut evidence = mailbox.evidence();
+    evidence.leftover_records = vec![flagged];
+    assert_eq!(planned(&plan(&evidence, policy()), 2).system_flags, SystemFlags::SEEN);
+}
