@@ -69,7 +69,7 @@ pub(crate) fn believable_part(
 }
 
 /// The sign that the index is another mailbox's: one of the two numbers that tie it to its own; or,
-/// where `cyrus.header` is lost and the numbers are equal, that no record at all is of its file.
+/// where `cyrus.header` is lost and the numbers are equal, that nearly no record is of its file.
 fn is_another_mailboxes(evidence: &Evidence, header: &IndexHeader) -> Option<String> {
     let listed = evidence.witnesses.uidvalidity.filter(|listed| listed.0 != 0)?;
     if listed != header.uidvalidity {
@@ -89,8 +89,8 @@ fn is_another_mailboxes(evidence: &Evidence, header: &IndexHeader) -> Option<Str
         }
         HeaderFileEvidence::Damaged(_) | HeaderFileEvidence::Missing => {
             let fit = Fit::of(evidence);
-            let none = fit.fitting == 0 && fit.strange >= MANY && fit.strange == fit.misfits;
-            none.then(|| "of no record is the message there, nor its cache item".to_owned())
+            fit.is_of_strangers()
+                .then(|| "of most records neither message nor cache item is there".to_owned())
         }
         HeaderFileEvidence::Sound { .. } | HeaderFileEvidence::Unreadable(_) => None,
     }
@@ -140,6 +140,13 @@ impl Fit {
             }
         }
         fit
+    }
+
+    /// Whether nearly all records are of messages that are not there. Some may have been copied from
+    /// or to the other mailbox.
+    fn is_of_strangers(&self) -> bool {
+        let most = self.strange > self.fitting.saturating_mul(3);
+        most && self.strange >= MANY && self.strange == self.misfits
     }
 
     /// Whether most of the records that can be compared are of other messages.
