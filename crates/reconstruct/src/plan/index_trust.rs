@@ -20,6 +20,8 @@ use crate::finding::{Code, Remedy};
 const GENERATIONS_AHEAD: u32 = 1_000;
 /// So few messages prove nothing about a whole index.
 const FEW: usize = 2;
+/// So many do, where there is nothing else to go by.
+const MANY: usize = 5;
 
 /// Judges `evidence.index` by the mailbox's other files. What is not proven by its own CRC needs no
 /// judgement: it is not believed anyway.
@@ -66,7 +68,8 @@ pub(crate) fn believable_part(
     }
 }
 
-/// The sign that the index is another mailbox's: one of the two numbers that tie it to its own.
+/// The sign that the index is another mailbox's: one of the two numbers that tie it to its own; or,
+/// where `cyrus.header` is lost and the numbers are equal, that nearly no record is of its file.
 fn is_another_mailboxes(evidence: &Evidence, header: &IndexHeader) -> Option<String> {
     let listed = evidence.witnesses.uidvalidity.filter(|listed| listed.0 != 0)?;
     if listed != header.uidvalidity {
@@ -84,7 +87,12 @@ fn is_another_mailboxes(evidence: &Evidence, header: &IndexHeader) -> Option<Str
         {
             Some("it knows the cyrus.header of another mailbox of this user".to_owned())
         }
-        _ => None,
+        HeaderFileEvidence::Damaged(_) | HeaderFileEvidence::Missing => {
+            let fit = Fit::of(evidence);
+            fit.is_of_strangers()
+                .then(|| "of most records neither message nor cache item is there".to_owned())
+        }
+        HeaderFileEvidence::Sound { .. } | HeaderFileEvidence::Unreadable(_) => None,
     }
 }
 
@@ -95,6 +103,9 @@ struct Fit {
     fitting: usize,
     /// Records whose file is another message.
     misfits: usize,
+    /// Those of them whose cache item is of yet another message, or none: what is left of a damaged
+    /// message shows itself to be the one of its cache item.
+    strange: usize,
     /// Records without a file.
     missing: usize,
     /// Files without a record.
@@ -119,7 +130,10 @@ impl Fit {
                         }
                         _ => record.size == identity.size,
                     };
-                    if is_its { fit.fitting += 1 } else { fit.misfits += 1 }
+                    let strange = !is_its && has_a_strange_cache_item(message);
+                    fit.fitting += usize::from(is_its);
+                    fit.misfits += usize::from(!is_its);
+                    fit.strange += usize::from(strange);
                 }
                 (None, FileEvidence::Regular { .. }) if record.is_none() => fit.strangers += 1,
                 _ => {}
@@ -128,10 +142,26 @@ impl Fit {
         fit
     }
 
+    /// Whether nearly all records are of messages that are not there. Some may have been copied from
+    /// or to the other mailbox.
+    fn is_of_strangers(&self) -> bool {
+        let most = self.strange > self.fitting.saturating_mul(3);
+        most && self.strange >= MANY && self.strange == self.misfits
+    }
+
     /// Whether most of the records that can be compared are of other messages.
     fn speaks_against_the_index(&self) -> bool {
         let nothing_fits = self.fitting == 0 && self.missing >= FEW && self.strangers >= FEW;
         nothing_fits || (self.misfits >= FEW && self.misfits > self.fitting)
+    }
+}
+
+fn has_a_strange_cache_item(message: &MessageEvidence) -> bool {
+    let Some(reading) = &message.reading else { return false };
+    match (message.cache, message.cached_likeness) {
+        (CacheItem::Damaged, _) => !reading.blank,
+        (CacheItem::Sound(_), Some(cached)) => cached.is_another(reading.likeness),
+        (CacheItem::Sound(_) | CacheItem::None, _) => false,
     }
 }
 

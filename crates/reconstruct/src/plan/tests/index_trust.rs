@@ -155,6 +155,22 @@ fn an_index_that_knows_the_header_file_of_a_sibling_is_foreign() {
 }
 
 #[test]
+fn without_a_header_file_an_index_is_foreign_where_nearly_nothing_is_of_its_records() {
+    let uids = [1, 2, 3, 4, 5];
+    let mut evidence = sound(&uids);
+    exchange_files(&mut evidence, &uids);
+    evidence.witnesses.uidvalidity = Some(UidValidity(42));
+    evidence.header_file = HeaderFileEvidence::Missing;
+    assert!(!is_foreign(&evidence), "damaged messages of which the cache still tells");
+    evidence.messages.iter_mut().for_each(|message| message.cache = CacheItem::Damaged);
+    assert!(is_foreign(&evidence));
+    for fitting in [2, 3] {
+        evidence.messages[fitting].reading = Some(read(uids[fitting]));
+    }
+    assert!(!is_foreign(&evidence), "too many messages that fit");
+}
+
+#[test]
 fn several_files_above_the_last_uid_make_an_index_older_and_copies_do_not() {
     let mut evidence = sound(&[1, 2, 5]);
     add_orphan(&mut evidence, 8);
