@@ -73,6 +73,12 @@ impl Losses {
     }
 }
 
+/// The messages of a mailbox whose records are lost.
+struct Lost<'a> {
+    mailbox: &'a str,
+    is_lost: &'a dyn Fn(u32) -> bool,
+}
+
 impl Deref for KnownStore {
     type Target = Server;
 
@@ -186,7 +192,8 @@ impl KnownStore {
     /// How what the users see now differs from what they saw. Where `losses` says that the record
     /// of a message is lost, only what files and mailboxes.db tell must be the same, and it must
     /// have no flags; expunged messages whose records are lost and whose files were still there,
-    /// and no others, must have come back.
+    /// and no others, must have come back. Where the server has conversations these are witnesses:
+    /// such a message must have its flags, keywords excepted, and no expunged one may be back.
     ///
     /// The server must run.
     pub fn differences(&self, losses: &Losses) -> Result<Differences> {
@@ -197,7 +204,9 @@ impl KnownStore {
                 let internal = internal_name(user, name);
                 let is_lost = |uid: u32| losses.has_record(&internal, uid);
                 if let Some(after) = after.mailboxes.get_mut(name) {
-                    self.take_back_expunged(&internal, &is_lost, after, &mut found);
+                    let lost = Lost { mailbox: &internal, is_lost: &is_lost };
+                    self.take_back_expunged(&lost, after, &mut found);
+                    self.compare_lost_flags(&lost, before.mailboxes.get(name), after, &mut found);
                 }
                 let halves = [(false, Expect::SameContent), (true, Expect::IndexLost)];
                 for (lost, expect) in halves {
@@ -214,15 +223,17 @@ impl KnownStore {
         Ok(found)
     }
 
-    /// Removes from `after` the expunged messages that are back, and tells which are not, and who
-    /// has flags that nothing tells of.
+    /// Removes from `after` the expunged messages that are rightly back, and tells which are not.
     fn take_back_expunged(
         &self,
-        mailbox: &str,
-        is_lost: &dyn Fn(u32) -> bool,
+        lost: &Lost<'_>,
         after: &mut MailboxSnapshot,
         found: &mut Differences,
     ) {
+        if self.server.options().conversations {
+            return; // Whoever is back is new.
+        }
+        let Lost { mailbox, is_lost } = lost;
         for (uid, guid) in self.expunged(mailbox).into_iter().filter(|(uid, _)| is_lost(*uid)) {
             match after.messages.remove(&uid) {
                 Some(back) if back.body == guid.to_string() && back.flags.is_empty() => {}
@@ -230,9 +241,25 @@ impl KnownStore {
                 None => found.0.push(format!("{mailbox} {uid}: its file did not bring it back")),
             }
         }
+    }
+
+    /// Tells which messages without a record have other flags than some witness tells of.
+    fn compare_lost_flags(
+        &self,
+        lost: &Lost<'_>,
+        before: Option<&MailboxSnapshot>,
+        after: &MailboxSnapshot,
+        found: &mut Differences,
+    ) {
+        let Lost { mailbox, is_lost } = lost;
         for (uid, message) in after.messages.iter().filter(|(uid, _)| is_lost(**uid)) {
-            if !message.flags.is_empty() {
-                found.0.push(format!("{mailbox} {uid} has flags {:?}", message.flags));
+            let known = before.and_then(|before| before.messages.get(uid));
+            let known = known.filter(|_| self.server.options().conversations);
+            let flags = known.map_or(&[][..], |known| &known.flags);
+            let flags: Vec<_> = flags.iter().filter(|flag| flag.starts_with('\\')).collect();
+            if message.flags.iter().ne(flags.iter().copied()) {
+                let has = &message.flags;
+                found.0.push(format!("{mailbox} {uid} has flags {has:?}, known are {flags:?}"));
             }
         }
     }

@@ -69,7 +69,7 @@ fn forget(known: &mut KnownStore, uid: u32) -> Result<()> {
 }
 
 /// What can stand where a message file should.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Odd {
     Directory,
     LinkToSecret,
@@ -102,19 +102,11 @@ impl Odd {
         }
         Ok(())
     }
-
-    fn remove(self, path: &Path) -> Result<()> {
-        match self {
-            Self::Directory => fs::remove_dir_all(path)?,
-            _ => fs::remove_file(path)?,
-        }
-        Ok(())
-    }
 }
 
 #[test]
-fn whatever_stands_in_for_a_message_is_left_and_its_record_stays() -> Result<()> {
-    let name = "whatever_stands_in_for_a_message_is_left_and_its_record_stays";
+fn whatever_stands_in_for_a_message_is_put_away_unopened_and_its_record_waits() -> Result<()> {
+    let name = "whatever_stands_in_for_a_message_is_put_away_unopened_and_its_record_waits";
     let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
     let (base, _) = one_mailbox(&cyrus, Layout::ById)?;
     for odd in [
@@ -133,16 +125,22 @@ fn whatever_stands_in_for_a_message_is_left_and_its_record_stays() -> Result<()>
         fs::rename(&stood_in, &aside)?;
         odd.make(&stood_in, known.path())?;
         odd.make(&stray, known.path())?;
+        if odd == Odd::Directory {
+            // Who may not write to a directory cannot move it.
+            [&stood_in, &stray]
+                .into_iter()
+                .try_for_each(|path| known.cyrus().account().own(path))?;
+        }
         fs::remove_file(files.cache.join("cyrus.cache"))?;
 
         let begun = Instant::now();
         let run = repair(&known, 1).with_context(|| format!("{odd:?}"))?;
         assert!(begun.elapsed() < Duration::from_secs(20), "{odd:?}: nothing is waited for");
         assert_eq!(run.mailbox(INBOX)["state"], "repaired", "{odd:?}: {}", run.stdout);
-        assert_eq!(uids_of(&run, "not-a-regular-file"), [4], "{odd:?}: {}", run.stdout);
-        assert_eq!(run.findings("odd-entry").len(), 1, "{odd:?}: {}", run.stdout);
-        let kinds = [&stood_in, &stray].map(|path| fs::symlink_metadata(path).is_ok());
-        assert_eq!(kinds, [true, true], "{odd:?} stays");
+        assert_eq!(uids_of(&run, "not-a-regular-file"), [4, 50], "{odd:?}: {}", run.stdout);
+        assert_eq!(uids_of(&run, "message-missing"), [4], "{odd:?}: {}", run.stdout);
+        let there = [&stood_in, &stray].map(|path| fs::symlink_metadata(path).is_ok());
+        assert_eq!(there, [false, false], "{odd:?} is out of the server's way");
         assert!(!fs::read(files.index.join("cyrus.index"))?.is_empty());
 
         // A second run has nothing to add, though damage is left.
@@ -150,13 +148,33 @@ fn whatever_stands_in_for_a_message_is_left_and_its_record_stays() -> Result<()>
         assert_eq!(again.status, Some(1), "{odd:?}");
 
         // The operator puts the message back.
-        odd.remove(&stood_in)?;
-        odd.remove(&stray)?;
         fs::rename(&aside, &stood_in)?;
-        repair(&known, 0).with_context(|| format!("{odd:?} is gone"))?;
+        repair(&known, 0).with_context(|| format!("{odd:?} is away"))?;
         known.check_repaired(&Losses::none()).with_context(|| format!("{odd:?}"))?;
     }
     Ok(())
+}
+
+#[test]
+fn a_directory_that_we_cannot_move_is_told_and_left() -> Result<()> {
+    let name = "a_directory_that_we_cannot_move_is_told_and_left";
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    if !cyrus.account().differs_from_ours() {
+        return Ok(()); // Only root can make one that is another's.
+    }
+    let (mut known, files) = one_mailbox(&cyrus, Layout::ById)?;
+    let (path, aside) = (files.message(4), known.path().join("aside"));
+    fs::rename(&path, &aside)?;
+    Odd::Directory.make(&path, known.path())?;
+    fs::remove_file(files.cache.join("cyrus.cache"))?;
+    let run = repair(&known, 1)?;
+    assert_eq!(run.mailbox(INBOX)["state"], "repaired", "{}", run.stdout);
+    assert_eq!(run.findings("not-a-regular-file")[0]["remedy"], "left", "{}", run.stdout);
+    assert!(path.join("6.").exists());
+    fs::remove_dir_all(&path)?;
+    fs::rename(&aside, &path)?;
+    repair(&known, 0)?;
+    known.check_repaired(&Losses::none())
 }
 
 #[test]
@@ -218,7 +236,7 @@ fn more_files_than_destroyed_records_between_two_neighbours_all_get_new_uids() -
     // The records of 11 and 12 are gone, with one slot left between 10 and 13.
     let mut index = IndexImage::read(&files.index)?;
     index.remove_record(11)?;
-    index.record_mut(12)?[30] ^= 3;
+    index.record_mut(12)?.fill(0xee);
     index.write()?;
     let bodies = [fs::read(files.message(11))?, fs::read(files.message(12))?];
     let run = repair(&known, 0)?;
@@ -274,11 +292,13 @@ fn a_renumbering_cut_short_before_the_index_is_finished_without_a_second_copy() 
     let name = "a_renumbering_cut_short_before_the_index_is_finished_without_a_second_copy";
     let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
     let (mut known, files, bytes) = with_a_message_to_renumber(&cyrus)?;
-    let old_index = fs::read(files.index.join("cyrus.index"))?;
+    let old = ["cyrus.index", "cyrus.cache"].map(|name| files.index.join(name));
+    let (old_index, old_cache) = (fs::read(&old[0])?, fs::read(&old[1])?);
     // The second name has been made, and noted; nothing else has happened.
     repair(&known, 0)?;
     fs::hard_link(files.message(21), files.message(5))?;
-    fs::write(files.index.join("cyrus.index"), old_index)?;
+    fs::write(&old[0], old_index)?;
+    fs::write(&old[1], old_cache)?;
     repair(&known, 0)?;
     must_be_once_under_21(&mut known, &files, &bytes)
 }
@@ -296,8 +316,8 @@ fn a_renumbering_cut_short_after_the_index_is_finished_without_a_second_copy() -
 }
 
 #[test]
-fn what_is_no_messages_name_is_told_and_left() -> Result<()> {
-    let name = "what_is_no_messages_name_is_told_and_left";
+fn what_is_no_messages_name_and_no_mail_is_told_and_left() -> Result<()> {
+    let name = "what_is_no_messages_name_and_no_mail_is_told_and_left";
     let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
     let (mut known, files) = one_mailbox(&cyrus, Layout::ByName)?;
     let strays: Vec<PathBuf> = ["core", "0.", "07.", "4294967296.", "5..", "22.bak", "no\nnewline"]
@@ -305,7 +325,7 @@ fn what_is_no_messages_name_is_told_and_left() -> Result<()> {
         .map(|name| files.data.join(name))
         .collect();
     for path in &strays {
-        put(&known, path, b"Subject: a stray\r\n\r\n")?;
+        put(&known, path, b"TODO: look at this\n")?;
     }
     let run = repair(&known, 1)?;
     assert_eq!(run.findings("odd-entry").len(), strays.len(), "{}", run.stdout);
@@ -315,8 +335,8 @@ fn what_is_no_messages_name_is_told_and_left() -> Result<()> {
 }
 
 #[test]
-fn an_empty_message_file_is_told_and_left() -> Result<()> {
-    let name = "an_empty_message_file_is_told_and_left";
+fn an_empty_message_file_is_put_away_and_its_record_waits() -> Result<()> {
+    let name = "an_empty_message_file_is_put_away_and_its_record_waits";
     let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
     let (mut known, files) = one_mailbox(&cyrus, Layout::ById)?;
     let bytes = fs::read(files.message(8))?;
@@ -324,8 +344,8 @@ fn an_empty_message_file_is_told_and_left() -> Result<()> {
     put(&known, &files.message(30), b"")?;
     let run = repair(&known, 1)?;
     assert_eq!(uids_of(&run, "message-empty"), [8, 30], "{}", run.stdout);
-    // The record waits for the message.
-    fs::write(files.message(8), bytes)?;
-    fs::remove_file(files.message(30))?;
+    assert_eq!(uids_of(&run, "message-missing"), [8], "{}", run.stdout);
+    assert!(!files.message(8).exists() && !files.message(30).exists());
+    put(&known, &files.message(8), &bytes)?;
     known.check_repaired(&Losses::none())
 }

@@ -84,6 +84,44 @@ fn a_flipped_bit_in_a_header_file_is_put_right_wherever_it_is() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn of_a_lost_index_conversations_bring_back_flags_dates_threads_and_tombstones() -> Result<()> {
+    let name = "of_a_lost_index_conversations_bring_back_flags_dates_threads_and_tombstones";
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    for layout in [Layout::ById, Layout::ByName] {
+        let options = ServerOptions::new(layout).with_conversations();
+        let mut known = KnownStore::with_one_mailbox(&cyrus, options)?;
+        let files = known.files(INBOX)?;
+        fs::remove_file(files.index.join("cyrus.index"))?;
+        // Nothing but the conversations tells when the messages came.
+        for uid in files.messages()?.keys() {
+            let file = fs::File::options().append(true).open(files.message(*uid))?;
+            file.set_modified(std::time::SystemTime::now())?;
+        }
+        let run = repair(&known, "index-missing")?;
+        known.start_again()?;
+        let mut after = Snapshot::take(&known, "alice")?;
+        known.stop()?;
+        let before = known.shown().get("alice").context("what alice saw")?;
+        let mut expected = before.clone();
+        let inbox = expected.mailboxes.get_mut("INBOX").context("the INBOX")?;
+        for message in inbox.messages.values_mut() {
+            // Keywords and the time of saving only the index knew.
+            message.flags.retain(|flag| flag.starts_with('\\'));
+            message.savedate.clear();
+            message.modseq = 0;
+        }
+        for message in after.mailboxes.values_mut().flat_map(|inbox| inbox.messages.values_mut()) {
+            message.savedate.clear();
+            message.modseq = 0;
+        }
+        let differences = expected.differences(&after, Expect::SameContent);
+        assert!(differences.is_empty(), "{layout:?}: {differences}\n{}", run.stdout);
+        known.check_at_rest()?;
+    }
+    Ok(())
+}
+
 /// What happens after the copy of the index was made that is then laid over.
 fn live_on(known: &KnownStore) -> Result<()> {
     let mut alice = known.login("alice")?;

@@ -34,6 +34,8 @@ pub struct OddEntry {
     pub kind: OddKind,
     /// Its inode, as the directory has it.
     pub ino: u64,
+    /// Whether we may move it elsewhere: a directory, only who may write to it.
+    pub movable: bool,
 }
 
 /// Why an entry is odd.
@@ -89,7 +91,8 @@ impl SpoolScan {
                     Kind::Unknown => directory.stat(name).map(|meta| meta.kind),
                     known => Ok(known),
                 };
-                scan.add(name, &kind, entry.ino());
+                let movable = !matches!(kind, Ok(Kind::Directory)) || directory.may_write_to(name);
+                scan.add(name, &kind, entry.ino(), movable);
             }
         }
         scan.messages.sort_unstable();
@@ -99,7 +102,7 @@ impl SpoolScan {
         Ok(scan)
     }
 
-    fn add(&mut self, name: &OsStr, kind: &Result<Kind, ReadError>, ino: u64) {
+    fn add(&mut self, name: &OsStr, kind: &Result<Kind, ReadError>, ino: u64, movable: bool) {
         let uid = message_uid(name.as_bytes());
         let is_meta = name.as_bytes().starts_with(b"cyrus.");
         let odd = match kind {
@@ -117,7 +120,7 @@ impl SpoolScan {
             Err(ReadError::Io { errno, .. }) => OddKind::Unreadable(*errno),
             Err(_) => OddKind::Unreadable(0),
         };
-        self.odd.push(OddEntry { name: name.to_owned(), kind: odd, ino });
+        self.odd.push(OddEntry { name: name.to_owned(), kind: odd, ino, movable });
     }
 
     /// Whether there is nothing at all in the directory: as under a mount point whose disk is

@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mailstore_format::{Timestamp, Uid};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -230,6 +230,16 @@ impl GuardedDir {
     pub fn stat(&self, name: &OsStr) -> Result<FileMeta, ReadError> {
         let stat = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
         stat.map(|stat| FileMeta::of(&stat)).map_err(ReadError::from_errno)
+    }
+
+    /// Whether the system lets us write to the entry `name`. It may refuse later all the same.
+    pub(crate) fn may_write_to(&self, name: &OsStr) -> bool {
+        let ask = |flags| rustix::fs::accessat(&self.fd, name, Access::WRITE_OK, flags);
+        match ask(AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW) {
+            // An old kernel: asked for the real user then, who is the same one.
+            Err(Errno::NOSYS | Errno::INVAL) => ask(AtFlags::empty()).is_ok(),
+            allowed => allowed.is_ok(),
+        }
     }
 
     /// Opens the regular file `name` for reading.

@@ -44,7 +44,7 @@ use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::gather::gather;
 use crate::observer::tell_wait;
-use crate::plan::{Plan, Policy, plan};
+use crate::plan::{Plan, Policy, plan_reversing};
 use crate::run::Context;
 use crate::staging::LazyStaging;
 use crate::target::Target;
@@ -109,7 +109,7 @@ fn look_and_repair(
     let mut evidence = gather(context, target, None, None, &mut staging)?;
     let mut earlier = None;
     for attempt in 1..=ATTEMPTS {
-        let plan = plan(&evidence, policy);
+        let plan = plan_reversing(&evidence, policy, context.reversal);
         let Some(rewrite) = &plan.rewrite else {
             return Ok(Applied { evidence, plan, wrote: false, locked: Duration::ZERO });
         };
@@ -170,7 +170,7 @@ fn take_over(
 ) -> Result<Applied, Error> {
     let TakeOver { evidence: before, mut staging, staged, locks } = found;
     let evidence = gather(context, target, locks.as_ref(), Some(before), &mut staging)?;
-    let plan = plan(&evidence, policy);
+    let plan = plan_reversing(&evidence, policy, context.reversal);
     if let Some(rewrite) = &plan.rewrite {
         staging.finish()?;
         let staged = Staged::write(target, workshop, rewrite, &staging, Some(staged))?;
@@ -208,7 +208,8 @@ pub(crate) fn apply_changed(
     let mut staging = LazyStaging::new(workshop, &target.recovery);
     let evidence = gather(context, target, None, None, &mut staging)?;
     let policy = Policy { prune: None, prune_budget: 0, now };
-    let mut rewrite = plan(&evidence, policy).rewrite.expect("there is something to repair");
+    let mut rewrite =
+        plan_reversing(&evidence, policy, None).rewrite.expect("there is something to repair");
     rewrite.file_steps = crate::plan::FileSteps::default();
     change(&mut rewrite);
     staging.finish()?;

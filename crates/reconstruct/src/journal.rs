@@ -84,12 +84,28 @@ pub enum WantedBecause {
 enum Event {
     Pruned(Box<WantedLine>),
     Wanted(Box<WantedLine>),
-    Renamed { archived: bool, from: PathText, to: u32, ino: u64 },
+    Renamed {
+        archived: bool,
+        from: PathText,
+        to: u32,
+        ino: u64,
+    },
     Committing(Committing),
-    Committed { time_ns: i64 },
+    Committed {
+        time_ns: i64,
+    },
     Done,
-    Undoing { time_ns: i64 },
-    Undone { time_ns: i64 },
+    Undoing {
+        time_ns: i64,
+    },
+    Undone {
+        time_ns: i64,
+        /// The run of its own that did it, where the mailbox had changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// That run was undone.
+    Redone,
 }
 
 /// What the index will be when the run has put it into its place: where it still is that, nobody
@@ -110,7 +126,7 @@ pub(crate) struct Committing {
 }
 
 /// How far a run came with a mailbox.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Course {
     /// What the index was about to be.
     pub(crate) committing: Option<Committing>,
@@ -120,6 +136,8 @@ pub(crate) struct Course {
     pub(crate) undoing: bool,
     /// Whether it was undone.
     pub(crate) undone: bool,
+    /// The run that undid it, where that took one of its own.
+    pub(crate) undone_by: Option<String>,
 }
 
 impl Course {
@@ -301,8 +319,8 @@ pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Journal {
 }
 
 /// Reads what the run with this folder noted since it was last undone.
-fn of_run(folder: &Path) -> Journal {
-    let mut journal = Journal::default();
+pub(crate) fn of_run(folder: &Path) -> Journal {
+    let (mut journal, mut undone) = (Journal::default(), Journal::default());
     for event in events(folder) {
         match event {
             Event::Pruned(line) | Event::Wanted(line) => {
@@ -313,7 +331,8 @@ fn of_run(folder: &Path) -> Journal {
                 let from = from.into_os_string();
                 journal.renamed.push(Renamed { place, from, to: Uid(to), ino });
             }
-            Event::Undone { .. } => journal = Journal::default(),
+            Event::Undone { .. } => undone = std::mem::take(&mut journal),
+            Event::Redone => journal = std::mem::take(&mut undone),
             Event::Committing(_)
             | Event::Committed { .. }
             | Event::Done
@@ -332,8 +351,11 @@ pub(crate) fn course_of(folder: &Path) -> Course {
         }
         Event::Done => Course { done: true, ..course },
         Event::Undoing { .. } => Course { undoing: true, ..course },
-        Event::Undone { .. } => Course { undone: true, ..course },
-        _ => course,
+        Event::Undone { by, .. } => Course { undone: true, undone_by: by, ..course },
+        Event::Redone => Course { undoing: false, undone: false, undone_by: None, ..course },
+        Event::Pruned(_) | Event::Wanted(_) | Event::Renamed { .. } | Event::Committed { .. } => {
+            course
+        }
     })
 }
 
@@ -342,9 +364,14 @@ pub(crate) fn undoing(now: Timestamp) -> serde_json::Result<String> {
     serde_json::to_string(&Event::Undoing { time_ns: now.0 })
 }
 
-/// The line that says that all is as it was before the run.
-pub(crate) fn undone(now: Timestamp) -> serde_json::Result<String> {
-    serde_json::to_string(&Event::Undone { time_ns: now.0 })
+/// The line that says that the run was undone, where that took a run of its own, `by` that one.
+pub(crate) fn undone(now: Timestamp, by: Option<&str>) -> serde_json::Result<String> {
+    serde_json::to_string(&Event::Undone { time_ns: now.0, by: by.map(str::to_owned) })
+}
+
+/// The line that says that the run by which this one was undone was undone itself.
+pub(crate) fn redone() -> serde_json::Result<String> {
+    serde_json::to_string(&Event::Redone)
 }
 
 fn events(folder: &Path) -> impl Iterator<Item = Event> {

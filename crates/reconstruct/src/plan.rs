@@ -16,6 +16,7 @@ mod loose;
 mod matching;
 mod orphans;
 mod pruned;
+mod reversal;
 mod strays;
 mod testimony;
 mod totals;
@@ -36,7 +37,8 @@ use crate::options::PrunePolicy;
 use loose::{Known, Loose};
 use matching::Matching;
 
-pub use file_steps::{FileSteps, MessageContent, Put, Rename, SetAside};
+pub use file_steps::{FileSteps, MessageContent, Put, Rename, Return, SetAside};
+pub(crate) use reversal::{Quarantined, Reversal};
 
 /// What is wrong with a mailbox, and what it will be after the repair.
 #[derive(Debug)]
@@ -155,6 +157,8 @@ struct Draft {
 struct Draughtsman<'a> {
     evidence: &'a Evidence,
     policy: Policy,
+    /// The run that is undone, if one is.
+    reversal: Option<&'a Reversal>,
     findings: Vec<Finding>,
     drafts: Vec<Draft>,
     file_steps: FileSteps,
@@ -181,9 +185,19 @@ pub(crate) use dates::start_of_local_day_number;
 /// Decides what has to be done about `evidence`.
 #[must_use]
 pub fn plan(evidence: &Evidence, policy: Policy) -> Plan {
+    plan_reversing(evidence, policy, None)
+}
+
+/// The same, and takes back what a run decided that is undone.
+pub(crate) fn plan_reversing(
+    evidence: &Evidence,
+    policy: Policy,
+    reversal: Option<&Reversal>,
+) -> Plan {
     let mut draughtsman = Draughtsman {
         evidence,
         policy,
+        reversal,
         findings: Vec::new(),
         drafts: Vec::with_capacity(evidence.messages.len()),
         file_steps: FileSteps::default(),
@@ -228,6 +242,7 @@ impl Draughtsman<'_> {
         self.adopt_orphans();
         self.settle_strays();
         self.settle_loose();
+        self.reverse_run();
         self.report_unknown_flags();
         self.name_every_keyword();
         self.drafts.sort_by_key(|draft| draft.record.uid);

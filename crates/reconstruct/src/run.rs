@@ -18,7 +18,7 @@ use crate::finding::Remedy;
 use crate::gather::gather;
 use crate::observer::Observer;
 use crate::options::Options;
-use crate::plan::{Conversations, Elsewhere, Plan, Policy, plan};
+use crate::plan::{Conversations, Elsewhere, Plan, Policy, Reversal, plan};
 use crate::report::{FollowUp, MailboxReport, State, Summary};
 use crate::resume::Progress;
 use crate::site::Site;
@@ -36,12 +36,15 @@ pub struct Run<'a> {
 }
 
 /// What every step of a run needs.
+#[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) options: &'a Options,
     pub(crate) pool: &'a ThreadPool,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) lock_space: Option<&'a LockSpace>,
     pub(crate) site: &'a Site,
+    /// What an earlier run did, where that is to be undone.
+    pub(crate) reversal: Option<&'a Reversal>,
 }
 
 impl<'a> Run<'a> {
@@ -117,6 +120,7 @@ impl<'a> Run<'a> {
             observer: self.observer,
             lock_space: self.site.lock_space(),
             site: self.site,
+            reversal: None,
         };
         let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
         let prune_budget = self.options.prune.map_or(0, |prune| prune.run_limit(messages));
@@ -169,7 +173,7 @@ fn one(
 }
 
 /// The state of a mailbox in which nothing is written.
-fn unchanged(plan: &Plan) -> State {
+pub(crate) fn unchanged(plan: &Plan) -> State {
     let left = plan.findings.iter().any(|finding| finding.remedy == Remedy::Left);
     if left { State::Left } else { State::Sound }
 }
@@ -198,7 +202,7 @@ pub(crate) fn follow_up(
     steps.into_iter().flatten().collect()
 }
 
-fn report(
+pub(crate) fn report(
     context: &Context<'_>,
     target: &Target,
     state: State,

@@ -130,6 +130,7 @@ pub(crate) fn every_kind_of_step(mailbox: &Mailbox) -> FileSteps {
             mailbox.put(5, "3."),
         ],
         renames: vec![Rename { place: Place::Spool, from: "9.".into(), to: Uid(12), identity }],
+        returns: Vec::new(),
         set_aside: vec![
             mailbox.set_aside("007."),
             mailbox.set_aside("3."),
@@ -156,5 +157,6 @@ pub(crate) fn in_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
         observer: &Silent,
         lock_space: None,
         site: &site,
+        reversal: None,
     })
 }

@@ -5,6 +5,7 @@
 //! undo that is cut short is finished by the next. Its first change puts the index back, or what
 //! stood in its place; from there on the mailbox is that of before.
 
+mod merge;
 mod put_back;
 mod standing;
 
@@ -46,6 +47,15 @@ impl Trail {
     }
 }
 
+/// What becomes of a mailbox that was changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfChanged {
+    /// Nothing.
+    Refuse,
+    /// What nobody touched since is as before the run, and all that came or changed since stays.
+    Merge,
+}
+
 impl Run<'_> {
     /// Which of `targets` the run of this name changed, or was about to.
     #[must_use]
@@ -56,17 +66,48 @@ impl Run<'_> {
 
     /// Says of each mailbox what an undo of the run would do. Changes nothing.
     #[must_use]
-    pub fn survey_undo(&self, targets: &[Target], run: &str) -> Summary {
-        self.over(targets, &|_, target, _| survey(target, &Trail::of(target, run)))
+    pub fn survey_undo(&self, targets: &[Target], run: &str, if_changed: IfChanged) -> Summary {
+        self.over(targets, &|context, target, policy| {
+            let trail = Trail::of(target, run);
+            match standing::of(target, &trail)? {
+                Standing::Undone => Ok(undone_before(target, &trail)),
+                Standing::Changed(_) if if_changed == IfChanged::Merge => {
+                    merge::survey(context, target, policy, &trail)
+                }
+                Standing::Changed(why) => Ok(refused(target, &trail, &why)),
+                Standing::Unchanged | Standing::BeforeCommit | Standing::BeingUndone => {
+                    Ok(would_be_put_back(target, &trail))
+                }
+            }
+        })
     }
 
-    /// Puts back what the run of `workshop` did to each mailbox that nobody changed since.
-    pub fn undo(&self, targets: &[Target], workshop: &Workshop) -> Summary {
-        self.over(targets, &|context, target, policy| {
-            let mut report = undo(context, target, workshop, policy.now)?;
+    /// Puts back what the run of this name did to each mailbox. `workshop` is that of a new run,
+    /// which is needed, and can be undone, where a mailbox was changed since.
+    pub fn undo(
+        &self,
+        targets: &[Target],
+        run: &str,
+        if_changed: IfChanged,
+        workshop: &Workshop,
+    ) -> Summary {
+        let mut summary = self.over(targets, &|context, target, policy| {
+            let of_run = workshop.of_run(run);
+            let mut report = match put_back(context, target, &of_run, policy.now)? {
+                Ok(report) => report,
+                Err(why) if if_changed == IfChanged::Refuse => {
+                    refused(target, &Trail::of(target, run), &why)
+                }
+                Err(_) => merge::merge(context, target, policy, &of_run, workshop)?,
+            };
             self.aftercare().of_mailbox(target, &mut report);
             Ok(report)
-        })
+        });
+        summary.aftercare_failures.extend(self.aftercare().of_run());
+        let root = |target: &Target| workshop.folder(&target.recovery, &target.key);
+        let wrote = targets.iter().any(|target| root(target).path().exists());
+        summary.run = wrote.then(|| workshop.run().to_owned());
+        summary
     }
 }
 
@@ -80,47 +121,55 @@ pub fn runs_of(targets: &[Target]) -> Vec<String> {
     names.into_iter().collect()
 }
 
-fn survey(target: &Target, trail: &Trail) -> Result<MailboxReport, Error> {
-    Ok(match standing::of(target, trail)? {
-        Standing::Undone => undone_before(target, trail),
-        Standing::Changed(why) => refused(target, trail, &why),
-        Standing::Unchanged | Standing::BeforeCommit | Standing::BeingUndone => {
-            let count = trail.changes.iter().filter(|change| put_back::is_done(change)).count();
-            let detail = format!("{count} names would be given back to what had them");
-            let found = Finding::new(Code::Undone, Remedy::Repair, detail);
-            MailboxReport {
-                findings: vec![found],
-                ..MailboxReport::new(&target.name, State::Planned)
-            }
-        }
-    })
+fn would_be_put_back(target: &Target, trail: &Trail) -> MailboxReport {
+    let count = trail.changes.iter().filter(|change| put_back::is_done(change)).count();
+    let detail = format!("{count} names would be given back to what had them");
+    let findings = vec![Finding::new(Code::Undone, Remedy::Repair, detail)];
+    MailboxReport { findings, ..MailboxReport::new(&target.name, State::Planned) }
 }
 
-fn undo(
+/// Puts a mailbox back, or tells how it was changed since.
+fn put_back(
     context: &Context<'_>,
     target: &Target,
     workshop: &Workshop,
     now: Timestamp,
-) -> Result<MailboxReport, Error> {
+) -> Result<Result<MailboxReport, Vec<String>>, Error> {
     let locks = lock(context, target)?;
     let trail = Trail::of(target, workshop.run());
     match standing::of(target, &trail)? {
-        Standing::Undone => return Ok(undone_before(target, &trail)),
-        Standing::Changed(why) => return Ok(refused(target, &trail, &why)),
+        Standing::Undone => return Ok(Ok(undone_before(target, &trail))),
+        Standing::Changed(why) => return Ok(Err(why)),
         Standing::Unchanged | Standing::BeforeCommit | Standing::BeingUndone => {}
     }
     let mut put_back = PutBack::new(target, workshop);
     put_back.note(journal::undoing(now))?;
     put_back.all(&trail.changes)?;
-    put_back.note(journal::undone(now))?;
+    note_redone(target, workshop)?;
+    put_back.note(journal::undone(now, None))?;
     let elsewhere = Elsewhere { quota: true, conversations: Conversations::OutOfStep };
     let locked = held_for(locks.as_ref()).as_millis();
-    Ok(MailboxReport {
+    Ok(Ok(MailboxReport {
         findings: put_back.findings(),
         follow_up: follow_up(context, target, elsewhere),
         locked_ms: u64::try_from(locked).unwrap_or(u64::MAX),
         ..MailboxReport::new(&target.name, State::Undone)
-    })
+    }))
+}
+
+/// Where the run that is undone was itself one that undid another, that other one counts again.
+fn note_redone(target: &Target, workshop: &Workshop) -> Result<(), Error> {
+    let root = target.recovery_root(&target.location.index);
+    let runs = earlier_runs(root).unwrap_or_default().into_iter();
+    let undone_by_this = runs.filter(|run| {
+        let course = journal::course_of(&run.join(&target.key));
+        course.undone_by.as_deref() == Some(workshop.run())
+    });
+    let names = undone_by_this.filter_map(|run| Some(run.file_name()?.to_str()?.to_owned()));
+    for run in names {
+        PutBack::new(target, &workshop.of_run(&run)).note(journal::redone())?;
+    }
+    Ok(())
 }
 
 fn undone_before(target: &Target, trail: &Trail) -> MailboxReport {

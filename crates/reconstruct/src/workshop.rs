@@ -52,6 +52,11 @@ impl Workshop {
         Self { ops, run: run.into(), umask, attempts: AtomicU32::new(0) }
     }
 
+    /// The same right to write, in the folders of an earlier run.
+    pub(crate) fn of_run(&self, run: &str) -> Self {
+        Self::new(self.ops.clone(), run, self.umask)
+    }
+
     /// The run's name.
     #[must_use]
     pub fn run(&self) -> &str {

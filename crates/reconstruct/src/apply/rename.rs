@@ -1,6 +1,8 @@
-//! New names for messages that get a new UID. The old names go when the index is in place.
+//! Names that are given before the commit: new ones to messages that get a new UID, whose old names
+//! go when the index is in place; old ones to files that lie in the quarantine of a run that is
+//! undone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mailstore::volume::message_file_name;
 
@@ -8,40 +10,56 @@ use super::commit::Commit;
 use super::keep::link_or_copy;
 use super::put::must_be;
 use crate::error::Error;
+use crate::evidence::FileIdentity;
 use crate::manifest::{Change, How, inode_at};
-use crate::plan::Rename;
+use crate::plan::{Rename, Return};
 
 /// A second name that a message gets.
-pub(super) struct NewName<'a> {
-    rename: &'a Rename,
+pub(super) struct NewName {
+    identity: FileIdentity,
     from: PathBuf,
     pub(super) change: Change,
 }
 
 /// What is to be done for `rename`; nothing where a run that was interrupted did it already.
-pub(super) fn list<'a>(
-    commit: &Commit<'_>,
-    rename: &'a Rename,
-) -> Result<Option<NewName<'a>>, Error> {
+pub(super) fn list(commit: &Commit<'_>, rename: &Rename) -> Result<Option<NewName>, Error> {
     let from = commit.entry(rename.place, &rename.from);
     let to = commit.entry(rename.place, message_file_name(rename.to));
     must_be(&from, rename.identity)?;
     if inode_at(&to) == Some(rename.identity.ino) {
         return Ok(None);
     }
-    let change = commit.change(&to, How::Created, "a message gets a new UID");
-    let change = Change { after: Some(rename.identity.ino), ..change };
-    Ok(Some(NewName { rename, from, change }))
+    let reason = "a message gets a new UID";
+    Ok(Some(new_name(commit, from, &to, rename.identity, reason)))
+}
+
+/// What is to be done for `back`.
+pub(super) fn list_return(commit: &Commit<'_>, back: &Return) -> Result<NewName, Error> {
+    let to = commit.entry(back.place, &back.name);
+    must_be(&back.kept, back.identity)?;
+    let reason = "it had this name before the run that is undone";
+    Ok(new_name(commit, back.kept.clone(), &to, back.identity, reason))
+}
+
+fn new_name(
+    commit: &Commit<'_>,
+    from: PathBuf,
+    to: &Path,
+    identity: FileIdentity,
+    reason: &str,
+) -> NewName {
+    let change = commit.change(to, How::Created, reason);
+    NewName { identity, from, change: Change { after: Some(identity.ino), ..change } }
 }
 
 /// Gives messages their new names beside the old. Any other entry of such a name is an error.
-pub(super) fn link_new_names(commit: &Commit<'_>, names: &[NewName<'_>]) -> Result<(), Error> {
-    for NewName { rename, from, change } in names {
+pub(super) fn link_new_names(commit: &Commit<'_>, names: &[NewName]) -> Result<(), Error> {
+    for NewName { identity, from, change } in names {
         let to = change.origin();
         if link_or_copy(commit.workshop, from, to)? {
             note_copy(commit, change)?;
         } else {
-            must_be(to, rename.identity)?;
+            must_be(to, *identity)?;
         }
     }
     commit.sync_parents(names.iter().map(|name| name.change.origin()))

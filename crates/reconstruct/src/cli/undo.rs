@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 use mailstore::replace::FileOps;
 use mailstore::store::Selection;
-use reconstruct::{MailboxReport, Observer as _, Options, Run, Site, Target, Workshop, undo};
+use reconstruct::undo::{IfChanged, runs_of};
+use reconstruct::{MailboxReport, Observer as _, Options, Run, Site, Target, Workshop};
 
 use super::args::{OutputArgs, SelectionArgs, ServerArgs};
 use super::output::Output;
@@ -23,6 +24,7 @@ Examples:
   reconstruct undo 20261121T081405Z-32562 -n      what would be undone?
   reconstruct undo 20261121T081405Z-32562         every mailbox of that run
   reconstruct undo 20261121T081405Z-32562 --user alice
+  reconstruct undo 20261121T081405Z-32562 --merge  also where mail came since
 
 Exit status:
   0  every mailbox of the run is as it was before
@@ -42,6 +44,11 @@ pub(crate) struct UndoArgs {
 
     #[command(flatten)]
     server: ServerArgs,
+
+    /// Where a mailbox was changed since, undo what nobody touched and keep all that came; that is a
+    /// run of its own, which can be undone
+    #[arg(long)]
+    merge: bool,
 
     /// Say what would be done; change nothing
     #[arg(short = 'n', long)]
@@ -64,10 +71,12 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
     }
     let options = Options { lock_timeout: args.server.lock_timeout(), ..Options::default() };
     let run = Run::new(&options, &site, &output);
+    let if_changed = if args.merge { IfChanged::Merge } else { IfChanged::Refuse };
     let mut summary = if args.dry_run {
-        run.survey_undo(&changed, &args.run)
+        run.survey_undo(&changed, &args.run, if_changed)
     } else {
-        run.undo(&changed, &Workshop::new(FileOps::new(), &args.run, umask))
+        let workshop = Workshop::new(FileOps::new(), super::new_run_name(), umask);
+        run.undo(&changed, &args.run, if_changed, &workshop)
     };
     for report in &misplaced {
         output.finished(report);
@@ -100,7 +109,7 @@ fn chosen(args: &UndoArgs, output: &Output) -> Result<Chosen> {
 }
 
 fn no_such_run(name: &str, targets: &[Target]) -> anyhow::Error {
-    match undo::runs_of(targets).as_slice() {
+    match runs_of(targets).as_slice() {
         [] => anyhow!("no run left anything about these mailboxes: there is nothing to undo"),
         [.., last] => {
             anyhow!("run '{name}' changed none of these mailboxes; the last one there is {last}")

@@ -142,12 +142,16 @@ impl<'a> Draughtsman<'a> {
 
     /// A record under whose name something lies that is no regular file.
     pub(super) fn keep_without_its_file(&mut self, record: &IndexRecord) {
-        if self.odd_entry_of(record.uid).is_none() {
-            let detail = "the name of its file belongs to something that is no regular file; \
-                          the record stays";
-            self.find_about(record.uid, Code::NotARegularFile, Remedy::Left, detail);
-        } else if !record.is_expunged() {
-            self.want(record, WantedBecause::Damaged);
+        match self.odd_entry_of(record.uid) {
+            None => {
+                let detail = "the name of its file belongs to something that is no regular file; \
+                              the record stays";
+                self.find_about(record.uid, Code::NotARegularFile, Remedy::Left, detail);
+            }
+            Some(odd) if odd.entry.movable && !record.is_expunged() => {
+                self.want(record, WantedBecause::Damaged);
+            }
+            Some(_) => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! commit: first what only adds or puts right, last what only takes away.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use mailstore_format::Uid;
 
@@ -18,6 +19,8 @@ pub struct FileSteps {
     /// Messages that get a new UID. The new name is linked before the commit, the old one is put
     /// into the quarantine after it.
     pub renames: Vec<Rename>,
+    /// Files that get the name back that they had before a run that is undone, before the commit.
+    pub returns: Vec<Return>,
     /// Entries that are moved to the quarantine after the commit.
     pub set_aside: Vec<SetAside>,
 }
@@ -66,6 +69,20 @@ pub enum MessageContent {
     },
 }
 
+/// A file that lies in the quarantine of an earlier run and gets its name in the mailbox back, beside
+/// the one in the quarantine. The name is free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Return {
+    /// Where it lay.
+    pub place: Place,
+    /// The name it had.
+    pub name: OsString,
+    /// Where it is.
+    pub kept: PathBuf,
+    /// Which file it is.
+    pub identity: FileIdentity,
+}
+
 /// An entry that is moved to the quarantine. It may be of any kind: what is no regular file is
 /// moved by name and never opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,13 +101,14 @@ impl FileSteps {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.puts.is_empty() && self.renames.is_empty() && self.set_aside.is_empty()
+        self.count() == 0
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
-        let steps = [self.puts.len(), self.renames.len(), self.set_aside.len()];
+        let Self { puts, renames, returns, set_aside } = self;
+        let steps = [puts.len(), renames.len(), returns.len(), set_aside.len()];
         steps.into_iter().fold(0, |all, some| {
             u64::try_from(some).map_or(u64::MAX, |some| some.saturating_add(all))
         })

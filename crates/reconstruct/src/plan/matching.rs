@@ -106,8 +106,16 @@ fn wants<'a>(evidence: &'a Evidence, message: &'a MessageEvidence) -> Option<&'a
         || record.guid.is_null()
         || whole_with_crlf
         || matches!(message.file, FileEvidence::Unreadable(_))
+        || message.file == FileEvidence::Odd && is_blocked(evidence, message.uid)
         || message.is_message_of(record);
     (!settled).then_some(record)
+}
+
+/// Whether what has the name of this message can be neither read nor moved away.
+fn is_blocked(evidence: &Evidence, uid: Uid) -> bool {
+    let name = message_file_name(uid);
+    let mut odd = evidence.directory.odd.iter();
+    odd.any(|odd| *odd.entry.name == *name && !odd.entry.movable)
 }
 
 /// The files that have one of these GUIDs.

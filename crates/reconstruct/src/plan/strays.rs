@@ -74,6 +74,14 @@ impl<'a> Draughtsman<'a> {
             let OddInPlace { place, entry } = odd;
             let name = entry.name.display();
             if let (Some(uid), OddKind::NotAFile(kind)) = (stands_in_for(odd), entry.kind) {
+                if !entry.movable {
+                    let detail = format!(
+                        "{name} is {kind}, no regular file, and we have no right to move it: the \
+                         server dies on it; move it out of the mailbox, then run again"
+                    );
+                    self.find_about(uid, Code::NotARegularFile, Remedy::Left, detail);
+                    continue;
+                }
                 let detail = format!("{name} is {kind}, no regular file; it is set aside unopened");
                 self.find_about(uid, Code::NotARegularFile, Remedy::Repair, detail);
                 let puts = &self.file_steps.puts;

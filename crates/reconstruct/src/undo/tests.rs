@@ -56,7 +56,9 @@ fn stopping(at: usize, exchanges: bool) -> (FileOps, Arc<Mutex<usize>>) {
 
 fn undo_with(mailbox: &Mailbox, ops: FileOps) -> Result<MailboxReport, Error> {
     let workshop = Workshop::new(ops, "run", 0o077);
-    in_context(|context| undo(context, &mailbox.target(), &workshop, NOW))
+    let (target, now) = (mailbox.target(), NOW);
+    let done = in_context(|context| put_back(context, &target, &workshop, now))?;
+    Ok(done.unwrap_or_else(|why| refused(&target, &Trail::of(&target, "run"), &why)))
 }
 
 fn repaired(exchanges: bool) -> (Mailbox, Tree) {

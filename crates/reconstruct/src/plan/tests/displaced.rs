@@ -205,7 +205,7 @@ fn what_stands_in_for_a_message_is_put_away_unopened_and_the_message_wanted() {
     mailbox.remove("2.");
     for (name, ino) in [("2.", 700), ("9.", 701)] {
         let kind = OddKind::NotAFile(mailstore::volume::Kind::Directory);
-        let entry = OddEntry { name: name.into(), kind, ino };
+        let entry = OddEntry { name: name.into(), kind, ino, movable: true };
         mailbox.odd.push(OddInPlace { place: Place::Spool, entry });
     }
     let plan = repair(&mut mailbox);
@@ -216,12 +216,28 @@ fn what_stands_in_for_a_message_is_put_away_unopened_and_the_message_wanted() {
 }
 
 #[test]
+fn what_cannot_be_moved_out_of_the_way_is_told_and_left() {
+    let mut mailbox = Mailbox::with(THREE);
+    let file = mailbox.files.remove("2.").unwrap();
+    mailbox.files.insert("two".to_owned(), file);
+    let kind = OddKind::NotAFile(mailstore::volume::Kind::Directory);
+    let entry = OddEntry { name: "2.".into(), kind, ino: 700, movable: false };
+    mailbox.odd.push(OddInPlace { place: Place::Spool, entry });
+    let plan = repair(&mut mailbox);
+    let left = |finding: &&Finding| finding.code == Code::NotARegularFile;
+    let finding = plan.findings.iter().find(left).unwrap();
+    assert_eq!((finding.uid, finding.remedy), (Some(Uid(2)), Remedy::Left));
+    assert_eq!(mailbox.odd.len(), 1);
+    assert_eq!(served(&mailbox), expected(&[(1, "one"), (5, "five"), (6, "two")]));
+}
+
+#[test]
 fn what_stands_in_for_a_message_that_is_elsewhere_is_exchanged_for_it() {
     let mut mailbox = Mailbox::with(THREE);
     let file = mailbox.files.remove("2.").unwrap();
     mailbox.files.insert("002.".to_owned(), file);
     let kind = OddKind::NotAFile(mailstore::volume::Kind::Symlink);
-    let entry = OddEntry { name: "2.".into(), kind, ino: 700 };
+    let entry = OddEntry { name: "2.".into(), kind, ino: 700, movable: true };
     mailbox.odd.push(OddInPlace { place: Place::Spool, entry });
     repair(&mut mailbox);
     assert_eq!(served(&mailbox), expected(THREE));

@@ -178,6 +178,7 @@ impl Mailbox {
                 name: stray.name.clone(),
                 kind: OddKind::BadName,
                 ino: stray.identity.ino,
+                movable: true,
             },
         });
         let odd = self.odd.iter().cloned().chain(badly_named).collect();
@@ -259,7 +260,8 @@ impl Mailbox {
     }
 
     fn apply(&mut self, rewrite: &Rewrite) {
-        let FileSteps { puts, renames, set_aside } = &rewrite.file_steps;
+        let FileSteps { puts, renames, set_aside, returns } = &rewrite.file_steps;
+        assert!(returns.is_empty(), "only an undo gives names back");
         let contents: Vec<_> = puts.iter().map(|put| self.content(&put.content, put.uid)).collect();
         for (put, content) in puts.iter().zip(contents) {
             self.quarantine.extend(self.files.insert(format!("{}.", put.uid), content));

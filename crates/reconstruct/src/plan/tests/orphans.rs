@@ -162,7 +162,7 @@ fn no_new_uid_is_one_whose_name_is_taken_by_anything() {
     add_orphan(&mut evidence, 6);
     evidence.messages[4].file = FileEvidence::Unreadable(5);
     let kind = OddKind::NotAFile(mailstore::volume::Kind::Directory);
-    let entry = OddEntry { name: "7.".into(), kind, ino: 70 };
+    let entry = OddEntry { name: "7.".into(), kind, ino: 70, movable: true };
     evidence.directory.odd.push(OddInPlace { place: Place::Spool, entry });
     let plan = plan(&evidence, policy());
     assert_eq!(uids(&plan), [1, 2, 5, 8]);

@@ -1,0 +1,175 @@
+//! Taking back what a run decided, in a mailbox that was changed since: only of messages that nobody
+//! touched, and without taking anything away that came.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use mailstore::spool::message_uid;
+use mailstore_format::header_file::FlagNames;
+use mailstore_format::index::IndexRecord;
+use mailstore_format::{InternalFlags, ModSeq, Uid, UserFlags};
+
+use super::keyword_slots::with_keyword;
+use super::{Draughtsman, Return};
+use crate::evidence::{FileEvidence, FileIdentity, Place};
+use crate::finding::{Code, Remedy};
+use crate::journal::Renamed;
+
+/// What a run did to a mailbox, as far as it can be taken back.
+#[derive(Debug, Default)]
+pub(crate) struct Reversal {
+    /// The highest modseq when it was done: a message with a higher one was touched since.
+    pub(crate) highestmodseq: ModSeq,
+    /// The sound records of before, by UID.
+    pub(crate) before: HashMap<Uid, IndexRecord>,
+    /// The names of the keywords of before.
+    pub(crate) flag_names: Option<FlagNames>,
+    /// The messages that got a new UID.
+    pub(crate) renamed: Vec<Renamed>,
+    /// The files that were moved out of the mailbox.
+    pub(crate) quarantined: Vec<Quarantined>,
+}
+
+/// A file in the quarantine of a run.
+#[derive(Debug)]
+pub(crate) struct Quarantined {
+    pub(crate) place: Place,
+    /// The name it had.
+    pub(crate) name: OsString,
+    pub(crate) kept: PathBuf,
+    pub(crate) identity: FileIdentity,
+}
+
+const EXPUNGED: InternalFlags = InternalFlags::EXPUNGED;
+
+impl Draughtsman<'_> {
+    /// Takes back what the run decided that is undone, if one is.
+    pub(super) fn reverse_run(&mut self) {
+        let Some(reversal) = self.reversal else { return };
+        self.reverse_records(reversal);
+        let stay = self.expunge_new_uids(reversal);
+        self.give_names_back(reversal, &stay);
+    }
+
+    /// Records are expunged, or not, and have the flags that they had before.
+    fn reverse_records(&mut self, reversal: &Reversal) {
+        for at in 0..self.drafts.len() {
+            let Some(draft) = self.drafts.get(at) else { continue };
+            let now = draft.record;
+            let untouched = now.modseq <= reversal.highestmodseq && !draft.changed;
+            let before = reversal.before.get(&now.uid).filter(|before| before.guid == now.guid);
+            let Some(before) = before.filter(|_| untouched) else { continue };
+            let mut reversed = IndexRecord { system_flags: before.system_flags, ..now };
+            if let Some(names) = &reversal.flag_names {
+                reversed.user_flags = self.user_flags_by_name(before.user_flags, names);
+            }
+            if before.is_expunged() != now.is_expunged() {
+                let tombstones = EXPUNGED.with(InternalFlags::UNLINKED);
+                // A delete order is never given.
+                reversed.internal_flags = if before.is_expunged() {
+                    now.internal_flags.with(EXPUNGED)
+                } else {
+                    now.internal_flags.without(tombstones)
+                };
+            }
+            if reversed == now {
+                continue;
+            }
+            reversed.last_updated = self.policy.now;
+            if let Some(draft) = self.drafts.get_mut(at) {
+                draft.record = reversed;
+                draft.changed = true;
+            }
+            let detail = match (before.is_expunged(), now.is_expunged()) {
+                (false, true) => "it is there again, as before the run",
+                (true, false) => "it is expunged again, as before the run",
+                _ => "it has the flags of before the run",
+            };
+            self.find_about(now.uid, Code::Undone, Remedy::Repair, detail);
+        }
+    }
+
+    fn user_flags_by_name(&mut self, flags: UserFlags, names: &FlagNames) -> UserFlags {
+        flags.slots().fold(UserFlags::default(), |flags, slot| {
+            let name = names.get(slot).map(<[u8]>::to_vec);
+            let slot = name.and_then(|name| self.slot_of_keyword(&name, Some(slot)));
+            slot.map_or(flags, |slot| with_keyword(flags, slot))
+        })
+    }
+
+    /// A message that got a new UID is expunged there, where nobody touched it and its old name is
+    /// free. Tells which old names stay where they are.
+    fn expunge_new_uids(&mut self, reversal: &Reversal) -> HashSet<(Place, OsString)> {
+        let by_name: HashSet<(Place, &OsStr)> =
+            reversal.quarantined.iter().map(|file| (file.place, file.name.as_os_str())).collect();
+        let at: HashMap<Uid, usize> =
+            self.drafts.iter().enumerate().map(|(at, draft)| (draft.record.uid, at)).collect();
+        let mut stay = HashSet::new();
+        for renamed in &reversal.renamed {
+            let name = (renamed.place, renamed.from.as_os_str());
+            let can_return = by_name.contains(&name) && self.is_free(renamed.place, &renamed.from);
+            let draft = at.get(&renamed.to).and_then(|&at| self.drafts.get_mut(at));
+            let untouched = draft.filter(|draft| {
+                let record = &draft.record;
+                record.modseq <= reversal.highestmodseq && !draft.changed && !record.is_expunged()
+            });
+            if let Some(draft) = untouched.filter(|_| can_return) {
+                draft.record.internal_flags = draft.record.internal_flags.with(EXPUNGED);
+                draft.record.last_updated = self.policy.now;
+                draft.changed = true;
+                let detail = format!(
+                    "the run gave it this UID; it is expunged, and is {} again",
+                    renamed.from.display()
+                );
+                self.find_about(renamed.to, Code::Undone, Remedy::Repair, detail);
+            } else {
+                stay.insert((renamed.place, renamed.from.clone()));
+                let detail = "the run gave it this UID; it stays, because it was changed since";
+                self.find_about(renamed.to, Code::Undone, Remedy::Note, detail);
+            }
+        }
+        stay
+    }
+
+    /// Files that the run set aside get their names back where these are free.
+    fn give_names_back(&mut self, reversal: &Reversal, stay: &HashSet<(Place, OsString)>) {
+        for file in &reversal.quarantined {
+            if stay.contains(&(file.place, file.name.clone())) {
+                continue;
+            }
+            let shown = file.name.display();
+            if !self.is_free(file.place, &file.name) {
+                let kept = file.kept.display();
+                let detail = format!("{shown} stays {kept}: its name belongs to another file now");
+                self.find(Code::Undone, Remedy::Note, detail);
+                continue;
+            }
+            self.find(Code::Undone, Remedy::Repair, format!("{shown} is in its place again"));
+            self.file_steps.returns.push(Return {
+                place: file.place,
+                name: file.name.clone(),
+                kept: file.kept.clone(),
+                identity: file.identity,
+            });
+        }
+    }
+
+    /// Whether no entry of the mailbox has the name, and no step of the plan gives it one.
+    fn is_free(&self, place: Place, name: &OsStr) -> bool {
+        let evidence = self.evidence;
+        let is_message = message_uid(name.as_encoded_bytes()).is_some_and(|uid| {
+            let at = evidence.messages.binary_search_by_key(&uid, |message| message.uid);
+            let message = at.ok().and_then(|at| evidence.messages.get(at));
+            let is_put = self.file_steps.puts.iter().any(|put| put.uid == uid);
+            is_put || message.is_some_and(|message| message.file != FileEvidence::Absent)
+        });
+        let is_stray = evidence
+            .strays
+            .iter()
+            .any(|stray| (stray.place, stray.name.as_os_str()) == (place, name));
+        let odd = &evidence.directory.odd;
+        let is_odd = odd.iter().any(|odd| (odd.place, odd.entry.name.as_os_str()) == (place, name));
+        !(is_message || is_stray || is_odd)
+    }
+}
