@@ -45,6 +45,7 @@ use crate::evidence::Evidence;
 use crate::gather::gather;
 use crate::observer::tell_wait;
 use crate::plan::{Plan, Policy, plan_reversing};
+use crate::plan_file::SavedPlan;
 use crate::run::Context;
 use crate::staging::LazyStaging;
 use crate::target::Target;
@@ -76,13 +77,65 @@ pub(crate) fn repair(
 ) -> Result<Applied, Error> {
     let applied = finish_interrupted(context, target, workshop)
         .and_then(|()| look_and_repair(context, target, workshop, policy));
+    sweep(target, workshop);
+    applied
+}
+
+/// Applies `saved`, where the mailbox is what it was and the plan comes out the same. `Err(why)`
+/// inside where it is not; nothing is then changed.
+pub(crate) fn apply_saved(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+    saved: &SavedPlan,
+) -> Result<Result<Applied, &'static str>, Error> {
+    let applied = look_and_apply(context, target, workshop, policy, saved);
+    sweep(target, workshop);
+    applied
+}
+
+fn look_and_apply(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+    saved: &SavedPlan,
+) -> Result<Result<Applied, &'static str>, Error> {
+    let mut staging = LazyStaging::new(workshop, &target.recovery);
+    let evidence = gather(context, target, None, None, &mut staging)?;
+    if !saved.is_for(&evidence) {
+        return Ok(Err(CHANGED));
+    }
+    let plan = plan_reversing(&evidence, policy, None);
+    let Some(rewrite) = plan.rewrite.as_ref().filter(|_| saved.is(&plan)) else {
+        return Ok(Err("another release of this tool made the plan, or the file was changed"));
+    };
+    staging.finish()?;
+    let staged = match Staged::write(target, workshop, rewrite, &staging, None) {
+        Err(Error::KeepsChanging) => return Ok(Err(CHANGED)),
+        staged => staged?,
+    };
+    staged.verify(rewrite)?;
+    let locks = lock(context, target)?;
+    match Since::look(target, &evidence, &rewrite.file_steps)? {
+        Since::Unchanged => commit::commit(target, workshop, rewrite, &staged, policy.now)?,
+        Since::Changed { .. } => return Ok(Err(CHANGED)),
+    }
+    let locked = held_for(locks.as_ref());
+    Ok(Ok(Applied { evidence, plan, wrote: true, locked }))
+}
+
+/// Why a saved plan is not applied.
+const CHANGED: &str = "it is not any more what it was when the plan was made";
+
+fn sweep(target: &Target, workshop: &Workshop) {
     let location = &target.location;
     // Each of them can lie on a file system of its own, and so be staged there.
     let files = [&location.index, &location.header, &location.cache];
     for file in files.into_iter().chain(&location.archive_cache) {
         workshop.sweep(&target.folder(workshop, file));
     }
-    applied
 }
 
 /// What a run began that was killed among its exchanges of messages is finished before anything is

@@ -2,6 +2,7 @@
 
 mod args;
 mod output;
+mod plans;
 mod progress;
 mod store;
 mod triage;
@@ -39,15 +40,28 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 
 fn reconstruct(args: &Args) -> Result<u8> {
     let output = Output::new(args.output, args.dry_run);
-    let work = match &args.path {
+    // Before the process becomes the server's account: the files are the operator's.
+    let new_plans = args.plan.as_deref().map(plans::create).transpose()?;
+    let saved = args.apply.as_deref().map(plans::read).transpose()?;
+    let mut work = match &args.path {
         Some(directory) => Work::on_directory(args, directory)?,
-        None => Work::on_store(args, &output)?,
+        None => Work::on_store(args, saved.is_some(), &output)?,
     };
-    let options = args.options();
+    let mut options = args.options();
+    if let Some(saved) = &saved {
+        options = saved.options(&options);
+        plans::choose(saved, args, &mut work)?;
+    }
     let name = args.resume.clone().unwrap_or_else(new_run_name);
     let tools = work.conf.as_ref().map(|conf| work.server_tools(args, conf, &name));
     let run = Run::new(&options, &work.site, &output);
-    let mut summary = if args.dry_run || (args.path.is_some() && !args.offline) {
+    let mut summary = if let Some(file) = new_plans {
+        plans::save(file, args, &options, &run, &work)?
+    } else if let Some(saved) = &saved {
+        let run = run.with_aftercare(work.aftercare(args, tools.clone())?);
+        let workshop = Workshop::new(FileOps::new(), name, work.umask);
+        run.apply(&work.targets, saved, &workshop)
+    } else if args.dry_run || (args.path.is_some() && !args.offline) {
         run.survey(&work.targets)
     } else {
         let run = run.with_aftercare(work.aftercare(args, tools.clone())?);
@@ -100,11 +114,13 @@ impl Work {
         })
     }
 
-    fn on_store(args: &Args, output: &Output) -> Result<Self> {
+    fn on_store(args: &Args, every_mailbox: bool, output: &Output) -> Result<Self> {
         let store = store::open(&args.server, &mut |wait| output.waiting_for_database(wait))?;
         let umask = store.conf().umask();
         output.list_damage(store.list_damage());
-        let (targets, misplaced) = store::targets(&store, &Selection::from(&args.selection))?;
+        let mut selection = Selection::from(&args.selection);
+        selection.all |= every_mailbox;
+        let (targets, misplaced) = store::targets(&store, &selection)?;
         let root = store.conf().default_partition();
         let root = root.and_then(|name| store.conf().partition(&name)).map(|found| found.data);
         let first = || targets.first().map(|target| target.recovery.clone());

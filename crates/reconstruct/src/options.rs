@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How closely a message is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Check {
     /// A record is believed where its CRC, its cache record's CRC and its file's size agree.
     #[default]
@@ -13,7 +16,7 @@ pub enum Check {
 }
 
 /// How much `--prune` may take out of sight before it is refused.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PrunePolicy {
     /// Share of a mailbox's messages, in percent; ten messages are always allowed.
     pub max_percent: f64,

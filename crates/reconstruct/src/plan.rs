@@ -1,5 +1,6 @@
 //! From evidence to the mailbox as it should be: a pure function, printed by a dry run.
 
+mod actions;
 mod adoption;
 mod conversations;
 mod dates;

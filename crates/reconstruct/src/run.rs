@@ -19,12 +19,16 @@ use crate::gather::gather;
 use crate::observer::Observer;
 use crate::options::Options;
 use crate::plan::{Conversations, Elsewhere, Plan, Policy, Reversal, plan};
+use crate::plan_file::{PlanWriter, SavedPlans};
 use crate::report::{FollowUp, MailboxReport, State, Summary};
 use crate::resume::Progress;
 use crate::site::Site;
 use crate::staging::Discard;
 use crate::target::Target;
 use crate::workshop::Workshop;
+
+/// The report of a mailbox, in its folder of the run.
+const REPORT: &str = "report.json";
 
 /// A run over mailboxes: its settings, and what it tells of itself to whom.
 pub struct Run<'a> {
@@ -91,13 +95,10 @@ impl<'a> Run<'a> {
                 return Ok(MailboxReport::new(&target.name, State::Resumed));
             }
             let applied = apply::repair(context, target, workshop, policy)?;
-            let Applied { evidence, plan, wrote, locked } = applied;
-            let state = if wrote { State::Repaired } else { unchanged(&plan) };
-            let mut report = report(context, target, state, &evidence, plan);
-            report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
+            let report = self.applied(context, target, workshop, applied);
             // What has damage left is looked at again, so that the status of the run that resumes
             // this one tells of it.
-            self.aftercare.of_mailbox(target, &mut report);
+            let wrote = report.state == State::Repaired;
             if !report.damage_left() {
                 progress.done(workshop, &target.key, wrote);
             }
@@ -107,6 +108,62 @@ impl<'a> Run<'a> {
         summary.run =
             (summary.repaired > 0 || progress.was_kept()).then(|| workshop.run().to_owned());
         summary
+    }
+
+    /// The same as [`Self::survey`], and keeps the plans.
+    #[must_use]
+    pub fn survey_saving(&self, targets: &[Target], plans: &PlanWriter) -> Summary {
+        self.over(targets, &|context, target, policy| {
+            let policy = Policy { now: plans.now(), ..policy };
+            let evidence = gather(context, target, None, None, &mut Discard::default())?;
+            let plan = plan(&evidence, policy);
+            plans
+                .add(target, &evidence, &plan, policy)
+                .map_err(|source| Error::io("save the plan of", &target.location.spool, source))?;
+            let state = if plan.rewrite.is_some() { State::Planned } else { unchanged(&plan) };
+            Ok(report(context, target, state, &evidence, plan))
+        })
+    }
+
+    /// Applies plans that were saved to those mailboxes that are what they were.
+    pub fn apply(&self, targets: &[Target], plans: &SavedPlans, workshop: &Workshop) -> Summary {
+        let mut summary = self.over(targets, &|context, target, _| {
+            let Some((saved, policy)) = plans.of(target) else {
+                return Ok(MailboxReport::refused(&target.name, "there is no plan for it"));
+            };
+            Ok(match apply::apply_saved(context, target, workshop, policy, saved)? {
+                Ok(applied) => self.applied(context, target, workshop, applied),
+                Err(why) => {
+                    let why = format!("{why}; nothing was changed: make a new plan");
+                    MailboxReport::refused(&target.name, why)
+                }
+            })
+        });
+        summary.aftercare_failures.extend(self.aftercare.of_run());
+        summary.run = (summary.repaired > 0).then(|| workshop.run().to_owned());
+        summary
+    }
+
+    /// What comes after a mailbox was looked at and, where needed, written: the rest of the server is
+    /// brought in step, and the report is kept beside the mail.
+    pub(crate) fn applied(
+        &self,
+        context: &Context<'_>,
+        target: &Target,
+        workshop: &Workshop,
+        applied: Applied,
+    ) -> MailboxReport {
+        let Applied { evidence, plan, wrote, locked } = applied;
+        let state = if wrote { State::Repaired } else { unchanged(&plan) };
+        let mut report = report(context, target, state, &evidence, plan);
+        report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
+        self.aftercare.of_mailbox(target, &mut report);
+        if wrote && let Ok(json) = serde_json::to_vec(&report) {
+            // For those who look into the run's folder later: the repair does not depend on it.
+            let folder = target.folder(workshop, &target.location.index);
+            let _: Result<(), _> = workshop.put_file(&folder, REPORT, &json);
+        }
+        report
     }
 
     /// Works on the mailboxes, several at a time, so that one that waits for a lock or a disk does

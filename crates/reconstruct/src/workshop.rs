@@ -10,6 +10,8 @@
 //! | `new/` | files on their way to their places |
 //! | `before/` | the files that were replaced, as they were |
 //! | `quarantine/` | what was moved out of the mailbox |
+//! | `undone/` | what the run had made where nothing was, after an undo |
+//! | `report.json` | what the run found in the mailbox and did |
 //! | `journal.jsonl` | for later runs: the records of wanted messages, whole, and messages renamed |
 
 use std::ffi::OsStr;
@@ -139,6 +141,22 @@ impl Workshop {
         let before = if is_cut { "\n" } else { "" };
         file.write(format!("{before}{line}\n").as_bytes())?;
         file.sync()?;
+        self.ops.sync_dir(folder.path())
+    }
+
+    /// Makes the file `name` of the folder, or replaces it.
+    pub(crate) fn put_file(
+        &self,
+        folder: &Folder,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(), WriteError> {
+        let new = self.new_path(folder, name)?;
+        let mut file = self.ops.create(&new)?;
+        file.write(bytes)?;
+        file.sync()?;
+        self.ops.rename(&new, &folder.path().join(name))?;
+        self.sweep(folder);
         self.ops.sync_dir(folder.path())
     }
 

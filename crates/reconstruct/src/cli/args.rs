@@ -19,7 +19,7 @@ use reconstruct::{Check, Options, PrunePolicy};
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "reconstruct", version, max_term_width = 100, after_help = AFTER_HELP)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-#[command(group(ArgGroup::new("mailboxes").required(true).args(["mailbox", "user", "all", "path"]).multiple(false)))]
+#[command(group(ArgGroup::new("mailboxes").required(true).args(["mailbox", "user", "all", "path", "apply"]).multiple(false)))]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -41,6 +41,15 @@ pub(crate) struct Args {
     /// Say what would be done; change nothing, create no file
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
+
+    /// With -n: save the plans to this new file, to be reviewed and applied (docs/json.md)
+    #[arg(long, value_name = "FILE", requires = "dry_run", conflicts_with = "path")]
+    pub(crate) plan: Option<PathBuf>,
+
+    /// Apply saved plans, each mailbox only where it is still what it was; lines of mailboxes may be
+    /// taken out of the file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check", "prune", "resume"])]
+    pub(crate) apply: Option<PathBuf>,
 
     /// How closely to look: stat believes a record whose CRC, cache CRC and file size agree; full
     /// reads every message
@@ -146,6 +155,8 @@ Examples:
   reconstruct --all --check full --json    read every message of the store
   reconstruct -n --path /mnt/rescued/a/user/alice
   reconstruct triage --all                 who is hit, how badly, how long will it take?
+  reconstruct -n --all --plan plans.jsonl  what would be done? to be reviewed, and then
+  reconstruct --apply plans.jsonl          done, where nothing has changed since
   reconstruct undo 20261121T081405Z-32562  put back what that run did
 
 Exit status:
