@@ -1,6 +1,7 @@
 //! A server's outage, from the damage to the second repair.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::demo::tool::Tool;
 const HIT: [&str; 3] = ["alice", "bob", "carol"];
 /// How long Cyrus's own tool may take for a user.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Beside the partition, the server's account's: where the operator keeps plans.
+const DESK: &str = "desk";
 /// Below a partition's root: what is kept of the mailboxes.
 const KEPT: &str = ".mailstore-recovery";
 
@@ -42,6 +45,9 @@ impl Outage {
         let left = wreck::left(&sound, &server, shown.keys())?;
         let wreckage = Tree::read(&server.spool())?;
         let messages: usize = shown.values().map(|view| view.messages.len()).sum();
+        let desk = server.path().join(DESK);
+        fs::create_dir(&desk)?;
+        cyrus.account().own(&desk)?;
         println!(
             "A Cyrus IMAP {} with four users, {} mailboxes and {messages} messages. It goes down, \
              and this is what comes up:\n",
@@ -72,7 +78,7 @@ impl Outage {
         Ok(tool.shortening(self.server.path(), "…"))
     }
 
-    /// Triage and the dry run: they tell what is wrong, and change nothing.
+    /// Triage and a saved plan: they tell what is wrong and what would be done, and change nothing.
     pub(super) fn is_looked_at(&self, tool: &Tool, claims: &mut Claims) -> Result<()> {
         tool.shown(&["triage", "-C", &self.conf(), "--all"])?;
         let triage = tool.run(&["triage", "-C", &self.conf(), "--all", "--json"])?;
@@ -80,19 +86,28 @@ impl Outage {
         let named: Vec<&str> =
             users.as_array().into_iter().flatten().filter_map(|user| user.as_str()).collect();
         claims.add_if("triage names alice, bob and carol, and not dave", named == HIT);
-        tool.shown(&["-C", &self.conf(), "-n", "--all", "--check", "full"])?;
+        tool.shown(&[
+            "-C",
+            &self.conf(),
+            "-n",
+            "--all",
+            "--check",
+            "full",
+            "--plan",
+            &self.plan(),
+        ])?;
         let untouched = self.wreckage.differences(&self.tree()?);
-        claims.add("triage and the dry run changed nothing", untouched);
+        claims.add("triage and planning changed nothing", untouched);
         Ok(())
     }
 
-    /// The repair, beside the running server.
+    /// The plan is applied, beside the running server.
     pub(super) fn is_repaired(
         &self,
         tool: &Tool,
         claims: &mut Claims,
     ) -> Result<(ToolRun, Scores)> {
-        let repair = tool.shown(&repair(&self.conf()))?;
+        let repair = tool.shown(&["-C", &self.conf(), "--apply", &self.plan()])?;
         let scores = scoreboard::scores(&self.shown, &self.server, &self.left);
         claims.add(
             "everything of which any evidence was left is back, as its owner left it",
@@ -118,7 +133,8 @@ impl Outage {
         repair: &ToolRun,
         claims: &mut Claims,
     ) -> Result<()> {
-        let told = repair.stderr.split_once("run ").and_then(|(_, rest)| rest.split_once(';'));
+        let told =
+            repair.stdout.lines().find_map(|line| line.strip_prefix("run ")?.split_once(':'));
         let (run, _) = told.context("the repair did not tell its name")?;
         tool.shown(&["undo", run, "-C", &self.conf()])?;
         let differences = self.wreckage.differences(&self.tree()?);
@@ -128,8 +144,8 @@ impl Outage {
 
     /// What was undone can be done again.
     pub(super) fn is_repaired_again(&self, tool: &Tool, claims: &mut Claims) -> Result<()> {
-        println!("And once more, after second thoughts:\n");
-        tool.shown(&[&repair(&self.conf())[..], &["-q"]].concat())?;
+        println!("And on third thoughts, without a plan:\n");
+        tool.shown(&["-C", &self.conf(), "--all", "--check", "full", "-q"])?;
         let scores = scoreboard::scores(&self.shown, &self.server, &self.left);
         claims.add(
             "a repair after the undo brings all of it back again",
@@ -140,6 +156,11 @@ impl Outage {
 
     fn conf(&self) -> String {
         self.server.imapd_conf().display().to_string()
+    }
+
+    /// Where plans are saved, outside of the partition.
+    fn plan(&self) -> String {
+        self.server.path().join(DESK).join("plan.jsonl").display().to_string()
     }
 
     /// The partition without what the tool keeps.
@@ -160,9 +181,4 @@ impl Outage {
         let gone = before.filter(|(_, entry)| !contents.contains(&entry.content));
         Ok(gone.map(|(path, _)| format!("what {} held is gone", path.display())).collect())
     }
-}
-
-/// The arguments of a repair that reads every message.
-fn repair(conf: &str) -> [&str; 5] {
-    ["-C", conf, "--all", "--check", "full"]
 }
