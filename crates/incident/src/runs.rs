@@ -181,12 +181,14 @@ impl Incident {
     }
 
     /// How fast `tool` was in its latest finished runs, at most `runs` of them, taken together: a
-    /// long run says more than a short one. `None` where it has not finished any.
+    /// long run says more than a short one. `None` where it
+    /// has not finished any that read messages.
     pub fn measured_rate(&self, tool: &str, runs: u32) -> Result<Option<Rate>, Error> {
         self.database.read(|connection| {
             connection.query_row(
                 "SELECT total(messages), total(bytes_read), total(seconds), count(*) FROM
                  (SELECT * FROM runs WHERE tool = ?1 AND status = 'finished' AND seconds > 0
+                  AND messages > 0
                   ORDER BY started DESC, id DESC LIMIT ?2)",
                 (tool, runs),
                 |row| {

@@ -12,14 +12,16 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use incident::{Incident, RunStart, StoreBinding};
 use mailstore::config::ImapdConf;
 use mailstore::identity::StoreAccount;
 use mailstore::replace::FileOps;
 use mailstore::store::Selection;
 use mailstore::sync_log::SyncLog;
+use mailstore_format::Timestamp;
 use reconstruct::{
-    Aftercare, MailboxReport, Observer, Progress, RECOVERY_DIRECTORY, Run, ServerTools, Site,
-    Summary, Target, Workshop,
+    Aftercare, MailboxReport, Memory, Observer, Progress, RECOVERY_DIRECTORY, Run, ServerTools,
+    Site, Summary, Target, Workshop,
 };
 
 pub(crate) use args::Args;
@@ -53,19 +55,28 @@ fn reconstruct(args: &Args) -> Result<u8> {
         plans::choose(saved, args, &mut work)?;
     }
     let name = args.resume.clone().unwrap_or_else(new_run_name);
-    let tools = work.conf.as_ref().map(|conf| work.server_tools(args, conf, &name));
+    let incident = args.incident.as_deref().map(Incident::open).transpose()?;
+    let dumps = work.dumps(incident.as_ref(), &name)?;
+    let tools = work.conf.as_ref();
+    let tools = tools.map(|conf| ServerTools::new(conf, args.cyrus_bin.clone(), dumps));
     let run = Run::new(&options, &work.site, &output);
     let mut summary = if let Some(file) = new_plans {
         plans::save(file, args, &options, &run, &work)?
-    } else if let Some(saved) = &saved {
-        let run = run.with_aftercare(work.aftercare(args, tools.clone())?);
-        let workshop = Workshop::new(FileOps::new(), name, work.umask);
-        run.apply(&work.targets, saved, &workshop)
-    } else if args.dry_run || (args.path.is_some() && !args.offline) {
+    } else if saved.is_none() && (args.dry_run || (args.path.is_some() && !args.offline)) {
         run.survey(&work.targets)
     } else {
-        let run = run.with_aftercare(work.aftercare(args, tools.clone())?);
-        repair(args, &run, &work, &output, name)?
+        let mut run = run.with_aftercare(work.aftercare(args, tools.clone())?);
+        if let (Some(incident), Some(conf)) = (incident, &work.conf) {
+            let store = StoreBinding::of(conf)?;
+            run = run.with_memory(Memory::begin(incident, &store, &begun(&name))?);
+        }
+        match &saved {
+            Some(saved) => {
+                let workshop = Workshop::new(FileOps::new(), name, work.umask);
+                run.apply(&work.targets, saved, &workshop)
+            }
+            None => repair(args, &run, &work, &output, name)?,
+        }
     };
     for report in &work.misplaced {
         output.finished(report);
@@ -130,10 +141,12 @@ impl Work {
         Ok(Self { site, conf, targets, misplaced, umask, list_damage, root })
     }
 
-    /// Cyrus's tools. What they dump goes to the folder of the run.
-    fn server_tools(&self, args: &Args, conf: &ImapdConf, run: &str) -> ServerTools {
-        let dumps = self.root.join(RECOVERY_DIRECTORY).join(run).join("conversations");
-        ServerTools::new(conf, args.cyrus_bin.clone(), dumps)
+    /// Where databases are dumped before they are rebuilt: in the incident, else in the run's folder.
+    fn dumps(&self, incident: Option<&Incident>, run: &str) -> Result<PathBuf> {
+        Ok(match incident {
+            Some(incident) => incident.files()?.join(run),
+            None => self.root.join(RECOVERY_DIRECTORY).join(run).join("conversations"),
+        })
     }
 
     fn aftercare(&self, args: &Args, tools: Option<ServerTools>) -> Result<Aftercare> {
@@ -183,6 +196,19 @@ fn no_such_run(name: &str, root: &Path) -> anyhow::Error {
         [.., last] => anyhow!(
             "there is no run '{name}' to resume under {root_shown}; the last one there is {last}"
         ),
+    }
+}
+
+/// How the run begins.
+fn begun(name: &str) -> RunStart {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let arguments = std::env::args_os().skip(1);
+    RunStart {
+        name: name.to_owned(),
+        tool: "reconstruct".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        arguments: arguments.map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        started: Timestamp(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)),
     }
 }
 

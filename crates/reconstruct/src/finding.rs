@@ -17,6 +17,18 @@ pub enum Remedy {
     Left,
 }
 
+impl Remedy {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Repair => "repair",
+            Self::Left => "left",
+        }
+    }
+}
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
         /// The kinds of findings. Their names are stable and explained in `docs/findings.md`.

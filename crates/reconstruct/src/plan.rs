@@ -238,16 +238,24 @@ impl Draughtsman<'_> {
         self.settle_numbers();
         self.keep_known_records();
         self.settle_wanted();
+        match self.reversal {
+            // To undo is not to repair: what has no record is left as it is.
+            Some(reversal) => self.reverse(reversal),
+            None => self.settle_files(),
+        }
+        self.report_unknown_flags();
+        self.name_every_keyword();
+        self.drafts.sort_by_key(|draft| draft.record.uid);
+        self.finish()
+    }
+
+    /// Finds a place for every file that has none.
+    fn settle_files(&mut self) {
         self.know_messages();
         self.judge_file_times();
         self.adopt_orphans();
         self.settle_strays();
         self.settle_loose();
-        self.reverse_run();
-        self.report_unknown_flags();
-        self.name_every_keyword();
-        self.drafts.sort_by_key(|draft| draft.record.uid);
-        self.finish()
     }
 
     fn find(&mut self, code: Code, remedy: Remedy, detail: impl Into<String>) {

@@ -58,6 +58,8 @@ pub struct MailboxReport {
     pub bytes_read: u64,
     /// How long its locks were held, in milliseconds; 0 where none were taken.
     pub locked_ms: u64,
+    /// Messages whose record is there and whose file is gone or damaged.
+    pub wanted: u64,
     /// What was found.
     pub findings: Vec<Finding>,
     /// What the server keeps elsewhere and has to be brought in step.
@@ -71,6 +73,23 @@ pub struct MailboxReport {
     pub error: Option<String>,
 }
 
+impl State {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Left => "left",
+            Self::Repaired => "repaired",
+            Self::Planned => "planned",
+            Self::Resumed => "resumed",
+            Self::Undone => "undone",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl MailboxReport {
     /// A report that says nothing else yet.
     #[must_use]
@@ -82,6 +101,7 @@ impl MailboxReport {
             messages_read: 0,
             bytes_read: 0,
             locked_ms: 0,
+            wanted: 0,
             findings: Vec::new(),
             follow_up: Vec::new(),
             aftercare_failures: Vec::new(),
@@ -149,6 +169,11 @@ pub struct Summary {
     pub messages_read: u64,
     /// Bytes that were read of them.
     pub bytes_read: u64,
+    /// Messages whose record is there and whose file is gone or damaged.
+    pub wanted: u64,
+    /// Whether an incident remembers them.
+    #[serde(skip)]
+    pub remembered: bool,
     /// What could not be brought in step, though it was tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aftercare_failures: Vec<Failure>,
@@ -176,6 +201,7 @@ impl Summary {
         self.messages += report.messages;
         self.messages_read += report.messages_read;
         self.bytes_read += report.bytes_read;
+        self.wanted += report.wanted;
         let failures = report.aftercare_failures.iter();
         self.aftercare_failures.extend(failures.cloned());
     }

@@ -4,18 +4,19 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use mailstore::lock::LockSpace;
 use mailstore_format::Timestamp;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::aftercare::Aftercare;
+use crate::aftercare::{Aftercare, Failure};
 use crate::apply::{self, Applied};
 use crate::error::Error;
 use crate::evidence::{Evidence, StoredAnnotation};
 use crate::finding::Remedy;
 use crate::gather::gather;
+use crate::memory::{Memory, Remembered};
 use crate::observer::Observer;
 use crate::options::Options;
 use crate::plan::{Conversations, Elsewhere, Plan, Policy, Reversal, plan};
@@ -36,6 +37,7 @@ pub struct Run<'a> {
     site: &'a Site,
     observer: &'a dyn Observer,
     aftercare: Aftercare,
+    memory: Option<Memory>,
     pool: ThreadPool,
 }
 
@@ -63,13 +65,19 @@ impl<'a> Run<'a> {
             .thread_name(|n| format!("reader-{n}"))
             .build()
             .expect("a process can start threads");
-        Self { options, site, observer, aftercare: Aftercare::none(), pool }
+        Self { options, site, observer, aftercare: Aftercare::none(), memory: None, pool }
     }
 
     /// With what is to be done after repairs.
     #[must_use]
     pub fn with_aftercare(self, aftercare: Aftercare) -> Self {
         Self { aftercare, ..self }
+    }
+
+    /// With an incident that remembers what becomes of each repaired mailbox.
+    #[must_use]
+    pub fn with_memory(self, memory: Memory) -> Self {
+        Self { memory: Some(memory), ..self }
     }
 
     pub(crate) fn aftercare(&self) -> &Aftercare {
@@ -90,6 +98,7 @@ impl<'a> Run<'a> {
 
     /// Repairs each mailbox. `progress` remembers which are done, for a run that resumes this one.
     pub fn repair(&self, targets: &[Target], workshop: &Workshop, progress: &Progress) -> Summary {
+        let begun = Instant::now();
         let mut summary = self.over(targets, &|context, target, policy| {
             if progress.is_done(&target.key) {
                 return Ok(MailboxReport::new(&target.name, State::Resumed));
@@ -104,10 +113,24 @@ impl<'a> Run<'a> {
             }
             Ok(report)
         });
-        summary.aftercare_failures.extend(self.aftercare.of_run());
+        self.finish(&mut summary, begun);
         summary.run =
             (summary.repaired > 0 || progress.was_kept()).then(|| workshop.run().to_owned());
         summary
+    }
+
+    /// Notes that what the run did to a mailbox is undone.
+    pub(crate) fn forget(&self, target: &Target, report: &mut MailboxReport) {
+        let Some(memory) = &self.memory else { return };
+        if report.state == State::Undone {
+            let failed = memory.forget(target).err().map(not_remembered);
+            report.aftercare_failures.extend(failed);
+        }
+    }
+
+    fn remember(&self, what: &Remembered<'_>) -> Result<(), Failure> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        memory.remember(what).map_err(not_remembered)
     }
 
     /// The same as [`Self::survey`], and keeps the plans.
@@ -127,6 +150,7 @@ impl<'a> Run<'a> {
 
     /// Applies plans that were saved to those mailboxes that are what they were.
     pub fn apply(&self, targets: &[Target], plans: &SavedPlans, workshop: &Workshop) -> Summary {
+        let begun = Instant::now();
         let mut summary = self.over(targets, &|context, target, _| {
             let Some((saved, policy)) = plans.of(target) else {
                 return Ok(MailboxReport::refused(&target.name, "there is no plan for it"));
@@ -139,9 +163,19 @@ impl<'a> Run<'a> {
                 }
             })
         });
-        summary.aftercare_failures.extend(self.aftercare.of_run());
+        self.finish(&mut summary, begun);
         summary.run = (summary.repaired > 0).then(|| workshop.run().to_owned());
         summary
+    }
+
+    /// What concerns users and the server as a whole is brought in step, and the incident told.
+    fn finish(&self, summary: &mut Summary, begun: Instant) {
+        summary.aftercare_failures.extend(self.aftercare.of_run());
+        summary.remembered = self.memory.is_some();
+        if let Some(memory) = &self.memory {
+            let ended = memory.end(summary, begun.elapsed());
+            summary.aftercare_failures.extend(ended.err().map(not_remembered));
+        }
     }
 
     /// What comes after a mailbox was looked at and, where needed, written: the rest of the server is
@@ -155,6 +189,7 @@ impl<'a> Run<'a> {
     ) -> MailboxReport {
         let Applied { evidence, plan, wrote, locked } = applied;
         let state = if wrote { State::Repaired } else { unchanged(&plan) };
+        let wanted = plan.wanted.clone();
         let mut report = report(context, target, state, &evidence, plan);
         report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
         self.aftercare.of_mailbox(target, &mut report);
@@ -163,6 +198,9 @@ impl<'a> Run<'a> {
             let folder = target.folder(workshop, &target.location.index);
             let _: Result<(), _> = workshop.put_file(&folder, REPORT, &json);
         }
+        let (wanted, evidence) = (&*wanted, &evidence);
+        self.remember(&Remembered { target, report: &report, wanted, evidence })
+            .unwrap_or_else(|failure| report.aftercare_failures.push(failure));
         report
     }
 
@@ -229,6 +267,10 @@ fn one(
     }
 }
 
+fn not_remembered(error: incident::Error) -> Failure {
+    Failure { follow_up: None, why: format!("the incident does not remember it: {error}") }
+}
+
 /// The state of a mailbox in which nothing is written.
 pub(crate) fn unchanged(plan: &Plan) -> State {
     let left = plan.findings.iter().any(|finding| finding.remedy == Remedy::Left);
@@ -274,6 +316,7 @@ pub(crate) fn report(
         messages: count(evidence.messages.len()),
         messages_read: count(read.clone().count()),
         bytes_read: read.map(|reading| reading.fields.size).sum(),
+        wanted: count(plan.wanted.len()),
         findings: plan.findings,
         follow_up: follow_up.unwrap_or_default(),
         ..MailboxReport::new(&target.name, state)

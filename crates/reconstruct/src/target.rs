@@ -51,11 +51,9 @@ impl Target {
         entry: &MailboxEntry,
     ) -> Result<Self, mailstore::location::LocationError> {
         let location = store.location(entry)?;
-        let id = String::from_utf8_lossy(&entry.uniqueid).into_owned();
-        let internal = entry.name.to_string();
         Ok(Self {
             name: store.namespace().display(&entry.name),
-            key: file_name_for(if id.is_empty() { &internal } else { &id }),
+            key: file_name_for(&lasting_name(&entry.uniqueid, &entry.name)),
             recovery: location.partition_roots.data.clone(),
             locks: Some(store.lock_plan(entry)?),
             owner: store.namespace().owner(&entry.name).unwrap_or_default(),
@@ -84,6 +82,14 @@ impl Target {
             seen_files: Vec::new(),
             listed: Witnesses::default(),
         }
+    }
+
+    /// What it is remembered by: its unique id; where it has none, its internal name; where there is
+    /// no server, its path.
+    pub(crate) fn lasting_name(&self) -> String {
+        let [id, _] = &self.annotation_keys;
+        let name = self.internal_name();
+        if name.as_bytes().is_empty() { self.name.clone() } else { lasting_name(id, &name) }
     }
 
     /// Its name, as the server writes it into its databases.
@@ -149,6 +155,14 @@ impl Target {
             return &self.recovery;
         }
         directory.ancestors().nth(below.components().count()).unwrap_or(&self.recovery)
+    }
+}
+
+fn lasting_name(uniqueid: &[u8], name: &InternalName) -> String {
+    if uniqueid.is_empty() {
+        name.to_string()
+    } else {
+        String::from_utf8_lossy(uniqueid).into_owned()
     }
 }
 

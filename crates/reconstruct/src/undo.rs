@@ -71,6 +71,7 @@ impl Run<'_> {
             let trail = Trail::of(target, run);
             match standing::of(target, &trail)? {
                 Standing::Undone => Ok(undone_before(target, &trail)),
+                Standing::Damaged => Ok(damaged(target, &trail)),
                 Standing::Changed(_) if if_changed == IfChanged::Merge => {
                     merge::survey(context, target, policy, &trail)
                 }
@@ -94,12 +95,13 @@ impl Run<'_> {
         let mut summary = self.over(targets, &|context, target, policy| {
             let of_run = workshop.of_run(run);
             let mut report = match put_back(context, target, &of_run, policy.now)? {
-                Ok(report) => report,
-                Err(why) if if_changed == IfChanged::Refuse => {
+                PutBackOr::Report(report) => report,
+                PutBackOr::Changed(why) if if_changed == IfChanged::Refuse => {
                     refused(target, &Trail::of(target, run), &why)
                 }
-                Err(_) => merge::merge(context, target, policy, &of_run, workshop)?,
+                PutBackOr::Changed(_) => merge::merge(context, target, policy, &of_run, workshop)?,
             };
+            self.forget(target, &mut report);
             self.aftercare().of_mailbox(target, &mut report);
             Ok(report)
         });
@@ -128,18 +130,27 @@ fn would_be_put_back(target: &Target, trail: &Trail) -> MailboxReport {
     MailboxReport { findings, ..MailboxReport::new(&target.name, State::Planned) }
 }
 
-/// Puts a mailbox back, or tells how it was changed since.
+/// What came of trying to put a mailbox back.
+enum PutBackOr {
+    /// It was, or needs not be, or cannot.
+    Report(MailboxReport),
+    /// It was changed since, in these ways.
+    Changed(Vec<String>),
+}
+
+/// Puts a mailbox back that was not changed since.
 fn put_back(
     context: &Context<'_>,
     target: &Target,
     workshop: &Workshop,
     now: Timestamp,
-) -> Result<Result<MailboxReport, Vec<String>>, Error> {
+) -> Result<PutBackOr, Error> {
     let locks = lock(context, target)?;
     let trail = Trail::of(target, workshop.run());
     match standing::of(target, &trail)? {
-        Standing::Undone => return Ok(Ok(undone_before(target, &trail))),
-        Standing::Changed(why) => return Ok(Err(why)),
+        Standing::Undone => return Ok(PutBackOr::Report(undone_before(target, &trail))),
+        Standing::Damaged => return Ok(PutBackOr::Report(damaged(target, &trail))),
+        Standing::Changed(why) => return Ok(PutBackOr::Changed(why)),
         Standing::Unchanged | Standing::BeforeCommit | Standing::BeingUndone => {}
     }
     let mut put_back = PutBack::new(target, workshop);
@@ -149,7 +160,7 @@ fn put_back(
     put_back.note(journal::undone(now, None))?;
     let elsewhere = Elsewhere { quota: true, conversations: Conversations::OutOfStep };
     let locked = held_for(locks.as_ref()).as_millis();
-    Ok(Ok(MailboxReport {
+    Ok(PutBackOr::Report(MailboxReport {
         findings: put_back.findings(),
         follow_up: follow_up(context, target, elsewhere),
         locked_ms: u64::try_from(locked).unwrap_or(u64::MAX),
@@ -176,6 +187,12 @@ fn undone_before(target: &Target, trail: &Trail) -> MailboxReport {
     let detail = format!("run {} was undone before", trail.run);
     let findings = vec![Finding::new(Code::Undone, Remedy::Note, detail)];
     MailboxReport { findings, ..MailboxReport::new(&target.name, State::Sound) }
+}
+
+fn damaged(target: &Target, trail: &Trail) -> MailboxReport {
+    let why =
+        format!("it was damaged since run {}: repair it first; nothing was undone", trail.run);
+    MailboxReport::refused(&target.name, why)
 }
 
 fn refused(target: &Target, trail: &Trail, why: &[String]) -> MailboxReport {

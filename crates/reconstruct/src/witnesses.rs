@@ -113,9 +113,7 @@ fn has_guid_of(record: &IndexRecord, message: &MessageEvidence) -> bool {
 fn header_is_in_question(evidence: &Evidence) -> bool {
     let known = evidence.index.header.as_ref().map_or(0, |header| header.header_file_crc);
     match &evidence.header_file {
-        HeaderFileEvidence::Sound { crc, .. } => {
-            evidence.index.header_proven && known != 0 && known != *crc
-        }
+        HeaderFileEvidence::Sound { crc, .. } => known != 0 && known != *crc,
         HeaderFileEvidence::Damaged(_) | HeaderFileEvidence::Missing => true,
         HeaderFileEvidence::Unreadable(_) => false,
     }

@@ -36,7 +36,7 @@ pub struct Survivors {
     /// The slots whose names are left.
     pub known_names: BTreeSet<usize>,
     /// The messages that are there whole, under any name, and the times that their files have.
-    /// Files whose line ends were lost count as whole.
+    /// Files whose line ends were lost count as whole where anything tells the message's SHA-1.
     pub bodies: BTreeMap<Guid, Vec<i64>>,
     /// How many files of a message there were more than there are.
     pub missing_copies: BTreeMap<Guid, usize>,
@@ -135,7 +135,11 @@ impl Survivors {
             let guid = Guid::of(&bytes);
             let restored = Guid::of(&with_crlf(&bytes));
             let is_message = |guid: &Guid| self.missing_copies.contains_key(guid);
-            let body = [guid, restored].into_iter().find(is_message);
+            let restored = Some(restored).filter(|restored| self.tells_guid(*restored));
+            // An open file of somebody's is nobody's message unless something tells so.
+            let is_left_open = name.starts_with(".nfs") && !self.tells_guid(guid);
+            let body = [Some(guid), restored].into_iter().flatten().find(is_message);
+            let body = body.filter(|_| !is_left_open);
             let uid = Place::uid_of(&name);
             if body != Some(guid) {
                 self.remains.insert(guid);
@@ -149,6 +153,19 @@ impl Survivors {
             self.named.extend(uid.map(|uid| (uid, body)));
         }
         Ok(())
+    }
+
+    /// Whether anything tells that there was a message with this SHA-1.
+    fn tells_guid(&self, guid: Guid) -> bool {
+        let mut intact = self.originals.values().filter(|original| original.intact);
+        self.conversations || intact.any(|original| original.record.guid == guid)
+    }
+
+    /// Whether every message file is there and whole, those of expunged messages too. Where one is
+    /// not, Cyrus's tools complain, whatever a repair does.
+    #[must_use]
+    pub fn every_file_is_whole(&self) -> bool {
+        self.remains.is_empty() && self.missing_copies.values().all(|missing| *missing == 0)
     }
 
     /// Whether the message's bytes are still there.

@@ -24,8 +24,8 @@ pub(crate) struct Repaired {
     pub(crate) score: Score,
     /// Processes of the server that died while what is left was looked at.
     pub(crate) deaths: Vec<String>,
-    /// What Cyrus's tools have to say against it; `None` where messages are destroyed, of which
-    /// they would always complain.
+    /// What Cyrus's tools have to say against it; `None` where files of messages are destroyed,
+    /// of which they would always complain.
     pub(crate) objections: Option<String>,
     /// The tool did not end, or crashed.
     pub(crate) failure: Option<String>,
@@ -85,7 +85,7 @@ impl Repaired {
         let _ = std::fs::remove_file(store.log_file());
         let server = Server::serve(store).context("serving the repaired store")?;
         let seen = specimen.score_served(&server, left);
-        let objections = (seen.destroyed == 0).then_some(verdict);
+        let objections = left.values().all(Survivors::every_file_is_whole).then_some(verdict);
         Ok(Self { deaths: server.deaths(), score: seen, objections, failure })
     }
 

@@ -149,7 +149,7 @@ pub(crate) fn page(rows: &[Row], seeds: u64) -> String {
          - **thirds**: values that are neither those before nor the documented default.\n\
          - **deaths**: cases in which a process of the server died, or the tool did not end well.\n\
          - **clean**: cases in which Cyrus's `reconstruct -G`, on a copy, finds nothing to change; \
-         asked only where no message is destroyed.\n\n"
+         asked only where no message file is destroyed.\n\n"
     );
     let _ = writeln!(page, "| {} |", HEADING.join(" | "));
     let _ = writeln!(page, "|{}", "---|".repeat(HEADING.len()));

@@ -5,16 +5,16 @@ use super::{FlagNames, HeaderFile, HeaderForm, MAGIC};
 use crate::UserFlags;
 
 /// No `cyrus.header` is longer: 128 keywords and an ACL of some thousand entries.
-const LONGEST: usize = 1 << 20;
+const LONGEST: usize = 1 << 18;
 /// The polynomial of the CRC-32 in reflected form.
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
 /// The whole file of which `damaged` is left, where `crc` proves it: with the first lines, which
-/// are the same in every file, put back, or with the one flipped bit flipped back that explains
-/// why the CRC is another.
+/// are the same in every file, put back, or with the one changed byte put back that explains why
+/// the CRC is another.
 ///
-/// Of 2^32 CRCs as many are explained so as the file has bits, some thousand: a file with other
-/// damage is taken for one of these once in a million.
+/// Of 2^32 CRCs 255 are explained so for each byte of the file: one with other damage is taken for
+/// one of these once in 50,000.
 #[must_use]
 pub fn restored(damaged: &[u8], crc: u32) -> Option<Vec<u8>> {
     if damaged.len() > LONGEST {
@@ -26,22 +26,28 @@ pub fn restored(damaged: &[u8], crc: u32) -> Option<Vec<u8>> {
         return Some(with_magic);
     }
     let mut restored = damaged.to_vec();
-    let (position, mask) = flipped_bit(damaged.len(), super::crc(damaged) ^ crc)?;
+    let (position, mask) = changed_byte(damaged.len(), super::crc(damaged) ^ crc)?;
     *restored.get_mut(position)? ^= mask;
     Some(restored)
 }
 
-/// The byte and the bit in it that make so much of a difference to the CRC of a file so long.
+/// The byte of a file so long, and which of its bits, that make so much of a difference to its CRC.
 ///
-/// A CRC is linear: a flipped bit changes it by an amount that depends only on how many bits follow.
-fn flipped_bit(len: usize, difference: u32) -> Option<(usize, u8)> {
+/// A CRC is linear: changed bits change it by an amount that depends only on how many bits follow.
+fn changed_byte(len: usize, difference: u32) -> Option<(usize, u8)> {
     let mut effect = POLYNOMIAL;
     for position in (0..len).rev() {
-        for bit in (0..8_u8).rev() {
-            if effect == difference {
-                return Some((position, 1_u8.checked_shl(u32::from(bit))?));
-            }
+        let mut effects = [0_u32; 8];
+        for of_bit in effects.iter_mut().rev() {
+            *of_bit = effect;
             effect = (effect >> 1) ^ if effect & 1 == 1 { POLYNOMIAL } else { 0 };
+        }
+        let together = |mask: u8| {
+            let bits = effects.iter().zip(0_u8..).filter(|(_, bit)| mask >> bit & 1 == 1);
+            bits.fold(0, |all, (of_bit, _)| all ^ of_bit)
+        };
+        if let Some(mask) = (1..=u8::MAX).find(|&mask| together(mask) == difference) {
+            return Some((position, mask));
         }
     }
     None
@@ -139,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_is_flipped_back_wherever_it_is() {
+    fn a_changed_byte_is_put_back_wherever_it_is() {
         let whole = file(DLIST);
         let crc = super::super::crc(&whole);
         for position in 0..whole.len() {
-            for bit in 0..8 {
+            for mask in [1, 0x80, 0x55, 0xff] {
                 let mut damaged = whole.clone();
-                damaged[position] ^= 1 << bit;
+                damaged[position] ^= mask;
                 assert_eq!(restored(&damaged, crc).as_deref(), Some(whole.as_slice()));
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::triage::TriageArgs;
 use super::undo::UndoArgs;
 use clap::{ArgAction, ArgGroup, Parser, Subcommand, ValueEnum};
+use incident::INCIDENT_VARIABLE;
 use mailstore::store::Selection;
 use reconstruct::{Check, Options, PrunePolicy};
 
@@ -87,6 +88,10 @@ pub(crate) struct Args {
     /// indexer's is squatter); repeatable; '' is the channel without a name
     #[arg(long, value_name = "CHANNEL", conflicts_with = "path")]
     pub(crate) sync_log: Vec<String>,
+
+    /// The directory of the incident that remembers what this run finds, keeps and misses
+    #[arg(long, value_name = "DIR", env = INCIDENT_VARIABLE, conflicts_with = "path")]
+    pub(crate) incident: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,

@@ -234,6 +234,14 @@ fn summary_text(summary: &Summary, dry_run: bool) -> String {
     let (messages, read) = (summary.messages, summary.messages_read);
     let bytes = indicatif::HumanBytes(summary.bytes_read);
     let mut text = format!("{}; {messages} messages, {read} read ({bytes})\n", parts.join(", "));
+    if summary.wanted > 0 {
+        let whether = if summary.remembered {
+            "the incident remembers them with their flags"
+        } else {
+            "nobody remembers them for gapfill (--incident DIR)"
+        };
+        let _ = writeln!(text, "{} messages are wanted: {whether}", summary.wanted);
+    }
     if let Some(run) = &summary.run {
         let _ = writeln!(
             text,

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Result;
+use incident::{INCIDENT_VARIABLE, Incident};
 use mailstore::store::Selection;
 use reconstruct::triage::{MailboxTriage, Rate, Severity, StoreTriage, Witness, triage};
 use reconstruct::{Options, Site};
@@ -16,6 +18,8 @@ use super::store;
 
 /// What a spinning disk under load gives: no run has measured this store yet.
 const ASSUMED: Rate = Rate { messages: 1_000.0, bytes: 50e6 };
+/// Over so many of the latest runs the rate is measured.
+const RUNS: u32 = 10;
 /// So many mailboxes are listed, the worst first, unless all are asked for.
 const LISTED: usize = 20;
 /// A command that names more users than this is written with `--all`.
@@ -51,6 +55,10 @@ pub(crate) struct TriageArgs {
     /// Messages a second that a repair reads, for the estimate
     #[arg(long, value_name = "MESSAGES", value_parser = positive)]
     rate: Option<f64>,
+
+    /// The directory of the incident whose runs tell how fast repairs are
+    #[arg(long, value_name = "DIR", env = INCIDENT_VARIABLE)]
+    incident: Option<PathBuf>,
 
     /// One JSON object a line on stdout (docs/json.md)
     #[arg(long)]
@@ -92,9 +100,9 @@ pub(crate) fn run(args: &TriageArgs) -> Result<u8> {
         }
     };
     let seen = triage(&Site::of(&store), &targets, jobs, &tell);
-    let rate = args.rate.map_or(ASSUMED, |messages| Rate { messages, bytes: f64::INFINITY });
+    let pace = Pace::of(args)?;
     if args.json {
-        let seconds = rate.time_for(seen.to_read, seen.bytes_to_read).as_secs();
+        let seconds = pace.rate.time_for(seen.to_read, seen.bytes_to_read).as_secs();
         print_json(&Line::TriageSummary { seen: &seen, estimated_seconds: seconds });
     } else {
         let mut hit = hit.into_inner().unwrap_or_default();
@@ -105,10 +113,40 @@ pub(crate) fn run(args: &TriageArgs) -> Result<u8> {
                 &other.mailbox,
             ))
         });
-        print(&told(args, &seen, &hit, rate));
+        print(&told(args, &seen, &hit, &pace));
     }
     let all_sound = seen.users_hit.is_empty() && misplaced.is_empty();
     Ok(u8::from(!all_sound))
+}
+
+/// How fast a repair will be, and who says so.
+struct Pace {
+    rate: Rate,
+    source: String,
+}
+
+impl Pace {
+    fn of(args: &TriageArgs) -> Result<Self> {
+        if let Some(messages) = args.rate {
+            let rate = Rate { messages, bytes: f64::INFINITY };
+            return Ok(Self { rate, source: "as given".to_owned() });
+        }
+        let incident = args.incident.as_deref().map(Incident::open).transpose()?;
+        let measured = incident.map(|incident| incident.measured_rate("reconstruct", RUNS));
+        Ok(match measured.transpose()?.flatten() {
+            Some(measured) => Self {
+                rate: Rate {
+                    messages: measured.messages_per_second,
+                    bytes: measured.bytes_per_second,
+                },
+                source: format!("measured over {} runs", measured.runs),
+            },
+            None => Self {
+                rate: ASSUMED,
+                source: "assumed: no run has measured it; --rate tells it".to_owned(),
+            },
+        })
+    }
 }
 
 /// An object of the JSON output (docs/json.md).
@@ -134,7 +172,7 @@ fn print(text: &str) {
     let _: Result<(), _> = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn told(args: &TriageArgs, seen: &StoreTriage, hit: &[MailboxTriage], rate: Rate) -> String {
+fn told(args: &TriageArgs, seen: &StoreTriage, hit: &[MailboxTriage], pace: &Pace) -> String {
     let mailboxes: u64 = seen.mailboxes.iter().sum();
     let counts = Severity::WORST_FIRST.map(|severity| {
         let count = seen.count(severity);
@@ -151,7 +189,7 @@ fn told(args: &TriageArgs, seen: &StoreTriage, hit: &[MailboxTriage], rate: Rate
         let _ = writeln!(text, "  … {more} more (-v lists them)");
     }
     if !hit.is_empty() {
-        text.push_str(&estimate(seen, rate, args.rate.is_some()));
+        text.push_str(&estimate(seen, pace));
         text.push_str(&next_command(args, seen));
     }
     text
@@ -196,14 +234,14 @@ fn named(witness: Witness) -> &'static str {
     }
 }
 
-fn estimate(seen: &StoreTriage, rate: Rate, is_given: bool) -> String {
-    let time = rounded(rate.time_for(seen.to_read, seen.bytes_to_read));
-    let source = if is_given { "as given" } else { "assumed; --rate tells what was measured" };
+fn estimate(seen: &StoreTriage, pace: &Pace) -> String {
+    let time = rounded(pace.rate.time_for(seen.to_read, seen.bytes_to_read));
     format!(
-        "to repair: about {} messages ({}) have to be read: {time} at {} messages/s ({source})\n",
+        "to repair: about {} messages ({}) have to be read: {time} at {:.0} messages/s ({})\n",
         seen.to_read,
         indicatif::HumanBytes(seen.bytes_to_read),
-        rate.messages,
+        pace.rate.messages,
+        pace.source,
     )
 }
 

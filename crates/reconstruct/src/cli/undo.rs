@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
+use incident::{INCIDENT_VARIABLE, Incident, StoreBinding};
+use mailstore::config::ImapdConf;
 use mailstore::replace::FileOps;
 use mailstore::store::Selection;
 use reconstruct::undo::{IfChanged, runs_of};
-use reconstruct::{MailboxReport, Observer as _, Options, Run, Site, Target, Workshop};
+use reconstruct::{MailboxReport, Memory, Observer as _, Options, Run, Site, Target, Workshop};
 
 use super::args::{OutputArgs, SelectionArgs, ServerArgs};
 use super::output::Output;
@@ -54,6 +56,10 @@ pub(crate) struct UndoArgs {
     #[arg(short = 'n', long)]
     dry_run: bool,
 
+    /// The directory of the incident that remembers the run
+    #[arg(long, value_name = "DIR", env = INCIDENT_VARIABLE, conflicts_with = "path")]
+    incident: Option<PathBuf>,
+
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -64,13 +70,18 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
     if args.run.is_empty() || args.run.contains('/') || args.run.starts_with('.') {
         bail!("'{}' is no run's name", args.run);
     }
-    let Chosen { targets, misplaced, site, umask } = chosen(args, &output)?;
+    let Chosen { targets, misplaced, site, conf, umask } = chosen(args, &output)?;
     let changed: Vec<Target> = Run::changed_by(&targets, &args.run).into_iter().cloned().collect();
     if changed.is_empty() {
         return Err(no_such_run(&args.run, &targets));
     }
     let options = Options { lock_timeout: args.server.lock_timeout(), ..Options::default() };
-    let run = Run::new(&options, &site, &output);
+    let mut run = Run::new(&options, &site, &output);
+    if let (Some(directory), Some(conf)) = (&args.incident, &conf) {
+        let incident = Incident::open(directory)?;
+        let memory = Memory::of_run(incident, &StoreBinding::of(conf)?, &args.run)?;
+        run = memory.into_iter().fold(run, Run::with_memory);
+    }
     let if_changed = if args.merge { IfChanged::Merge } else { IfChanged::Refuse };
     let mut summary = if args.dry_run {
         run.survey_undo(&changed, &args.run, if_changed)
@@ -91,6 +102,7 @@ struct Chosen {
     targets: Vec<Target>,
     misplaced: Vec<MailboxReport>,
     site: Site,
+    conf: Option<ImapdConf>,
     umask: u32,
 }
 
@@ -99,13 +111,15 @@ fn chosen(args: &UndoArgs, output: &Output) -> Result<Chosen> {
         let directory = super::own_directory(directory, args.dry_run)?;
         let targets = vec![Target::in_directory(&directory)];
         let (misplaced, site) = (Vec::new(), Site::none());
-        return Ok(Chosen { targets, misplaced, site, umask: DEFAULT_UMASK });
+        return Ok(Chosen { targets, misplaced, site, conf: None, umask: DEFAULT_UMASK });
     }
     let store = store::open(&args.server, &mut |wait| output.waiting_for_database(wait))?;
     let mut selection = Selection::from(&args.selection);
     selection.all |= selection.mailboxes.is_empty() && selection.users.is_empty();
     let (targets, misplaced) = store::targets(&store, &selection)?;
-    Ok(Chosen { targets, misplaced, site: Site::of(&store), umask: store.conf().umask() })
+    let (site, conf) = (Site::of(&store), store.conf().clone());
+    let umask = conf.umask();
+    Ok(Chosen { targets, misplaced, site, conf: Some(conf), umask })
 }
 
 fn no_such_run(name: &str, targets: &[Target]) -> anyhow::Error {

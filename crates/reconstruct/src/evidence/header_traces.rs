@@ -13,6 +13,8 @@ pub struct HeaderTraces {
     pub remains: FlagNames,
     /// The keywords of the owner's other mailboxes, each set of them once.
     pub siblings: Vec<FlagNames>,
+    /// The CRC-32 of each of these mailboxes' `cyrus.header`.
+    pub sibling_crcs: Vec<u32>,
 }
 
 /// A whole `cyrus.header` that was this mailbox's once.

@@ -37,6 +37,7 @@ impl Draughtsman<'_> {
             HeaderFileEvidence::Sound { value, crc } => {
                 if !self.index_vouches_for(*crc) && !self.put_right(value) {
                     self.check_against_the_list(value);
+                    self.check_keywords(value, *crc);
                 }
                 return true;
             }
@@ -81,7 +82,7 @@ impl Draughtsman<'_> {
         let Some(restored) = traces.restored.as_ref().filter(|restored| *restored != found) else {
             return false;
         };
-        let detail = "one bit of it was flipped, as the CRC in the index shows; it is put right";
+        let detail = "one byte of it was changed, as the CRC in the index shows; it is put right";
         self.header_file = Some(restored.clone());
         self.find(Code::HeaderFileDamaged, Remedy::Repair, detail);
         true

@@ -7,6 +7,7 @@ use mailstore_format::index::layout::HeaderField;
 use mailstore_format::index::{IndexHeader, IndexRecord};
 use mailstore_format::{Guid, InternalFlags, ModSeq, Uid};
 
+use super::loose::UIDS_IN_REACH;
 use super::orphans::PLAUSIBLE_UID;
 use super::{Draft, Draughtsman};
 use crate::evidence::{
@@ -25,7 +26,7 @@ const FEW: usize = 2;
 pub(crate) fn judge(evidence: &Evidence) -> IndexTrust {
     let index = &evidence.index;
     let Some(header) = index.header.as_ref().filter(|_| index.header_proven) else {
-        return IndexTrust::Current;
+        return rows_are_newer(evidence).map_or(IndexTrust::Current, IndexTrust::Older);
     };
     let another = is_another_mailboxes(evidence, header);
     if let Some(sign) = another.filter(|_| Fit::of(evidence).speaks_against_the_index()) {
@@ -65,7 +66,7 @@ pub(crate) fn believable_part(
     }
 }
 
-/// The sign that the index is another mailbox's: one of the two numbers that tie it to this one.
+/// The sign that the index is another mailbox's: one of the two numbers that tie it to its own.
 fn is_another_mailboxes(evidence: &Evidence, header: &IndexHeader) -> Option<String> {
     let listed = evidence.witnesses.uidvalidity.filter(|listed| listed.0 != 0)?;
     if listed != header.uidvalidity {
@@ -73,9 +74,15 @@ fn is_another_mailboxes(evidence: &Evidence, header: &IndexHeader) -> Option<Str
         return Some(format!("its UIDVALIDITY is {own}, that of mailboxes.db is {listed}"));
     }
     let known = header.header_file_crc;
+    let traces = &evidence.witnesses.header_traces;
     match &evidence.header_file {
         HeaderFileEvidence::Sound { crc, .. } if known != 0 && known != *crc => {
             Some("it knows another cyrus.header".to_owned())
+        }
+        HeaderFileEvidence::Damaged(_) | HeaderFileEvidence::Missing
+            if traces.sibling_crcs.contains(&known) =>
+        {
+            Some("it knows the cyrus.header of another mailbox of this user".to_owned())
         }
         _ => None,
     }
@@ -128,6 +135,43 @@ impl Fit {
     }
 }
 
+/// How many message files have UIDs above the last one, and are not copies of messages it knows.
+fn files_that_came_since(evidence: &Evidence, last: Uid) -> usize {
+    let reach = Uid(last.0.saturating_add(UIDS_IN_REACH));
+    let index = &evidence.index;
+    let records = (0..index.slots.len()).filter_map(|slot| index.record(slot));
+    let known: HashSet<Guid> = records.map(|record| record.guid).collect();
+    let since = evidence
+        .messages
+        .iter()
+        .filter(|message| message.slot.is_none() && message.uid > last && message.uid <= reach);
+    let guids = since.filter_map(MessageEvidence::guid_read);
+    guids.filter(|guid| !known.contains(guid)).count()
+}
+
+/// The sign that records whose header proves nothing are older than conversations: these know
+/// higher UIDs, and other flags of the very messages. In the newest index no flag differs.
+fn rows_are_newer(evidence: &Evidence) -> Option<String> {
+    let index = &evidence.index;
+    let rows = evidence.witnesses.conversations.as_deref().filter(|_| has_all_flags(index))?;
+    let records = || (0..index.slots.len()).filter_map(|slot| index.record(slot));
+    let top = records().map(|record| record.uid).max()?;
+    let newest = rows.iter().map(|row| row.uid).filter(|&uid| uid > top).max()?;
+    let differ = |record: &IndexRecord| {
+        row_of(rows, record).is_some_and(|row| {
+            let expunged = row.internal_flags.contains(InternalFlags::EXPUNGED);
+            (row.system_flags, expunged) != (record.system_flags, record.is_expunged())
+        })
+    };
+    let changed = records().filter(|record| differ(record)).count();
+    (changed > 0).then(|| {
+        format!(
+            "its last record is of UID {top}, but conversations know UID {newest}, and other flags \
+             of {changed} messages"
+        )
+    })
+}
+
 /// The modseq in mailboxes.db, where it is above the index's highest. It is that of a change of the
 /// mailbox's own, never above that of its index: so in all stores of real servers that were looked
 /// at, whatever was renamed or shared. Versions 6 and 7 have no modseq.
@@ -148,6 +192,10 @@ fn is_behind(evidence: &Evidence, header: &IndexHeader) -> Option<String> {
     }
     if let Some(known) = listed_modseq_above(&evidence.index, witnesses) {
         return Some(format!("its highest modseq is {highest}, that in mailboxes.db {known}"));
+    }
+    let newer = files_that_came_since(evidence, last);
+    if newer >= FEW {
+        return Some(format!("its last UID is {last}, but {newer} message files have higher ones"));
     }
     let own = header.generation_no;
     let reach = own.saturating_add(GENERATIONS_AHEAD);
@@ -203,7 +251,9 @@ impl Draughtsman<'_> {
         };
         if row.internal_flags.contains(InternalFlags::EXPUNGED) {
             self.expunge_since(draft, "conversations know it as expunged");
-        } else if row.system_flags != draft.record.system_flags {
+        } else if has_all_flags(&self.evidence.index)
+            && row.system_flags != draft.record.system_flags
+        {
             draft.record.system_flags = row.system_flags;
             draft.record.last_updated = self.policy.now;
             draft.changed = true;
@@ -231,6 +281,12 @@ impl Draughtsman<'_> {
         let witnessed = self.evidence.witnesses.highest_uid;
         witnessed.filter(|&uid| uid <= PLAUSIBLE_UID).unwrap_or_default()
     }
+}
+
+/// Whether records have all flags that rows have: before version 12 the owner's `\Seen` is not among
+/// them.
+fn has_all_flags(index: &IndexEvidence) -> bool {
+    index.layout.is_some_and(|layout| layout.version >= 12)
 }
 
 /// The row of a record's very message.

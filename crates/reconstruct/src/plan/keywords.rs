@@ -5,11 +5,12 @@ mod by_file_crc;
 mod by_sync_crc;
 mod candidates;
 
+use mailstore_format::header_file::remains::is_atom;
 use mailstore_format::header_file::{FlagNames, HeaderFile};
 
 use super::Draughtsman;
 use crate::finding::{Code, Remedy};
-use candidates::Candidates;
+use candidates::{Candidates, span};
 
 impl Draughtsman<'_> {
     /// The mailbox's lost `cyrus.header`, as far as a copy or what is left of it is proved to be it:
@@ -29,23 +30,58 @@ impl Draughtsman<'_> {
     /// Gives `header`, made anew from mailboxes.db, the keywords that can be proved, else those that
     /// were read from the damaged file.
     pub(super) fn restore_keywords(&mut self, header: &mut HeaderFile) {
-        let traces = &self.evidence.witnesses.header_traces;
-        let candidates = Candidates::of(traces);
-        let used = self.slots_in_use();
-        let known = self.known_header_file_crc();
-        if let Some(proved) = known.and_then(|crc| candidates.prove_file(header, used, crc)) {
-            *header = proved;
-            let by = "by the CRC that the index holds of cyrus.header";
-            self.report_keywords(&header.flag_names, Code::KeywordsProved, by);
-        } else if let Some(names) = by_sync_crc::prove(&self.evidence.index, &candidates) {
-            header.flag_names = names;
-            let by = "by the checksum that the index holds for replication";
-            self.report_keywords(&header.flag_names, Code::KeywordsProved, by);
-        } else if candidates.remains.iter().next().is_some() {
+        let candidates = Candidates::of(&self.evidence.witnesses.header_traces, None);
+        if !self.prove_keywords(header, &candidates) && span(&candidates.remains) > 0 {
             header.flag_names = candidates.remains;
             let by = "by nothing: they were read from the damaged cyrus.header";
             self.report_keywords(&header.flag_names, Code::KeywordsUnproved, by);
         }
+    }
+
+    /// Checks the keywords of a `cyrus.header` that decodes and is not the file that the index
+    /// knows. Where nothing proves them, or others, they are believed up to the first that is none.
+    pub(super) fn check_keywords(&mut self, found: &HeaderFile, crc: u32) {
+        let Some(known) = self.known_header_file_crc().filter(|&known| known != crc) else {
+            return;
+        };
+        let all_atoms = found.flag_names.iter().all(|(_, name)| is_atom(name));
+        let confirmed = by_sync_crc::confirms(&self.evidence.index, &found.flag_names);
+        if all_atoms && (confirmed == Some(true) || !self.evidence.index.header_proven) {
+            return;
+        }
+        let names = &found.flag_names;
+        let candidates = Candidates::of(&self.evidence.witnesses.header_traces, Some(names));
+        let mut header = self.header_file.clone().unwrap_or_else(|| found.clone());
+        if !self.prove_keywords(&mut header, &candidates) {
+            if all_atoms {
+                return;
+            }
+            header.flag_names = up_to_the_first_that_is_none(names);
+            let by = "by nothing: they stand before damage in cyrus.header";
+            self.report_keywords(&header.flag_names, Code::KeywordsUnproved, by);
+        }
+        let detail =
+            format!("its CRC is {crc:08x}, the index knows {known:08x}: its keywords are damaged");
+        self.find(Code::HeaderFileDamaged, Remedy::Repair, detail);
+        self.header_file = Some(header);
+    }
+
+    /// Gives `header` the keywords that a checksum proves, if any does.
+    fn prove_keywords(&mut self, header: &mut HeaderFile, candidates: &Candidates) -> bool {
+        let used = self.slots_in_use();
+        let known = self.known_header_file_crc();
+        let by =
+            if let Some(proved) = known.and_then(|crc| candidates.prove_file(header, used, crc)) {
+                *header = proved;
+                "by the CRC that the index holds of cyrus.header"
+            } else if let Some(names) = by_sync_crc::prove(&self.evidence.index, candidates) {
+                header.flag_names = names;
+                "by the checksum that the index holds for replication"
+            } else {
+                return false;
+            };
+        self.report_keywords(&header.flag_names, Code::KeywordsProved, by);
+        true
     }
 
     fn report_keywords(&mut self, names: &FlagNames, code: Code, by: &str) {
@@ -69,4 +105,12 @@ impl Draughtsman<'_> {
         let listed = listed.and_then(|header| header.uniqueid.as_ref());
         listed.is_none() || file.uniqueid.is_none() || listed == file.uniqueid.as_ref()
     }
+}
+
+fn up_to_the_first_that_is_none(names: &FlagNames) -> FlagNames {
+    let mut sound = FlagNames::default();
+    for (slot, name) in names.iter().take_while(|(_, name)| is_atom(name)) {
+        sound.set(slot, Some(name.to_vec()));
+    }
+    sound
 }

@@ -44,9 +44,8 @@ pub(crate) struct Quarantined {
 const EXPUNGED: InternalFlags = InternalFlags::EXPUNGED;
 
 impl Draughtsman<'_> {
-    /// Takes back what the run decided that is undone, if one is.
-    pub(super) fn reverse_run(&mut self) {
-        let Some(reversal) = self.reversal else { return };
+    /// Takes back what the run decided that is undone.
+    pub(super) fn reverse(&mut self, reversal: &Reversal) {
         self.reverse_records(reversal);
         let stay = self.expunge_new_uids(reversal);
         self.give_names_back(reversal, &stay);
@@ -101,14 +100,16 @@ impl Draughtsman<'_> {
     /// A message that got a new UID is expunged there, where nobody touched it and its old name is
     /// free. Tells which old names stay where they are.
     fn expunge_new_uids(&mut self, reversal: &Reversal) -> HashSet<(Place, OsString)> {
-        let by_name: HashSet<(Place, &OsStr)> =
-            reversal.quarantined.iter().map(|file| (file.place, file.name.as_os_str())).collect();
+        let by_name = reversal.quarantined.iter();
+        let by_name: HashMap<(Place, &OsStr), &Quarantined> =
+            by_name.map(|file| ((file.place, file.name.as_os_str()), file)).collect();
         let at: HashMap<Uid, usize> =
             self.drafts.iter().enumerate().map(|(at, draft)| (draft.record.uid, at)).collect();
         let mut stay = HashSet::new();
         for renamed in &reversal.renamed {
             let name = (renamed.place, renamed.from.as_os_str());
-            let can_return = by_name.contains(&name) && self.is_free(renamed.place, &renamed.from);
+            let file = by_name.get(&name);
+            let can_return = file.is_some_and(|file| self.name_of(file) != Name::Taken);
             let draft = at.get(&renamed.to).and_then(|&at| self.drafts.get_mut(at));
             let untouched = draft.filter(|draft| {
                 let record = &draft.record;
@@ -139,11 +140,15 @@ impl Draughtsman<'_> {
                 continue;
             }
             let shown = file.name.display();
-            if !self.is_free(file.place, &file.name) {
-                let kept = file.kept.display();
-                let detail = format!("{shown} stays {kept}: its name belongs to another file now");
-                self.find(Code::Undone, Remedy::Note, detail);
-                continue;
+            match self.name_of(file) {
+                Name::Free => {}
+                Name::Back => continue,
+                Name::Taken => {
+                    let kept = file.kept.display();
+                    let detail = format!("{shown} stays {kept}: its name belongs to another file");
+                    self.find(Code::Undone, Remedy::Note, detail);
+                    continue;
+                }
             }
             self.find(Code::Undone, Remedy::Repair, format!("{shown} is in its place again"));
             self.file_steps.returns.push(Return {
@@ -155,21 +160,42 @@ impl Draughtsman<'_> {
         }
     }
 
-    /// Whether no entry of the mailbox has the name, and no step of the plan gives it one.
-    fn is_free(&self, place: Place, name: &OsStr) -> bool {
+    /// Whose the name of `file` is now.
+    fn name_of(&self, file: &Quarantined) -> Name {
+        let (place, name) = (file.place, file.name.as_os_str());
         let evidence = self.evidence;
-        let is_message = message_uid(name.as_encoded_bytes()).is_some_and(|uid| {
-            let at = evidence.messages.binary_search_by_key(&uid, |message| message.uid);
-            let message = at.ok().and_then(|at| evidence.messages.get(at));
-            let is_put = self.file_steps.puts.iter().any(|put| put.uid == uid);
-            is_put || message.is_some_and(|message| message.file != FileEvidence::Absent)
-        });
-        let is_stray = evidence
-            .strays
-            .iter()
-            .any(|stray| (stray.place, stray.name.as_os_str()) == (place, name));
-        let odd = &evidence.directory.odd;
-        let is_odd = odd.iter().any(|odd| (odd.place, odd.entry.name.as_os_str()) == (place, name));
-        !(is_message || is_stray || is_odd)
+        let named = |in_place: Place, entry: &OsStr| (in_place, entry) == (place, name);
+        let stray = evidence.strays.iter().find(|stray| named(stray.place, &stray.name));
+        if let Some(stray) = stray {
+            return Name::of(stray.identity.ino, file);
+        }
+        if evidence.directory.odd.iter().any(|odd| named(odd.place, &odd.entry.name)) {
+            return Name::Taken;
+        }
+        let Some(uid) = message_uid(name.as_encoded_bytes()) else { return Name::Free };
+        if self.file_steps.puts.iter().any(|put| put.uid == uid) {
+            return Name::Taken;
+        }
+        let at = evidence.messages.binary_search_by_key(&uid, |message| message.uid);
+        match at.ok().and_then(|at| evidence.messages.get(at)).map(|message| message.file) {
+            None | Some(FileEvidence::Absent) => Name::Free,
+            Some(FileEvidence::Regular { identity, .. }) => Name::of(identity.ino, file),
+            Some(_) => Name::Taken,
+        }
+    }
+}
+
+/// Whose a name is that a file had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Free,
+    /// The file's own: an undo that was cut short gave it back.
+    Back,
+    Taken,
+}
+
+impl Name {
+    fn of(ino: u64, file: &Quarantined) -> Self {
+        if ino == file.identity.ino { Self::Back } else { Self::Taken }
     }
 }

@@ -8,7 +8,7 @@ use mailstore_format::index::IndexRecord;
 
 use super::Trail;
 use crate::error::Error;
-use crate::evidence::HeaderFileEvidence;
+use crate::evidence::{HeaderFileEvidence, IndexEvidence, Slot};
 use crate::examine::identity_of;
 use crate::gather::{read_file, read_header_file};
 use crate::index_reader::read_index;
@@ -29,6 +29,8 @@ pub(super) enum Standing {
     Undone,
     /// It was changed since, in these ways.
     Changed(Vec<String>),
+    /// It was damaged since: nothing can be told of it.
+    Damaged,
 }
 
 pub(super) fn of(target: &Target, trail: &Trail) -> Result<Standing, Error> {
@@ -48,9 +50,13 @@ pub(super) fn of(target: &Target, trail: &Trail) -> Result<Standing, Error> {
         return Ok(Standing::BeforeCommit);
     }
     let (true, Some(committed)) = (found == last.after, trail.course.committing) else {
-        return Ok(Standing::Changed(vec![replaced_by(target, trail, last)]));
+        let (index, ..) = read(target)?;
+        let why = || Standing::Changed(vec![replaced_by(target, trail, last)]);
+        return Ok(if is_sound(&index) { why() } else { Standing::Damaged });
     };
-    let why = changes_since(target, &committed, trail)?;
+    let Some(why) = changes_since(target, &committed, trail)? else {
+        return Ok(Standing::Damaged);
+    };
     Ok(if why.is_empty() { Standing::Unchanged } else { Standing::Changed(why) })
 }
 
@@ -73,22 +79,34 @@ fn replaced_by(target: &Target, trail: &Trail, ours: &Change) -> String {
     }
 }
 
-/// In which ways the mailbox is not what the run made of it.
+fn read(target: &Target) -> Result<(IndexEvidence, Vec<u8>), Error> {
+    let path = &target.location.index;
+    let mut bytes = Vec::new();
+    match read_file(path, u64::MAX, &mut bytes) {
+        Ok(meta) => Ok((read_index(&bytes, identity_of(&meta), None), bytes)),
+        Err(ReadError::NotFound) => Ok((IndexEvidence::default(), bytes)),
+        Err(error) => Err(Error::io("read", path, std::io::Error::other(error.to_string()))),
+    }
+}
+
+/// Whether nothing is missing in the index.
+fn is_sound(index: &IndexEvidence) -> bool {
+    let is_record = |slot: &Slot| matches!(slot, Slot::Record(_));
+    index.is_read()
+        && index.header_proven
+        && index.truncated_slots == 0
+        && index.slots.iter().all(is_record)
+}
+
+/// In which ways the mailbox is not what the run made of it; `None` where its index is damaged.
 fn changes_since(
     target: &Target,
     committed: &Committing,
     trail: &Trail,
-) -> Result<Vec<String>, Error> {
-    let path = &target.location.index;
-    let mut bytes = Vec::new();
-    let meta = read_file(path, u64::MAX, &mut bytes).map_err(|error| match error {
-        ReadError::NotFound => Error::KeepsChanging,
-        error => Error::io("read", path, std::io::Error::other(error.to_string())),
-    })?;
-    let index = read_index(&bytes, identity_of(&meta), None);
-    let (true, Some(header), Some(layout)) = (index.header_proven, &index.header, index.layout)
-    else {
-        return Ok(vec!["its index is damaged".to_owned()]);
+) -> Result<Option<Vec<String>>, Error> {
+    let (index, bytes) = read(target)?;
+    let (true, Some(header), Some(layout)) = (is_sound(&index), &index.header, index.layout) else {
+        return Ok(None);
     };
     let mut why = Vec::new();
     let records = || (0..index.slots.len()).filter_map(|slot| index.record(slot));
@@ -124,7 +142,7 @@ fn changes_since(
     if why.is_empty() && names > 0 {
         why.push(format!("{names} names in it belong to other files"));
     }
-    Ok(why)
+    Ok(Some(why))
 }
 
 fn has_other_header_file(target: &Target, committed: &Committing) -> bool {

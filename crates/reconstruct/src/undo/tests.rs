@@ -58,7 +58,11 @@ fn undo_with(mailbox: &Mailbox, ops: FileOps) -> Result<MailboxReport, Error> {
     let workshop = Workshop::new(ops, "run", 0o077);
     let (target, now) = (mailbox.target(), NOW);
     let done = in_context(|context| put_back(context, &target, &workshop, now))?;
-    Ok(done.unwrap_or_else(|why| refused(&target, &Trail::of(&target, "run"), &why)))
+    let of_run = || Trail::of(&target, "run");
+    Ok(match done {
+        PutBackOr::Report(report) => report,
+        PutBackOr::Changed(why) => refused(&target, &of_run(), &why),
+    })
 }
 
 fn repaired(exchanges: bool) -> (Mailbox, Tree) {
@@ -129,16 +133,19 @@ fn an_undo_that_was_cut_short_anywhere_is_finished_by_the_next() {
 
 #[test]
 fn a_mailbox_that_was_changed_since_is_refused_in_clear_words() {
-    let flip = |mailbox: &Mailbox, at: usize| {
+    let change = |mailbox: &Mailbox, at: usize, len: usize| {
         let mut bytes = fs::read(mailbox.path("cyrus.index")).unwrap();
-        bytes[at] ^= 1;
+        for byte in &mut bytes[at..at + len] {
+            *byte ^= 1;
+        }
         fs::write(mailbox.path("cyrus.index"), bytes).unwrap();
     };
-    let changes: [Since<'_>; 5] = [
+    let changes: [Since<'_>; 6] = [
         ("message files came", &|mailbox| {
             fs::write(mailbox.path("5000."), "A: 5000\r\n\r\n").unwrap();
         }),
-        ("its records are others", &|mailbox| flip(mailbox, 160 + 20)),
+        ("its records are others", &|mailbox| change(mailbox, 160 + 20, 1)),
+        ("it was damaged since", &|mailbox| change(mailbox, 160, 112)),
         ("there is another cyrus.index", &|mailbox| {
             let copy = mailbox.path("copy");
             fs::copy(mailbox.path("cyrus.index"), &copy).unwrap();

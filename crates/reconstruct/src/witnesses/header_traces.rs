@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use mailstore_format::header_file::{FlagNames, HeaderFile, crc, remains};
+use mailstore_format::header_file::{HeaderFile, crc, remains};
 
 use super::WitnessSources;
 use crate::evidence::{Evidence, HeaderCopy, HeaderTraces};
@@ -25,12 +25,10 @@ pub(super) fn read(target: &Target, evidence: &Evidence, sources: &WitnessSource
     let restored = (known != 0).then(|| remains::restored(&damaged, known)).flatten();
     let restored = restored.and_then(|bytes| HeaderFile::decode(&bytes).ok());
     let (_, names) = remains::flag_names(&damaged);
-    HeaderTraces {
-        restored,
-        copies: copies_of_earlier_runs(target, path),
-        remains: names,
-        siblings: keywords_of_siblings(sources.headers_of(&target.owner), path),
-    }
+    let copies = copies_of_earlier_runs(target, path);
+    let mut traces = HeaderTraces { restored, copies, remains: names, ..HeaderTraces::default() };
+    read_siblings(sources.headers_of(&target.owner), path, &mut traces);
+    traces
 }
 
 fn contents(path: &Path) -> Option<Vec<u8>> {
@@ -58,14 +56,14 @@ fn copies_of_earlier_runs(target: &Target, path: &Path) -> Vec<HeaderCopy> {
     copies
 }
 
-fn keywords_of_siblings(headers: &[PathBuf], own: &Path) -> Vec<FlagNames> {
-    let mut found: Vec<FlagNames> = Vec::new();
+/// Adds what the `cyrus.header` of the owner's other mailboxes tell.
+fn read_siblings(headers: &[PathBuf], own: &Path, traces: &mut HeaderTraces) {
     for path in headers.iter().filter(|path| *path != own).take(SIBLINGS) {
-        let names = contents(path).and_then(|bytes| HeaderFile::decode(&bytes).ok());
-        let names = names.map(|header| header.flag_names).unwrap_or_default();
-        if names.iter().next().is_some() && !found.contains(&names) {
-            found.push(names);
+        let Some(bytes) = contents(path) else { continue };
+        let Ok(HeaderFile { flag_names, .. }) = HeaderFile::decode(&bytes) else { continue };
+        traces.sibling_crcs.push(crc(&bytes));
+        if flag_names.iter().next().is_some() && !traces.siblings.contains(&flag_names) {
+            traces.siblings.push(flag_names);
         }
     }
-    found
 }

@@ -24,15 +24,15 @@ impl Candidates {
     ) -> Option<HeaderFile> {
         let needed = used.slots().last().map_or(0, |slot| slot.saturating_add(1));
         let lists: Vec<FlagNames> = self.prefixes(needed);
+        let certain = self.certain();
         for mut file in forms(header) {
             if needed == 0 && crc(&file.encode()) == expected {
                 return Some(file);
             }
             let named = Search::of(&file, expected, &self.names, used);
             let found = lists.iter().find(|names| named.is_it(names)).cloned();
-            let remains = Some(&self.remains).filter(|remains| span(remains) > 0);
-            let found = found.or_else(|| named.combine(remains?, needed));
-            if let Some(names) = found.or_else(|| named.combine(&FlagNames::default(), needed)) {
+            let combined = || certain.iter().find_map(|names| named.combine(names, needed));
+            if let Some(names) = found.or_else(combined) {
                 file.flag_names = names;
                 // The parts were joined; what is written must be the very same.
                 return (crc(&file.encode()) == expected).then_some(file);

@@ -21,8 +21,18 @@ pub(super) fn prove(index: &IndexEvidence, candidates: &Candidates) -> Option<Fl
             return Some(found);
         }
     }
-    let slots = search.slots.len();
-    pools(&candidates.names, slots).find_map(|names| search.combine(names, &mut Vec::new()))
+    candidates.certain().iter().find_map(|certain| {
+        let open = search.slots.iter().filter(|&&slot| certain.get(slot).is_none()).count();
+        pools(&candidates.names, open)
+            .find_map(|names| search.combine(certain, names, &mut Vec::new()))
+    })
+}
+
+/// Whether the checksum is that of messages with these keywords; none where it cannot tell.
+pub(super) fn confirms(index: &IndexEvidence, names: &FlagNames) -> Option<bool> {
+    let mut search = Search::of(index)?;
+    let of_slots: Option<Vec<&[u8]>> = search.slots.iter().map(|&slot| names.get(slot)).collect();
+    Some(of_slots.and_then(|of_slots| search.attempt(&of_slots)).is_some())
 }
 
 /// The records, divided into those whose checksum is known and those that keywords change.
@@ -65,22 +75,24 @@ impl<'a> Search<'a> {
         (crcs.fold(0, |all, crc| all ^ crc) == self.expected).then_some(found)
     }
 
+    /// Combines names; slots that have a certain one have that.
     fn combine<'n>(
         &mut self,
+        certain: &'n FlagNames,
         names: &'n [Vec<u8>],
         chosen: &mut Vec<&'n [u8]>,
     ) -> Option<FlagNames> {
-        if chosen.len() == self.slots.len() {
-            return self.attempt(chosen);
-        }
-        for name in names {
+        let Some(&slot) = self.slots.get(chosen.len()) else { return self.attempt(chosen) };
+        let own = certain.get(slot);
+        let others = names.iter().map(Vec::as_slice).filter(|_| own.is_none());
+        for name in own.into_iter().chain(others) {
             if self.attempts == 0 {
                 return None;
             }
             let taken = chosen.iter().any(|other| other.eq_ignore_ascii_case(name));
             if !taken {
                 chosen.push(name);
-                let found = self.combine(names, chosen);
+                let found = self.combine(certain, names, chosen);
                 if found.is_some() {
                     return found;
                 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use mailstore_format::header_file::FlagNames;
+use mailstore_format::header_file::remains::is_atom;
 
 use crate::evidence::HeaderTraces;
 
@@ -23,9 +24,13 @@ const COMMON: [&str; 12] = [
 ];
 /// So many names are combined.
 const NAMES: usize = 32;
+/// So many neighbouring names may have been hit without the others having moved.
+const OPEN: usize = 2;
 
 /// Guesses at a mailbox's keywords.
 pub(super) struct Candidates {
+    /// Those of the mailbox's own file, where it decodes and its CRC shows that it is damaged.
+    own: FlagNames,
     /// Those read from what is left of the mailbox's own file.
     pub(super) remains: FlagNames,
     /// Whole sets, by slot: other mailboxes of a user often have the same.
@@ -35,9 +40,10 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    pub(super) fn of(traces: &HeaderTraces) -> Self {
+    pub(super) fn of(traces: &HeaderTraces, own: Option<&FlagNames>) -> Self {
         let remains = traces.remains.clone();
-        let mut lists = vec![remains.clone()];
+        let own = own.map(atoms).unwrap_or_default();
+        let mut lists = vec![own.clone(), remains.clone()];
         lists.extend(traces.copies.iter().map(|copy| copy.value.flag_names.clone()));
         lists.extend(traces.siblings.iter().cloned());
         let told = lists.iter().flat_map(FlagNames::iter).map(|(_, name)| name.to_vec());
@@ -48,8 +54,8 @@ impl Candidates {
                 None => names.push((1, name)),
             }
         }
-        let own = |name: &[u8]| remains.slot_of(name).is_some();
-        names.sort_by_key(|(times, name)| (!own(name), Reverse(*times)));
+        let is_own = |name: &[u8]| remains.slot_of(name).is_some() || own.slot_of(name).is_some();
+        names.sort_by_key(|(times, name)| (!is_own(name), Reverse(*times)));
         let mut names: Vec<Vec<u8>> = names.into_iter().map(|(_, name)| name).collect();
         let common = COMMON.iter().map(|name| name.as_bytes().to_vec());
         for name in common {
@@ -58,8 +64,39 @@ impl Candidates {
             }
         }
         names.truncate(NAMES);
-        Self { remains, lists, names }
+        Self { own, remains, lists, names }
     }
+
+    /// What may be certain, the most at first: the names of the file but for one or two that follow
+    /// one another; those in front of its damage; nothing.
+    pub(super) fn certain(&self) -> Vec<FlagNames> {
+        let mut certain = Vec::new();
+        if span(&self.own) > 0 {
+            certain.push(self.own.clone());
+        }
+        for open in 1..=OPEN {
+            for first in 0..span(&self.own) {
+                let mut names = self.own.clone();
+                (first..first.saturating_add(open)).for_each(|slot| {
+                    names.set(slot, None);
+                });
+                certain.push(names);
+            }
+        }
+        certain.push(self.remains.clone());
+        certain.push(FlagNames::default());
+        certain.dedup();
+        certain
+    }
+}
+
+/// The names that are keywords at all.
+fn atoms(names: &FlagNames) -> FlagNames {
+    let mut atoms = FlagNames::default();
+    for (slot, name) in names.iter().filter(|(_, name)| is_atom(name)) {
+        atoms.set(slot, Some(name.to_vec()));
+    }
+    atoms
 }
 
 /// Names to combine in `slots` slots: the likeliest alone, then with one more each time.

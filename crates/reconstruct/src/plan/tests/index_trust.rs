@@ -143,6 +143,43 @@ fn an_index_that_knows_another_header_file_and_none_of_the_files_is_foreign() {
 }
 
 #[test]
+fn an_index_that_knows_the_header_file_of_a_sibling_is_foreign() {
+    let mut evidence = sound(&[1, 2, 3]);
+    exchange_files(&mut evidence, &[1, 2, 3]);
+    evidence.witnesses.uidvalidity = Some(UidValidity(42));
+    evidence.header_file = HeaderFileEvidence::Missing;
+    evidence.witnesses.header_traces.sibling_crcs = vec![7];
+    assert!(!is_foreign(&evidence));
+    evidence.index.header.as_mut().unwrap().header_file_crc = 7;
+    assert!(is_foreign(&evidence));
+}
+
+#[test]
+fn several_files_above_the_last_uid_make_an_index_older_and_copies_do_not() {
+    let mut evidence = sound(&[1, 2, 5]);
+    add_orphan(&mut evidence, 8);
+    assert!(!judge(&evidence).is_older(), "a delivery that was cut short");
+    add_orphan(&mut evidence, 9);
+    assert!(judge(&evidence).is_older());
+    for (copy, of) in [(8, 1), (9, 2)] {
+        let copies = evidence.messages.iter_mut().filter(|message| message.uid == Uid(copy));
+        copies.for_each(|message| message.reading = Some(read(of)));
+    }
+    assert!(!judge(&evidence).is_older());
+}
+
+#[test]
+fn behind_a_damaged_header_rows_overrule_records_only_where_they_know_more() {
+    let mut evidence = with_rows(&[1, 2, 5], &[1, 2, 5, 7]);
+    evidence.index.header_proven = false;
+    assert!(!judge(&evidence).is_older(), "its end may be lost");
+    evidence.witnesses.conversations.as_mut().unwrap()[0].system_flags = SystemFlags::SEEN;
+    assert!(judge(&evidence).is_older());
+    evidence.index.layout = Layout::of_version(10);
+    assert!(!judge(&evidence).is_older(), "its records have no such flag");
+}
+
+#[test]
 fn shifted_files_do_not_make_an_index_foreign() {
     let mut evidence = sound(&[1, 2, 3]);
     evidence.witnesses.uidvalidity = Some(UidValidity(41));

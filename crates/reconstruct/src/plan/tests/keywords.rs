@@ -133,3 +133,41 @@ fn a_header_file_that_still_decodes_is_put_right_where_its_crc_shows_one_flipped
     assert_eq!(codes(&plan), [Code::HeaderFileDamaged]);
     assert_eq!(keywords_after(&plan), named(&[(0, "Work"), (2, "$Later")]));
 }
+
+/// The mailbox of [`without_header_file`], whose file is there with these keywords and another CRC.
+fn with_other_keywords(right: &[&str], wrong: &[&str]) -> Evidence {
+    let mut evidence = without_header_file(right, None);
+    let mut value = evidence.witnesses.header.clone().unwrap();
+    value.flag_names = names(wrong);
+    let crc = crc32fast::hash(&value.encode());
+    evidence.header_file = HeaderFileEvidence::Sound { value: Box::new(value), crc };
+    evidence
+}
+
+#[test]
+fn a_keyword_that_was_overwritten_is_known_from_other_mailboxes_and_the_rest_stays() {
+    let right = ["Work", "Only here", "$Later"].map(|name| name.split(' ').next().unwrap());
+    let mut evidence = with_other_keywords(&right, &["W\u{0}\u{0}k", "Only", "$Later"]);
+    evidence.witnesses.header_traces.siblings = vec![names(&["Travel", "Work"])];
+    let proved = plan(&evidence, policy());
+    assert!(codes(&proved).contains(&Code::KeywordsProved), "{:?}", proved.findings);
+    assert_eq!(keywords_after(&proved), named(&[(0, "Work"), (1, "Only"), (2, "$Later")]));
+}
+
+#[test]
+fn keywords_behind_damage_that_nothing_proves_are_not_believed() {
+    let right = ["Work", "Only", "Here"];
+    let damaged = with_other_keywords(&right, &["Work", "Onl\u{7f}Here"]);
+    let plan = plan(&damaged, policy());
+    assert!(codes(&plan).contains(&Code::KeywordsUnproved), "{:?}", plan.findings);
+    assert_eq!(keywords_after(&plan), named(&[(0, "Work"), (2, "$RecoveredKeyword2")]));
+}
+
+#[test]
+fn a_header_file_newer_than_the_index_keeps_its_keywords() {
+    // The server wrote a keyword into it and was stopped before it wrote the index.
+    let evidence = with_other_keywords(&["Work", "", "$Later"], &["Work", "", "$Later", "New"]);
+    let plan = plan(&evidence, policy());
+    assert_eq!(codes(&plan), [Code::HeaderFileCrc], "{:?}", plan.findings);
+    assert!(plan.rewrite.unwrap().header_file.is_none());
+}
