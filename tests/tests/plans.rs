@@ -74,12 +74,12 @@ fn a_mailbox_that_changed_since_and_one_taken_out_of_the_file_are_left_alone() -
     let damaged = damaged(&cyrus, "index-removed")?;
     let file = files.path().join("plans");
     save(&damaged, &file)?;
-    let text = fs::read_to_string(&file)?;
+    let plans = fs::read_to_string(&file)?;
     let is_about = |line: &str, mailbox: &str| line.contains(&format!(r#""mailbox":"{mailbox}""#));
 
     let inbox = damaged.store.mailbox_dir(INBOX)?;
     fs::write(inbox.join("9999."), b"Subject: new\r\n\r\n")?;
-    let without: Vec<_> = text.lines().filter(|line| !is_about(line, ARCHIVE)).collect();
+    let without: Vec<_> = plans.lines().filter(|line| !is_about(line, ARCHIVE)).collect();
     fs::write(&file, without.join("\n"))?;
     let before = Tree::read(&damaged.store.spool())?;
     let refused = run(&damaged, &["--apply"], &file)?;
@@ -90,7 +90,7 @@ fn a_mailbox_that_changed_since_and_one_taken_out_of_the_file_are_left_alone() -
         .retain(|line| !line.contains(".mailstore-recovery") && !line.starts_with(": mtime"));
     ensure!(differences.is_empty(), "{differences:?}");
 
-    fs::write(&file, &text)?;
+    fs::write(&file, &plans)?;
     let half = run(&damaged, &["--apply"], &file)?;
     ensure!(half.mailbox(INBOX)["state"] == "refused", "{half:?}");
     ensure!(half.mailbox(ARCHIVE)["state"] == "repaired", "{half:?}");

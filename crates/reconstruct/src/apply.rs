@@ -49,6 +49,7 @@ use crate::plan_file::SavedPlan;
 use crate::run::Context;
 use crate::staging::LazyStaging;
 use crate::target::Target;
+use crate::undo;
 use crate::workshop::Workshop;
 
 use changes::Since;
@@ -75,7 +76,7 @@ pub(crate) fn repair(
     workshop: &Workshop,
     policy: Policy,
 ) -> Result<Applied, Error> {
-    let applied = finish_interrupted(context, target, workshop)
+    let applied = finish_interrupted(context, target, workshop, policy)
         .and_then(|()| look_and_repair(context, target, workshop, policy));
     sweep(target, workshop);
     applied
@@ -138,17 +139,19 @@ fn sweep(target: &Target, workshop: &Workshop) {
     }
 }
 
-/// What a run began that was killed among its exchanges of messages is finished before anything is
-/// looked at: one of them may lie in its quarantine only.
+/// What a run or an undo began that was killed among its exchanges of messages is finished before
+/// anything is looked at: one of them may lie in its quarantine only.
 fn finish_interrupted(
     context: &Context<'_>,
     target: &Target,
     workshop: &Workshop,
+    policy: Policy,
 ) -> Result<(), Error> {
-    if !commit::is_interrupted(target) {
+    if !commit::is_interrupted(target) && !undo::is_interrupted(target) {
         return Ok(());
     }
     let _locks = lock(context, target)?;
+    undo::finish_interrupted(target, workshop, policy.now)?;
     commit::finish_interrupted(target, workshop)
 }
 

@@ -56,6 +56,9 @@ pub(crate) struct Change {
     /// The inode of what stands there afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<u64>,
+    /// The GUID of a message that is moved, where the run knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) guid: Option<String>,
     /// Of a directory: when it was last modified before, in nanoseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mtime_ns: Option<i64>,

@@ -153,11 +153,7 @@ fn put_back(
         Standing::Changed(why) => return Ok(PutBackOr::Changed(why)),
         Standing::Unchanged | Standing::BeforeCommit | Standing::BeingUndone => {}
     }
-    let mut put_back = PutBack::new(target, workshop);
-    put_back.note(journal::undoing(now))?;
-    put_back.all(&trail.changes)?;
-    note_redone(target, workshop)?;
-    put_back.note(journal::undone(now, None))?;
+    let put_back = put_back_all(target, workshop, now)?;
     let elsewhere = Elsewhere { quota: true, conversations: Conversations::OutOfStep };
     let locked = held_for(locks.as_ref()).as_millis();
     Ok(PutBackOr::Report(MailboxReport {
@@ -166,6 +162,48 @@ fn put_back(
         locked_ms: u64::try_from(locked).unwrap_or(u64::MAX),
         ..MailboxReport::new(&target.name, State::Undone)
     }))
+}
+
+/// The runs of which an undo was cut short, the last first. Until it is finished, a message may lie in
+/// the quarantine only.
+fn half_undone(target: &Target) -> Vec<String> {
+    let root = target.recovery_root(&target.location.index);
+    let runs = earlier_runs(root).unwrap_or_default().into_iter().rev();
+    let half = runs.filter(|run| {
+        let course = journal::course_of(&run.join(&target.key));
+        course.undoing && !course.undone
+    });
+    half.filter_map(|run| Some(run.file_name()?.to_str()?.to_owned())).collect()
+}
+
+/// Whether there is anything for [`finish_interrupted`] to do.
+pub(crate) fn is_interrupted(target: &Target) -> bool {
+    !half_undone(target).is_empty()
+}
+
+/// Finishes undos that were cut short. Under the mailbox's locks.
+pub(crate) fn finish_interrupted(
+    target: &Target,
+    workshop: &Workshop,
+    now: Timestamp,
+) -> Result<(), Error> {
+    for run in half_undone(target) {
+        put_back_all(target, &workshop.of_run(&run), now)?;
+    }
+    Ok(())
+}
+
+fn put_back_all<'a>(
+    target: &'a Target,
+    workshop: &'a Workshop,
+    now: Timestamp,
+) -> Result<PutBack<'a>, Error> {
+    let mut put_back = PutBack::new(target, workshop);
+    put_back.note(journal::undoing(now))?;
+    put_back.all(&Trail::of(target, workshop.run()).changes)?;
+    note_redone(target, workshop)?;
+    put_back.note(journal::undone(now, None))?;
+    Ok(put_back)
 }
 
 /// Where the run that is undone was itself one that undid another, that other one counts again.

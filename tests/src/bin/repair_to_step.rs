@@ -1,12 +1,13 @@
-//! Repairs one mailbox as `reconstruct` does, through the public library alone, up to a chosen step
-//! of [`mailstore::replace::FileOps`], where it kills itself or lets the step fail.
+//! Repairs one mailbox as `reconstruct` does, or undoes a run, through the public library alone, up
+//! to a chosen step of [`mailstore::replace::FileOps`], where it kills itself or lets the step fail.
 //!
-//! `repair_to_step IMAPD_CONF MAILBOX RUN keep|prune END`, where END is one of
+//! `repair_to_step IMAPD_CONF MAILBOX RUN keep|prune|undo=RUN|merge=RUN END`, where END is one of
 //!
 //! - `count`: goes through to the end;
 //! - `kill:N`: ends with SIGKILL before step N, counted from 0;
 //! - `tear:N`: the same, with the write that is step N - 1 only half done;
-//! - `fail:N:EIO` and `fail:N:ENOSPC`: step N fails, and all goes on as it may.
+//! - `fail:N:EIO`, `fail:N:ENOSPC` and `fail:N:EDQUOT`: step N fails, and all goes on as it may;
+//! - `unsupported:END`: any of these on a file system that exchanges no entries.
 //!
 //! Prints each step that it comes to, and the mailbox's report as JSON in the last line.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
@@ -23,6 +24,7 @@ use mailstore::config::ImapdConf;
 use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
 use mailstore::replace::{FileOps, Step};
 use mailstore::store::{Selection, Store};
+use reconstruct::undo::IfChanged;
 use reconstruct::{
     MailboxReport, Observer, Options, Progress, PrunePolicy, Run, Site, Target, Workshop,
 };
@@ -31,8 +33,8 @@ use rustix::process::{Signal, getpid, kill_process};
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [conf, mailbox, run, prune, end] = arguments.as_slice() else {
-        bail!("usage: repair_to_step IMAPD_CONF MAILBOX RUN keep|prune END");
+    let [conf, mailbox, run, work, end] = arguments.as_slice() else {
+        bail!("usage: repair_to_step IMAPD_CONF MAILBOX RUN WORK END");
     };
     let conf = ImapdConf::load(&PathBuf::from(conf))?;
     let hints = AccountHints {
@@ -50,14 +52,20 @@ fn main() -> Result<ExitCode> {
     let targets: Vec<Target> = targets?;
     let root = targets.first().context("no such mailbox")?.recovery.clone();
     let options = Options {
-        prune: (prune == "prune").then(PrunePolicy::default),
+        prune: (work == "prune").then(PrunePolicy::default),
         jobs: 1,
         ..Options::default()
     };
     let site = Site::of(&store);
-    let workshop = Workshop::new(hooked(End::parse(end)?), run, umask);
-    let summary =
-        Run::new(&options, &site, &PrintReport).repair(&targets, &workshop, &Progress::new(&root));
+    let exchanges = end.strip_prefix("unsupported:").is_none();
+    let end = End::parse(end.strip_prefix("unsupported:").unwrap_or(end))?;
+    let workshop = Workshop::new(hooked(end, exchanges), run, umask);
+    let run = Run::new(&options, &site, &PrintReport);
+    let summary = match work.split_once('=') {
+        Some(("undo", earlier)) => run.undo(&targets, earlier, IfChanged::Refuse, &workshop),
+        Some(("merge", earlier)) => run.undo(&targets, earlier, IfChanged::Merge, &workshop),
+        _ => run.repair(&targets, &workshop, &Progress::new(&root)),
+    };
     Ok(ExitCode::from(summary.exit_status()))
 }
 
@@ -78,13 +86,14 @@ impl End {
             ["kill", step] => Self::Kill(step.parse()?),
             ["tear", step] => Self::Tear(step.parse()?),
             ["fail", step, "EIO"] => Self::Fail(step.parse()?, Errno::IO),
+            ["fail", step, "EDQUOT"] => Self::Fail(step.parse()?, Errno::DQUOT),
             ["fail", step, "ENOSPC"] => Self::Fail(step.parse()?, Errno::NOSPC),
             _ => bail!("no such end: {text}"),
         })
     }
 }
 
-fn hooked(end: End) -> FileOps {
+fn hooked(end: End, exchanges: bool) -> FileOps {
     let steps = Mutex::new(Vec::<Step>::new());
     FileOps::with_hook(move |step| {
         let mut steps = steps.lock().map_err(|error| io::Error::other(error.to_string()))?;
@@ -103,7 +112,10 @@ fn hooked(end: End) -> FileOps {
             _ => {}
         }
         steps.push(step.clone());
-        Ok(())
+        match step {
+            Step::Exchange { .. } if !exchanges => Err(Errno::INVAL.into()),
+            _ => Ok(()),
+        }
     })
 }
 

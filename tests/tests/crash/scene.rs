@@ -1,7 +1,7 @@
 //! A server with one mailbox after the other that all hold the same and are damaged alike, so that
 //! each interrupted repair can be compared with one that nobody disturbed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,7 +12,7 @@ use mailstore_format::header_file::HeaderFile;
 use mailstore_tests::generate::{Messages, Random};
 use mailstore_tests::{
     Cyrus, ImapClient, IndexImage, Layout, NewMessage, Reconstruct, Server, ServerOptions, Status,
-    ToolRun, Value, judge,
+    ToolRun, Tree, Value, judge,
 };
 use serde_json::Value as Json;
 
@@ -40,6 +40,9 @@ pub(crate) enum Damage {
     RecordLost,
     /// Records are to be pruned, and come back when their messages do.
     MessagesMissing,
+    /// Messages are to be put under the names of their records: two that changed places, three that
+    /// did so in a circle, one with other line ends, and one under a bad name beside a dangling link.
+    Misplaced,
 }
 
 /// The server and what is put on it.
@@ -117,7 +120,7 @@ pub(crate) struct Case {
     mailbox: String,
     folder: String,
     directory: PathBuf,
-    damage: Damage,
+    pub(crate) damage: Damage,
     /// As it was served before the damage.
     pub(crate) intact: Served,
 }
@@ -150,8 +153,27 @@ impl Case {
                     fs::rename(at(&format!("{uid}.")), self.away(scene, uid))?;
                 }
             }
+            Damage::Misplaced => self.misplace()?,
         }
         Ok(())
+    }
+
+    fn misplace(&self) -> Result<()> {
+        let at = |name: &str| self.directory.join(name);
+        let circles: [&[&str]; 2] = [&["1.", "2."], &["5.", "6.", "8."]];
+        for circle in circles {
+            let first = circle.first().context("a circle of none")?;
+            fs::rename(at(first), at("between"))?;
+            for (to, from) in circle.iter().zip(circle.iter().skip(1)) {
+                fs::rename(at(from), at(to))?;
+            }
+            fs::rename(at("between"), at(circle.last().context("a circle of none")?))?;
+        }
+        let bytes: Vec<u8> =
+            fs::read(at("11."))?.into_iter().filter(|byte| *byte != b'\r').collect();
+        fs::write(at("11."), bytes)?;
+        fs::rename(at("12."), at("0012."))?;
+        std::os::unix::fs::symlink("/nowhere/at/all", at("12.")).context("making a link")
     }
 
     fn scramble_cache(&self) -> Result<()> {
@@ -167,6 +189,22 @@ impl Case {
         scene.server.path().join(format!("{}-{uid}", self.mailbox))
     }
 
+    /// Every entry of its directory.
+    pub(crate) fn tree(&self) -> Result<Tree> {
+        Tree::read(&self.directory)
+    }
+
+    /// A message comes, and a flag is set.
+    pub(crate) fn go_on_living(&self, scene: &Scene) -> Result<()> {
+        let message = scene.messages.first().context("there are messages")?;
+        let mut session = scene.server.login("alice")?;
+        session.append_all(&self.folder, std::slice::from_ref(message))?;
+        session.select(&self.folder)?;
+        session.ok("UID STORE 2 +FLAGS (\\Flagged $Since)")?;
+        session.unselect()?;
+        session.logout()
+    }
+
     /// Its index, and what the server shows of it.
     pub(crate) fn state(&self, scene: &Scene) -> Result<State> {
         let index = fs::read(self.directory.join("cyrus.index")).ok();
@@ -178,11 +216,21 @@ impl Case {
 
     /// Repairs it through the library up to `end` (see `repair_to_step`).
     pub(crate) fn repair_to(&self, scene: &Scene, end: &str) -> Result<Interrupted> {
-        let store = &scene.server;
         let prune = if self.damage == Damage::MessagesMissing { "prune" } else { "keep" };
+        self.work_to(scene, RUN, prune, end)
+    }
+
+    /// Undoes the repair through the library up to `end`; merging, where that is asked for.
+    pub(crate) fn undo_to(&self, scene: &Scene, merge: bool, end: &str) -> Result<Interrupted> {
+        let work = if merge { "merge" } else { "undo" };
+        self.work_to(scene, "undoing", &format!("{work}={RUN}"), end)
+    }
+
+    fn work_to(&self, scene: &Scene, run: &str, work: &str, end: &str) -> Result<Interrupted> {
+        let store = &scene.server;
         let output = Command::new(env!("CARGO_BIN_EXE_repair_to_step"))
             .arg(store.imapd_conf())
-            .args([&self.mailbox, RUN, prune, end])
+            .args([&self.mailbox, run, work, end])
             .env("CYRUS_USER", &store.cyrus().account().name)
             .env("TZ", &store.options().timezone)
             .output()
@@ -324,6 +372,28 @@ impl Served {
             highestmodseq: selected.highestmodseq,
             messages,
         })
+    }
+
+    /// Messages that are served neither as `before` nor as `after`; UIDVALIDITY and modseqs aside.
+    pub(crate) fn outside_of(&self, before: &Self, after: &Self) -> Vec<String> {
+        let messages = |served: &Self| match served {
+            Self::Mailbox { messages, .. } => messages.clone(),
+            Self::Refused(_) => BTreeMap::new(),
+        };
+        if let Self::Refused(why) = self {
+            let alike = matches!(before, Self::Refused(_)) || matches!(after, Self::Refused(_));
+            return if alike { Vec::new() } else { vec![why.clone()] };
+        }
+        let (now, before, after) = (messages(self), messages(before), messages(after));
+        let uids: BTreeSet<u32> =
+            now.keys().chain(before.keys()).chain(after.keys()).copied().collect();
+        let facts = |messages: &BTreeMap<u32, (Vec<String>, u64)>, uid: u32| {
+            messages.get(&uid).map(|(facts, _)| facts.clone())
+        };
+        let outside = uids
+            .into_iter()
+            .filter(|&uid| ![facts(&before, uid), facts(&after, uid)].contains(&facts(&now, uid)));
+        outside.map(|uid| format!("UID {uid}: {:?}", facts(&now, uid))).collect()
     }
 
     /// How `other`, another mailbox with the same history, differs; UIDVALIDITY and modseqs aside.

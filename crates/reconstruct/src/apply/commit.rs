@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use mailstore_format::Timestamp;
 
 use super::keep::link_or_copy;
+use super::line_ends::guid_of;
 use super::put::PlannedPut;
 use super::stage::{Staged, cache_path};
 use super::{put, rename};
@@ -136,17 +137,20 @@ impl Commit<'_> {
         }
         let put: HashSet<&Path> = work.puts.iter().map(|put| put.change.origin()).collect();
         let renamed = steps.renames.iter().map(|renamed| {
-            let reason = "the message has a new UID";
-            (renamed.place, Path::new(&renamed.from), renamed.identity.ino, reason)
+            let (reason, guid) = ("the message has a new UID", guid_of(rewrite, renamed.to));
+            (renamed.place, Path::new(&renamed.from), renamed.identity.ino, reason, guid)
         });
         let aside = steps.set_aside.iter();
-        let aside = aside.map(|step| (step.place, Path::new(&step.name), step.ino, step.reason));
+        let aside =
+            aside.map(|step| (step.place, Path::new(&step.name), step.ino, step.reason, None));
         let mut old_names = Vec::new();
-        for (place, name, ino, reason) in renamed.chain(aside) {
+        for (place, name, ino, reason, guid) in renamed.chain(aside) {
             let origin = self.entry(place, name);
             // Where a message is put, what stood there is in the quarantine by that.
             if !put.contains(origin.as_path()) {
-                old_names.extend(self.moved(&origin, Some(ino), reason)?);
+                let moved = self.moved(&origin, Some(ino), reason)?;
+                let guid = guid.map(|guid| guid.to_string());
+                old_names.extend(moved.map(|change| Change { guid, ..change }));
             }
         }
         work.old_names = old_names;

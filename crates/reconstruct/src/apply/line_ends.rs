@@ -118,7 +118,7 @@ fn write(
 }
 
 /// The GUID of the planned record of `uid`.
-fn guid_of(rewrite: &Rewrite, uid: Uid) -> Option<Guid> {
+pub(super) fn guid_of(rewrite: &Rewrite, uid: Uid) -> Option<Guid> {
     let at = rewrite.records.binary_search_by_key(&uid, |planned| planned.record.uid).ok()?;
     rewrite.records.get(at).map(|planned| planned.record.guid)
 }
