@@ -68,7 +68,7 @@ mod tests {
     use mailstore_format::{Guid, ModSeq, SystemFlags, Timestamp, Uid, UidValidity};
 
     use super::*;
-    use crate::demo::contents::{Flags, Message};
+    use crate::demo::indexes::contents::{Flags, Message};
 
     fn mailbox() -> Mailbox {
         let message = Message {
