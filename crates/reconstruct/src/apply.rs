@@ -30,6 +30,7 @@ mod keep;
 mod line_ends;
 mod put;
 mod rename;
+mod sessions;
 mod space;
 mod stage;
 
@@ -108,7 +109,7 @@ fn look_and_apply(
     if !saved.is_for(&evidence) {
         return Ok(Err(CHANGED));
     }
-    let plan = plan_reversing(&evidence, policy, None);
+    let mut plan = plan_reversing(&evidence, policy, None);
     let Some(rewrite) = plan.rewrite.as_ref().filter(|_| saved.is(&plan)) else {
         return Ok(Err("another release of this tool made the plan, or the file was changed"));
     };
@@ -120,9 +121,12 @@ fn look_and_apply(
     staged.verify(rewrite)?;
     let locks = lock(context, target)?;
     match Since::look(target, &evidence, &rewrite.file_steps)? {
-        Since::Unchanged => commit::commit(target, workshop, rewrite, &staged, policy.now)?,
+        Since::Unchanged => {}
         Since::Changed { .. } => return Ok(Err(CHANGED)),
     }
+    let ended = sessions::end(context.site.conf(), target, &evidence, rewrite);
+    commit::commit(target, workshop, rewrite, &staged, policy.now)?;
+    plan.findings.extend(ended);
     let locked = held_for(locks.as_ref());
     Ok(Ok(Applied { evidence, plan, wrote: true, locked }))
 }
@@ -165,7 +169,7 @@ fn look_and_repair(
     let mut evidence = gather(context, target, None, None, &mut staging)?;
     let mut earlier = None;
     for attempt in 1..=ATTEMPTS {
-        let plan = plan_reversing(&evidence, policy, context.reversal);
+        let mut plan = plan_reversing(&evidence, policy, context.reversal);
         let Some(rewrite) = &plan.rewrite else {
             return Ok(Applied { evidence, plan, wrote: false, locked: Duration::ZERO });
         };
@@ -181,7 +185,9 @@ fn look_and_repair(
         let locks = lock(context, target)?;
         match Since::look(target, &evidence, &rewrite.file_steps)? {
             Since::Unchanged => {
+                let ended = sessions::end(context.site.conf(), target, &evidence, rewrite);
                 commit::commit(target, workshop, rewrite, &staged, policy.now)?;
+                plan.findings.extend(ended);
                 let locked = held_for(locks.as_ref());
                 return Ok(Applied { evidence, plan, wrote: true, locked });
             }
@@ -226,12 +232,14 @@ fn take_over(
 ) -> Result<Applied, Error> {
     let TakeOver { evidence: before, mut staging, staged, locks } = found;
     let evidence = gather(context, target, locks.as_ref(), Some(before), &mut staging)?;
-    let plan = plan_reversing(&evidence, policy, context.reversal);
+    let mut plan = plan_reversing(&evidence, policy, context.reversal);
     if let Some(rewrite) = &plan.rewrite {
         staging.finish()?;
         let staged = Staged::write(target, workshop, rewrite, &staging, Some(staged))?;
         staged.verify_index(rewrite)?;
+        let ended = sessions::end(context.site.conf(), target, &evidence, rewrite);
         commit::commit(target, workshop, rewrite, &staged, policy.now)?;
+        plan.findings.extend(ended);
     }
     let wrote = plan.rewrite.is_some();
     let locked = held_for(locks.as_ref());

@@ -386,6 +386,15 @@ impl Evidence {
     }
 }
 
+impl Evidence {
+    /// The record that counts for `uid`.
+    #[must_use]
+    pub fn record_of(&self, uid: Uid) -> Option<&IndexRecord> {
+        let at = self.messages.binary_search_by_key(&uid, |message| message.uid).ok()?;
+        self.index.record(self.messages.get(at)?.slot?)
+    }
+}
+
 impl IndexEvidence {
     /// The record in `slot`.
     #[must_use]

@@ -160,6 +160,9 @@ codes! {
     Pruned = "pruned",
     /// Pruning was asked for and refused.
     PruneRefused = "prune-refused",
+    /// A session that had the mailbox selected was ended, because a message comes back that it knows
+    /// as gone.
+    SessionEnded = "session-ended",
     /// Received dates were taken for internal dates, because the files' times contradict them.
     InternaldateFromReceived = "internaldate-from-received",
     /// `cyrus.expunge` of an old release lists messages to delete; it is set aside.

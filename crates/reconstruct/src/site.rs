@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use mailstore::config::ImapdConf;
 use mailstore::lock::{self, LockSpace};
 use mailstore::store::Store;
 use mailstore_format::annotations::Annotation;
@@ -26,6 +27,7 @@ pub struct Site {
     replicated: bool,
     conversations: bool,
     status_cache: bool,
+    conf: Option<ImapdConf>,
     index_version: Option<u32>,
     annotations: ServerAnnotations,
     witness_sources: WitnessSources,
@@ -57,6 +59,7 @@ impl Site {
             replicated: store.conf().replication_configured(),
             conversations: store.conf().conversations(),
             status_cache: store.conf().status_cache().is_some(),
+            conf: Some(store.conf().clone()),
             index_version: common_version(store),
             annotations: ServerAnnotations::read(store),
             witness_sources: WitnessSources::of(store),
@@ -65,6 +68,11 @@ impl Site {
 
     pub(crate) fn lock_space(&self) -> Option<&LockSpace> {
         self.lock_space.as_ref()
+    }
+
+    /// The server's configuration.
+    pub(crate) fn conf(&self) -> Option<&ImapdConf> {
+        self.conf.as_ref()
     }
 
     /// Whether the server caches what STATUS tells.

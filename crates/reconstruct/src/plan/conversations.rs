@@ -4,7 +4,7 @@
 //! (`conversations_update_record` in `imap/conversations.c`); records without a thread id have none.
 
 use mailstore_format::index::IndexRecord;
-use mailstore_format::{Guid, InternalFlags, SystemFlags, ThreadId, Uid};
+use mailstore_format::{Guid, InternalFlags, SystemFlags, ThreadId};
 
 use super::{Conversations, Draughtsman, PlannedRecord};
 
@@ -14,7 +14,7 @@ impl Draughtsman<'_> {
         let index = &self.evidence.index;
         let (mut kept, mut lack_threads) = (0_usize, false);
         for PlannedRecord { record, .. } in records {
-            let before = self.record_before(record.uid);
+            let before = self.evidence.record_of(record.uid);
             kept += usize::from(before.is_some());
             if before.is_some_and(|before| row_of(before) != row_of(record)) {
                 return Conversations::OutOfStep;
@@ -25,7 +25,7 @@ impl Draughtsman<'_> {
         // Records that were lost may have rows; those that came back without a thread id surely
         // are not theirs.
         let came_back = records.iter().filter(|planned| {
-            self.record_before(planned.record.uid).is_none()
+            self.evidence.record_of(planned.record.uid).is_none()
                 && planned.record.cid != ThreadId::default()
         });
         if index.slots.len() > kept + came_back.count() {
@@ -35,12 +35,6 @@ impl Draughtsman<'_> {
         } else {
             Conversations::InStep
         }
-    }
-
-    fn record_before(&self, uid: Uid) -> Option<&IndexRecord> {
-        let messages = &self.evidence.messages;
-        let at = messages.binary_search_by_key(&uid, |message| message.uid).ok()?;
-        self.evidence.index.record(messages.get(at)?.slot?)
     }
 }
 
