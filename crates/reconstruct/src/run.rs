@@ -123,14 +123,14 @@ impl<'a> Run<'a> {
     pub(crate) fn forget(&self, target: &Target, report: &mut MailboxReport) {
         let Some(memory) = &self.memory else { return };
         if report.state == State::Undone {
-            let failed = memory.forget(target).err().map(not_remembered);
+            let failed = memory.forget(target).err().map(|error| not_remembered(&error));
             report.aftercare_failures.extend(failed);
         }
     }
 
     fn remember(&self, what: &Remembered<'_>) -> Result<(), Failure> {
         let Some(memory) = &self.memory else { return Ok(()) };
-        memory.remember(what).map_err(not_remembered)
+        memory.remember(what).map_err(|error| not_remembered(&error))
     }
 
     /// The same as [`Self::survey`], and keeps the plans.
@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
         summary.remembered = self.memory.is_some();
         if let Some(memory) = &self.memory {
             let ended = memory.end(summary, begun.elapsed());
-            summary.aftercare_failures.extend(ended.err().map(not_remembered));
+            summary.aftercare_failures.extend(ended.err().map(|error| not_remembered(&error)));
         }
     }
 
@@ -267,7 +267,7 @@ fn one(
     }
 }
 
-fn not_remembered(error: incident::Error) -> Failure {
+fn not_remembered(error: &incident::Error) -> Failure {
     Failure { follow_up: None, why: format!("the incident does not remember it: {error}") }
 }
 
