@@ -225,6 +225,7 @@ impl Commit<'_> {
             reason: reason.to_owned(),
             before: None,
             after: None,
+            guid: None,
             mtime_ns: None,
         }
     }
