@@ -42,6 +42,12 @@ impl Tool {
         tool
     }
 
+    /// Working in an incident.
+    pub(crate) fn remembering(mut self, incident: &Path) -> Self {
+        self.environment.push(("MAILSTORE_INCIDENT".into(), incident.into()));
+        self
+    }
+
     /// Shows `short` wherever `long` would be printed.
     pub(crate) fn shortening(mut self, long: &Path, short: &'static str) -> Self {
         self.shortened.push((long.display().to_string(), short));

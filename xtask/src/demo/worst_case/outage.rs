@@ -20,7 +20,7 @@ use crate::demo::tool::Tool;
 const HIT: [&str; 3] = ["alice", "bob", "carol"];
 /// How long Cyrus's own tool may take for a user.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Beside the partition, the server's account's: where the operator keeps plans.
+/// Beside the partition, the server's account's: where the operator keeps plans and the incident.
 const DESK: &str = "desk";
 /// Below a partition's root: what is kept of the mailboxes.
 const KEPT: &str = ".mailstore-recovery";
@@ -71,10 +71,20 @@ impl Outage {
         Ok(scoreboard::scores(&self.shown, &server, &self.left))
     }
 
-    /// Our tool on this store.
+    /// Our tool on this store, working in an incident that is made for it.
     pub(super) fn tool(&self) -> Result<Tool> {
+        let incident = self.incident()?;
+        incident.shown(&["new", &self.desk("incident"), "-C", &self.conf()])?;
         let program = build_program("reconstruct", Profile::Dev)?;
         let tool = Tool::beside("reconstruct", program, &self.server);
+        let tool = tool.remembering(Path::new(&self.desk("incident")));
+        Ok(tool.shortening(self.server.path(), "…"))
+    }
+
+    /// The command that keeps the incident.
+    fn incident(&self) -> Result<Tool> {
+        let program = build_program("incident", Profile::Dev)?;
+        let tool = Tool::beside("incident", program, &self.server);
         Ok(tool.shortening(self.server.path(), "…"))
     }
 
@@ -94,7 +104,7 @@ impl Outage {
             "--check",
             "full",
             "--plan",
-            &self.plan(),
+            &self.desk("plan.jsonl"),
         ])?;
         let untouched = self.wreckage.differences(&self.tree()?);
         claims.add("triage and planning changed nothing", untouched);
@@ -107,7 +117,7 @@ impl Outage {
         tool: &Tool,
         claims: &mut Claims,
     ) -> Result<(ToolRun, Scores)> {
-        let repair = tool.shown(&["-C", &self.conf(), "--apply", &self.plan()])?;
+        let repair = tool.shown(&["-C", &self.conf(), "--apply", &self.desk("plan.jsonl")])?;
         let scores = scoreboard::scores(&self.shown, &self.server, &self.left);
         claims.add(
             "everything of which any evidence was left is back, as its owner left it",
@@ -122,6 +132,10 @@ impl Outage {
         );
         let left_to_do = again.summary()["planned"].clone();
         claims.add_if("a second look finds nothing more to repair", left_to_do == 0);
+        let shown = self.incident()?.shown(&["show", &self.desk("incident")])?;
+        let wanted = shown.stdout.lines().find_map(|line| line.strip_prefix("wanted: "));
+        let count = wanted.and_then(|text| text.split(' ').next()?.parse::<usize>().ok());
+        claims.add_if("the incident remembers that they are wanted", count == Some(destroyed));
         claims.add("every file that was there is still on the disk", self.vanished()?);
         Ok((repair, scores))
     }
@@ -158,9 +172,9 @@ impl Outage {
         self.server.imapd_conf().display().to_string()
     }
 
-    /// Where plans are saved, outside of the partition.
-    fn plan(&self) -> String {
-        self.server.path().join(DESK).join("plan.jsonl").display().to_string()
+    /// A path outside of the partition, where the operator keeps things.
+    fn desk(&self, name: &str) -> String {
+        self.server.path().join(DESK).join(name).display().to_string()
     }
 
     /// The partition without what the tool keeps.
