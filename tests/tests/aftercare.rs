@@ -119,3 +119,23 @@ fn a_tool_that_fails_is_told_and_what_it_should_have_done_is_left_to_do() -> Res
     assert!(run.stdout.contains("quota -C") && run.stdout.contains("-f"), "{run:?}");
     Ok(())
 }
+
+/// `quota -f` opens every mailbox, and the server then deletes what a stale `cyrus.expunge` lists.
+#[test]
+fn the_tools_are_held_back_while_any_mailbox_has_an_order_to_delete() -> Result<()> {
+    let name = "the_tools_are_held_back_while_any_mailbox_has_an_order_to_delete";
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    let server = served(&cyrus, ServerOptions::new(Layout::ById), 2)?;
+    server.admin()?.create("user.bob")?;
+    fs::write(server.mailbox_dir("user.bob")?.join("cyrus.expunge"), b"an order")?;
+    lose_index(&server)?;
+    let repair = || Reconstruct::new(&server).with_cyrus_tools(&server);
+    let run = repair().args(["--mailbox", "user.alice"]).run()?;
+    assert_eq!(run.status, Some(1), "{run:?}");
+    assert!(run.stderr.contains("held back") && run.stdout.contains("quota -C"), "{run:?}");
+
+    lose_index(&server)?;
+    let run = repair().arg("--all").run()?;
+    assert!(!run.stderr.contains("held back"), "{run:?}");
+    Ok(())
+}

@@ -52,6 +52,8 @@ pub struct Aftercare {
     tools: Option<ServerTools>,
     sync_logs: Vec<SyncLog>,
     lock_timeout: Duration,
+    /// Where each mailbox of the server would have its `cyrus.expunge`.
+    expunge_files: Vec<PathBuf>,
     /// What is done once, when the run is over.
     at_the_end: Mutex<BTreeSet<FollowUp>>,
 }
@@ -170,7 +172,15 @@ impl Aftercare {
     #[must_use]
     pub fn new(tools: ServerTools, sync_logs: Vec<SyncLog>, lock_timeout: Duration) -> Self {
         let tools = Some(tools);
-        Self { tools, sync_logs, lock_timeout, at_the_end: Mutex::default() }
+        Self { tools, sync_logs, lock_timeout, ..Self::default() }
+    }
+
+    /// With the paths of every `cyrus.expunge` that a mailbox of the server can have: as long as
+    /// there is one, nothing is done that opens mailboxes which were not repaired, because the
+    /// server's tools delete the messages that it lists.
+    #[must_use]
+    pub fn held_back_by(self, expunge_files: Vec<PathBuf>) -> Self {
+        Self { expunge_files, ..self }
     }
 
     /// Does what concerns a repaired mailbox alone, and notes what is to be done at the end.
@@ -198,6 +208,10 @@ impl Aftercare {
         let mut pending = self.at_the_end.lock().unwrap_or_else(PoisonError::into_inner);
         let pending = std::mem::take(&mut *pending);
         let Some((tools, bin)) = self.usable_tools() else { return Vec::new() };
+        let order = self.expunge_files.iter().find(|path| path.symlink_metadata().is_ok());
+        if let Some(order) = order.filter(|_| !pending.is_empty()) {
+            return held_back(pending, order);
+        }
         // Counting anew gives threads too.
         let counted: BTreeSet<_> = pending
             .iter()
@@ -233,6 +247,16 @@ impl Aftercare {
             }
         }
     }
+}
+
+/// What is not done because `order` lists messages that the tools would delete.
+fn held_back(pending: BTreeSet<FollowUp>, order: &Path) -> Vec<Failure> {
+    let why = format!(
+        "held back: {} is there, and Cyrus's tools delete what it lists; repair that mailbox first",
+        order.display()
+    );
+    let held = |follow_up| Failure { follow_up: Some(follow_up), why: why.clone() };
+    pending.into_iter().map(held).collect()
 }
 
 #[cfg(test)]

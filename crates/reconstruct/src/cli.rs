@@ -90,6 +90,9 @@ fn reconstruct(args: &Args) -> Result<u8> {
 /// What there is to work on.
 struct Work {
     site: Site,
+    /// Where each mailbox of the store would have its `cyrus.expunge`; asked only by the server's
+    /// tools.
+    expunge_files: Vec<PathBuf>,
     /// The server's configuration, where there is a server.
     conf: Option<ImapdConf>,
     targets: Vec<Target>,
@@ -116,6 +119,7 @@ impl Work {
         let root = target.recovery.clone();
         Ok(Self {
             site: Site::none(),
+            expunge_files: Vec::new(),
             conf: None,
             targets: vec![target],
             misplaced: Vec::new(),
@@ -138,7 +142,11 @@ impl Work {
         let root = root.or_else(first).unwrap_or_default();
         let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
         let (site, conf) = (Site::of(&store), Some(store.conf().clone()));
-        Ok(Self { site, conf, targets, misplaced, umask, list_damage, root })
+        let expunge_files = match &args.cyrus_bin {
+            Some(_) => store::expunge_files(&store),
+            None => Vec::new(),
+        };
+        Ok(Self { site, expunge_files, conf, targets, misplaced, umask, list_damage, root })
     }
 
     /// Where databases are dumped before they are rebuilt: in the incident, else in the run's folder.
@@ -154,7 +162,8 @@ impl Work {
         let logs = args.sync_log.iter();
         let logs = logs.map(|channel| SyncLog::of(conf.config_directory(), channel));
         let timeout = args.options().lock_timeout;
-        Ok(Aftercare::new(tools, logs.collect::<Result<_, _>>()?, timeout))
+        let aftercare = Aftercare::new(tools, logs.collect::<Result<_, _>>()?, timeout);
+        Ok(aftercare.held_back_by(self.expunge_files.clone()))
     }
 }
 

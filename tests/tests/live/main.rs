@@ -53,6 +53,9 @@ fn end(child: Child) -> Result<ToolRun> {
     Ok(ToolRun::of(&child.wait_with_output()?))
 }
 
+// Behind the macro that it uses.
+mod returning;
+
 fn assert_nobody_died(server: &Server) {
     assert_eq!(server.deaths(), [""; 0]);
 }

@@ -7,6 +7,7 @@
 use mailstore::config::ImapdConf;
 use mailstore::sessions::Session;
 use mailstore_format::Uid;
+use mailstore_format::index::IndexRecord;
 
 use crate::evidence::Evidence;
 use crate::finding::{Code, Finding, Remedy};
@@ -50,7 +51,7 @@ fn brings_back(evidence: &Evidence, rewrite: &Rewrite) -> bool {
     let last_uid = given_out.map_or(Uid(0), |header| header.last_uid);
     rewrite.records.iter().map(|planned| &planned.record).any(|record| {
         let before = evidence.record_of(record.uid);
-        let was_gone = before.map_or(record.uid <= last_uid, |before| before.is_expunged());
+        let was_gone = before.map_or(record.uid <= last_uid, IndexRecord::is_expunged);
         was_gone && !record.is_expunged()
     })
 }
