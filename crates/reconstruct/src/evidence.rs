@@ -236,7 +236,8 @@ pub struct Reading {
     /// Whether all this is of the bytes with every bare LF made CRLF, because with these and not
     /// as it is the file is the message of its record.
     pub with_crlf: bool,
-    /// Of a file without a record that has bare LFs: what it yields with these made CRLF.
+    /// Of a file without a record whose header has bare LFs: what it yields with these made CRLF.
+    /// The server stores no such header (`message_copy_strict`, `imap/message.c`).
     pub as_crlf: Option<Box<Reading>>,
 }
 

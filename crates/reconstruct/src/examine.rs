@@ -391,16 +391,16 @@ fn judge(
     needed.then_some(item)
 }
 
-/// Notes what a file without a record is once its bare LFs are CRLF: another witness than a record
-/// may know that message.
+/// Notes what a file without a record is once its bare LFs are CRLF, where its header has such.
 fn note_other_line_ends(
     evidence: &mut MessageEvidence,
     record: Option<&IndexRecord>,
     scratch: &mut Scratch,
 ) -> Option<Vec<u8>> {
     let reading = evidence.reading.as_mut().filter(|_| record.is_none())?;
+    let first_line = scratch.message.split(|&byte| byte == b'\n').next()?;
     let bare = bare_lfs(&scratch.message);
-    if bare == 0 || reading.blank {
+    if bare == 0 || first_line.last() == Some(&b'\r') || !reading.fields.has_header {
         return None;
     }
     let (as_crlf, item) = scratch.with_other_line_ends(bare);

@@ -56,6 +56,11 @@ pub(super) fn shown_flags(row: &ConversationRow) -> SystemFlags {
 }
 
 impl Witness<'_> {
+    /// Whether it tells of these very bytes.
+    pub(super) fn knows_the_bytes(&self) -> bool {
+        !matches!(self, Self::None | Self::Newer)
+    }
+
     /// Whether it tells that the message was expunged.
     pub(super) fn is_tombstone(&self) -> bool {
         match self {

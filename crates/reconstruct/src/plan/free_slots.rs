@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use mailstore_format::Uid;
 
-use crate::evidence::{Evidence, Slot};
+use crate::evidence::{Evidence, IndexEvidence, Slot};
 
 /// How many destroyed record slots lie between which UIDs.
 ///
@@ -40,9 +40,8 @@ impl FreeSlots {
                 _ => {}
             }
         }
-        if index.displaced {
-            // Where records were lost with their bytes, none stands where it was: only how many
-            // they are is known.
+        if !keeps_places(index) {
+            // Only how many records are lost is known, not where.
             uids = Vec::new();
             free = vec![free.iter().sum()];
         }
@@ -68,4 +67,11 @@ impl FreeSlots {
     pub(super) fn free_in(&self, gap: usize) -> u64 {
         self.free.get(gap).copied().unwrap_or(0)
     }
+}
+
+/// Whether a destroyed record stands where it was: not where records were lost with their bytes, nor
+/// where they are out of order.
+pub(super) fn keeps_places(index: &IndexEvidence) -> bool {
+    let uids = (0..index.slots.len()).filter_map(|slot| index.record(slot)).map(|it| it.uid);
+    !index.displaced && uids.is_sorted_by(|one, next| one < next)
 }

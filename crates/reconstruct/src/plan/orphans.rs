@@ -7,7 +7,7 @@ use mailstore_format::Uid;
 
 use super::adoption::{Found, Witness};
 use super::free_slots::FreeSlots;
-use super::loose::{Loose, UIDS_IN_REACH, What};
+use super::loose::{Known, Loose, UIDS_IN_REACH, What};
 use super::matching::{Holding, Told};
 use super::testimony::Testimony;
 use super::{Draughtsman, MessageContent, Put, SetAside, UID_JUMP};
@@ -24,12 +24,22 @@ struct Orphan<'a> {
     found: Found<'a>,
 }
 
+impl<'a> Orphan<'a> {
+    /// The message as it was before its line ends were changed, where they were.
+    fn whole(&self) -> Option<Found<'a>> {
+        let reading = self.found.reading.as_crlf.as_deref()?;
+        Some(Found { reading, ..self.found })
+    }
+}
+
 /// What becomes of a file without a record.
 enum Fate<'a> {
     KeepsUid(&'static str, Witness<'a>),
     /// The same, once its line ends are CRLF.
     IsWholeWithCrlf(&'static str, Witness<'a>, Found<'a>),
     NewUid(String),
+    /// It is a copy of a message that was expunged, and never became one of its own.
+    StaysExpunged,
 }
 
 impl<'a> Draughtsman<'a> {
@@ -62,6 +72,18 @@ impl<'a> Draughtsman<'a> {
                     );
                     let code = Code::MessageRenumbered;
                     self.find_about(orphan.uid, code, Remedy::Left, detail);
+                }
+                Fate::StaysExpunged => {
+                    let detail = "its file has no record yet, and is a copy of a message that is \
+                                  expunged; set aside";
+                    self.find_about(orphan.uid, Code::StaysExpunged, Remedy::Repair, detail);
+                    let Found { place, identity, .. } = orphan.found;
+                    self.file_steps.set_aside.push(SetAside {
+                        place,
+                        name: message_file_name(orphan.uid).into(),
+                        ino: identity.ino,
+                        reason: "a copy of a message that is expunged",
+                    });
                 }
                 Fate::NewUid(why) => self.loose.push(Loose {
                     found: orphan.found,
@@ -184,8 +206,7 @@ impl<'a> Draughtsman<'a> {
             let as_it_is = testimony.about(orphan.uid, gap, orphan.found);
             let as_it_is = as_it_is.map(|(why, witness)| Fate::KeepsUid(why, witness));
             as_it_is.or_else(|| {
-                let whole = orphan.found.reading.as_crlf.as_deref();
-                let whole = whole.map(|reading| Found { reading, ..orphan.found });
+                let whole = orphan.whole();
                 let told = whole.and_then(|whole| testimony.about(orphan.uid, gap, whole));
                 let restored = told
                     .zip(whole)
@@ -209,11 +230,19 @@ impl<'a> Draughtsman<'a> {
             }
         }
         let fate = |(orphan, told): (&Orphan<'a>, Option<Fate<'a>>)| {
-            told.unwrap_or_else(|| {
+            let fate = told.unwrap_or_else(|| {
                 let gap = slots.gap_of(orphan.uid);
                 let claims = claims.get(&gap).copied().unwrap_or_default();
                 self.fate_without_witness(orphan, slots.free_in(gap), claims)
-            })
+            });
+            match (fate, orphan.whole()) {
+                (Fate::KeepsUid(why, witness), Some(whole))
+                    if !witness.knows_the_bytes() && !self.is_known(whole) =>
+                {
+                    Fate::IsWholeWithCrlf(why, witness, whole)
+                }
+                (fate, _) => fate,
+            }
         };
         orphans.iter().zip(witnesses).map(fate).collect()
     }
@@ -224,9 +253,12 @@ impl<'a> Draughtsman<'a> {
         }
         if orphan.uid > self.last_uid {
             let newer = !self.last_uid_is_unproven();
+            // Whoever copied a message was never told that it worked.
             if newer && self.is_copy(orphan) {
-                // Whoever copied it was never told that it worked.
                 return Fate::NewUid("it is a copy that has no record yet".to_owned());
+            }
+            if newer && self.was_expunged(orphan) {
+                return Fate::StaysExpunged;
             }
             let witness = if newer { Witness::Newer } else { Witness::None };
             return Fate::KeepsUid("its UID is above the last one given out", witness);
@@ -254,6 +286,21 @@ impl<'a> Draughtsman<'a> {
     /// Whether a live message of the mailbox has the same bytes.
     fn is_copy(&self, orphan: &Orphan<'_>) -> bool {
         self.known.live.contains_key(&orphan.found.reading.fields.guid)
+    }
+
+    /// Whether any record of the mailbox is of these bytes.
+    fn is_known(&self, found: Found<'_>) -> bool {
+        let guid = found.reading.fields.guid;
+        let Known { live, tombstones } = &self.known;
+        let mut wanted = self.wanted.iter();
+        live.contains_key(&guid)
+            || tombstones.contains_key(&guid)
+            || wanted.any(|wanted| wanted.record.guid == guid)
+    }
+
+    /// Whether an expunged message of the mailbox has the same bytes.
+    fn was_expunged(&self, orphan: &Orphan<'_>) -> bool {
+        self.known.tombstones.contains_key(&orphan.found.reading.fields.guid)
     }
 
     /// The highest UID that a file's name can be believed to tell.

@@ -9,6 +9,7 @@ use mailstore_format::{Guid, InternalFlags, Timestamp, Uid};
 
 use super::adoption::{Found, Witness, shown_flags};
 use super::dates::start_of_local_day;
+use super::free_slots::keeps_places;
 use crate::evidence::{ConversationRow, Evidence, Slot};
 use crate::journal::Wanted;
 
@@ -48,16 +49,14 @@ impl<'a> Testimony<'a> {
             doubtful_by_guid: HashMap::new(),
             doubtful_by_gap: HashMap::new(),
         };
+        let in_places = keeps_places(&evidence.index);
         let (mut gap, mut highest) = (0_usize, None);
         for slot in &evidence.index.slots {
             match slot {
-                Slot::Doubtful(doubtful) if evidence.index.displaced => {
-                    testimony.add_doubtful(doubtful, 0);
-                }
                 Slot::Doubtful(doubtful) => testimony.add_doubtful(doubtful, gap),
                 Slot::Record(record) if highest.is_none_or(|highest| highest < record.uid) => {
                     highest = Some(record.uid);
-                    gap += 1;
+                    gap += usize::from(in_places);
                 }
                 Slot::Record(_) | Slot::Destroyed => {}
             }

@@ -127,6 +127,19 @@ fn a_copy_above_the_last_uid_that_never_got_its_record_is_put_away() {
 }
 
 #[test]
+fn a_copy_above_the_last_uid_of_an_expunged_message_is_put_away() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (2, "two")]);
+    mailbox.change_record(2, |record| {
+        record.internal_flags = InternalFlags::EXPUNGED;
+        record.last_updated = NOW;
+    });
+    mailbox.settle();
+    mailbox.store("9.", message("two"));
+    assert!(codes(&mailbox.repair()).contains(&Code::StaysExpunged));
+    assert_eq!(mailbox.names(), ["1.", "2."]);
+}
+
+#[test]
 fn files_whose_records_were_lost_with_their_bytes_keep_their_uids() {
     let mut mailbox = Mailbox::with(&[(1, "one"), (3, "same"), (4, "same"), (7, "seven")]);
     for uid in [3, 4] {
