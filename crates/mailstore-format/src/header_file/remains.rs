@@ -6,6 +6,8 @@ use crate::UserFlags;
 
 /// No `cyrus.header` is longer: 128 keywords and an ACL of some thousand entries.
 const LONGEST: usize = 1 << 18;
+/// So many possible headers are looked at.
+const MOST_POSSIBLE: usize = 256;
 /// The polynomial of the CRC-32 in reflected form.
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
@@ -25,32 +27,54 @@ pub fn restored(damaged: &[u8], crc: u32) -> Option<Vec<u8>> {
     if super::crc(&with_magic) == crc {
         return Some(with_magic);
     }
-    let mut restored = damaged.to_vec();
-    let (position, mask) = changed_byte(damaged.len(), super::crc(damaged) ^ crc)?;
-    *restored.get_mut(position)? ^= mask;
-    Some(restored)
+    let one_byte = corrections(damaged, crc).find(|(_, change)| u32::from_le_bytes(*change) < 256);
+    let (position, change) = one_byte?;
+    Some(changed(damaged, position, change))
 }
 
-/// The byte of a file so long, and which of its bits, that make so much of a difference to its CRC.
-///
-/// A CRC is linear: changed bits change it by an amount that depends only on how many bits follow.
-fn changed_byte(len: usize, difference: u32) -> Option<(usize, u8)> {
-    let mut effect = POLYNOMIAL;
-    for position in (0..len).rev() {
-        let mut effects = [0_u32; 8];
-        for of_bit in effects.iter_mut().rev() {
-            *of_bit = effect;
-            effect = (effect >> 1) ^ if effect & 1 == 1 { POLYNOMIAL } else { 0 };
-        }
-        let together = |mask: u8| {
-            let bits = effects.iter().zip(0_u8..).filter(|(_, bit)| mask >> bit & 1 == 1);
-            bits.fold(0, |all, (of_bit, _)| all ^ of_bit)
-        };
-        if let Some(mask) = (1..=u8::MAX).find(|&mask| together(mask) == difference) {
-            return Some((position, mask));
-        }
+/// Every header that `damaged` can have been, with CRC `crc`, before up to four neighbouring bytes
+/// were changed, and whose keywords are all keywords: about one for every byte of these by chance
+/// alone, so that something else has to prove which.
+#[must_use]
+pub fn possibly_restored(damaged: &[u8], crc: u32) -> Vec<HeaderFile> {
+    if damaged.len() > LONGEST {
+        return Vec::new();
     }
-    None
+    // Of the places that a change of fewer bytes fits, the one where it begins.
+    let beginnings = corrections(damaged, crc).filter(|(_, [first, ..])| *first != 0);
+    let files = beginnings.filter_map(|(position, change)| {
+        HeaderFile::decode(&changed(damaged, position, change)).ok()
+    });
+    let has_keywords = |file: &HeaderFile| file.flag_names.iter().all(|(_, name)| is_atom(name));
+    files.filter(has_keywords).take(MOST_POSSIBLE).collect()
+}
+
+fn changed(damaged: &[u8], position: usize, change: [u8; 4]) -> Vec<u8> {
+    let mut bytes = damaged.to_vec();
+    let hit = bytes.get_mut(position..).unwrap_or_default();
+    hit.iter_mut().zip(change).for_each(|(byte, mask)| *byte ^= mask);
+    bytes
+}
+
+/// For each place, the change of the four bytes there that gives a file this CRC: there is always
+/// one, and only one, because a CRC-32 is linear and as long.
+///
+/// A change of the bytes at `position` is a change of the CRC's register there, which takes one step
+/// for each bit to the end of the file; so many steps back from the difference in the CRC is it.
+fn corrections(damaged: &[u8], crc: u32) -> impl Iterator<Item = (usize, [u8; 4])> {
+    let mut register = super::crc(damaged) ^ crc;
+    let len = damaged.len();
+    let differs = register != 0;
+    (0..len).rev().filter(move |_| differs).filter_map(move |position| {
+        for _ in 0..8 {
+            let odd = register >> 31;
+            register = ((register ^ POLYNOMIAL.wrapping_mul(odd)) << 1) | odd;
+        }
+        let change = register.to_le_bytes();
+        let within = len.saturating_sub(position);
+        let fits = change.iter().skip(within).all(|&byte| byte == 0);
+        fits.then_some((position, change))
+    })
 }
 
 /// The keywords that can be made out in a file that cannot be decoded: from the first on as long as
@@ -155,6 +179,21 @@ mod tests {
                 assert_eq!(restored(&damaged, crc).as_deref(), Some(whole.as_slice()));
             }
         }
+    }
+
+    #[test]
+    fn up_to_four_neighbouring_bytes_are_put_back_among_other_possibilities() {
+        let whole = file(DLIST);
+        let crc = super::super::crc(&whole);
+        let header = HeaderFile::decode(&whole).unwrap();
+        let start = whole.len() - 12;
+        for (position, change) in [(start, [7, 0, 1, 9]), (start + 3, [1, 2, 0, 0])] {
+            let mut damaged = whole.clone();
+            damaged[position..position + 4].iter_mut().zip(change).for_each(|(b, m)| *b ^= m);
+            assert!(possibly_restored(&damaged, crc).contains(&header), "{position}");
+            assert_eq!(restored(&damaged, crc), None);
+        }
+        assert_eq!(possibly_restored(&whole, crc), []);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use mailstore_format::header_file::{FlagNames, HeaderFile};
 pub struct HeaderTraces {
     /// The damaged file itself, where the CRC that the index holds proves how it was.
     pub restored: Option<HeaderFile>,
+    /// What the damaged file can have been before up to four neighbouring bytes of it were changed.
+    pub possible: Vec<HeaderFile>,
     /// Copies that earlier runs kept of this mailbox's file, newest first.
     pub copies: Vec<HeaderCopy>,
     /// Keywords that can be made out in the damaged file, each in its slot.

@@ -73,17 +73,18 @@ impl Draughtsman<'_> {
         false
     }
 
-    /// Puts a `cyrus.header` right that decodes, but whose CRC shows what is damaged in it.
+    /// Puts a `cyrus.header` right that decodes, but whose CRC shows what is damaged in it. A copy of
+    /// an earlier run may be older than the file, if nothing of that is damaged.
     fn put_right(&mut self, found: &HeaderFile) -> bool {
-        if !self.evidence.index.header_proven {
-            return false;
-        }
-        let traces = &self.evidence.witnesses.header_traces;
-        let Some(restored) = traces.restored.as_ref().filter(|restored| *restored != found) else {
-            return false;
+        let from_copy = |file: &HeaderFile| {
+            let copies = &self.evidence.witnesses.header_traces.copies;
+            copies.iter().any(|copy| copy.value == *file)
         };
-        let detail = "one byte of it was changed, as the CRC in the index shows; it is put right";
-        self.header_file = Some(restored.clone());
+        let proved = self.proved_whole().filter(|_| self.evidence.index.header_proven);
+        let proved = proved.filter(|(file, _)| file != found && !from_copy(file));
+        let Some((restored, how)) = proved else { return false };
+        let detail = format!("it is not the file that the index knows; {how}");
+        self.header_file = Some(restored);
         self.find(Code::HeaderFileDamaged, Remedy::Repair, detail);
         true
     }

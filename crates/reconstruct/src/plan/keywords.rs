@@ -22,6 +22,16 @@ impl Draughtsman<'_> {
         if let Some(file) = restored {
             return Some((file.clone(), "what was damaged of its bytes is put right".to_owned()));
         }
+        let fits_messages = |file: &&HeaderFile| {
+            by_sync_crc::confirms(&self.evidence.index, &file.flag_names) == Some(true)
+        };
+        let possible = traces.possible.iter().filter(|file| self.is_own(file));
+        let mut possible = possible.filter(fits_messages);
+        if let (Some(file), None) = (possible.next(), possible.next()) {
+            let how = "what was damaged of its bytes is put right, as its keywords prove, which fit \
+                       the messages";
+            return Some((file.clone(), how.to_owned()));
+        }
         let copies = traces.copies.iter().filter(|copy| copy.crc == known);
         let copy = copies.into_iter().find(|copy| self.is_own(&copy.value))?;
         Some((copy.value.clone(), format!("run {} kept a copy of it", copy.run)))

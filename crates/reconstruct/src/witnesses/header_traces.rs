@@ -24,9 +24,12 @@ pub(super) fn read(target: &Target, evidence: &Evidence, sources: &WitnessSource
     let known = evidence.index.header.as_ref().map_or(0, |header| header.header_file_crc);
     let restored = (known != 0).then(|| remains::restored(&damaged, known)).flatten();
     let restored = restored.and_then(|bytes| HeaderFile::decode(&bytes).ok());
+    let needed = known != 0 && restored.is_none();
+    let possible = if needed { remains::possibly_restored(&damaged, known) } else { Vec::new() };
     let (_, names) = remains::flag_names(&damaged);
     let copies = copies_of_earlier_runs(target, path);
-    let mut traces = HeaderTraces { restored, copies, remains: names, ..HeaderTraces::default() };
+    let mut traces =
+        HeaderTraces { restored, possible, copies, remains: names, ..HeaderTraces::default() };
     read_siblings(sources.headers_of(&target.owner), path, &mut traces);
     traces
 }

@@ -28,7 +28,8 @@ pub(super) fn prove(index: &IndexEvidence, candidates: &Candidates) -> Option<Fl
     })
 }
 
-/// Whether the checksum is that of messages with these keywords; none where it cannot tell.
+/// Whether the checksum is that of messages with these keywords; none where it cannot tell, as where
+/// no message has any.
 pub(super) fn confirms(index: &IndexEvidence, names: &FlagNames) -> Option<bool> {
     let mut search = Search::of(index)?;
     let of_slots: Option<Vec<&[u8]>> = search.slots.iter().map(|&slot| names.get(slot)).collect();
