@@ -253,7 +253,14 @@ fn digest_of_evidence(evidence: &Evidence) -> Guid {
         journal,
         index_trust,
     } = evidence;
-    let witnesses = crate::evidence::Witnesses { counters_highest: None, ..witnesses.clone() };
+    // What other mailboxes tell changes while these are repaired; where that makes another plan of
+    // this one, the plan's own digest tells.
+    let witnesses = crate::evidence::Witnesses {
+        counters_highest: None,
+        header_traces: crate::evidence::HeaderTraces::default(),
+        store_version: None,
+        ..witnesses.clone()
+    };
     let caches = (spool_cache, archive_cache, shares_cache);
     let rest = (strays, leftover_records, witnesses, annotations, annotations_whole, journal);
     digest(&((directory, index, index_trust, header_file), caches, messages, rest))
