@@ -254,7 +254,9 @@ impl Examiner<'_> {
             Ok(meta) => {
                 evidence.file = with_identity(evidence.file, identity_of(&meta));
                 new_item = judge(evidence, record, place, scratch);
-                crlf_item = note_other_line_ends(evidence, record, scratch);
+                let is_its = record.is_some_and(|record| evidence.is_message_of(record));
+                let other = evidence.reading.as_mut().filter(|_| !is_its);
+                crlf_item = other.and_then(|reading| scratch.note_other_line_ends(reading));
             }
             Err(ReadError::NotFound) => evidence.file = FileEvidence::Absent,
             Err(ReadError::NotRegular(_)) => evidence.file = FileEvidence::Odd,
@@ -391,23 +393,6 @@ fn judge(
     needed.then_some(item)
 }
 
-/// Notes what a file without a record is once its bare LFs are CRLF, where its header has such.
-fn note_other_line_ends(
-    evidence: &mut MessageEvidence,
-    record: Option<&IndexRecord>,
-    scratch: &mut Scratch,
-) -> Option<Vec<u8>> {
-    let reading = evidence.reading.as_mut().filter(|_| record.is_none())?;
-    let first_line = scratch.message.split(|&byte| byte == b'\n').next()?;
-    let bare = bare_lfs(&scratch.message);
-    if bare == 0 || first_line.last() == Some(&b'\r') || !reading.fields.has_header {
-        return None;
-    }
-    let (as_crlf, item) = scratch.with_other_line_ends(bare);
-    reading.as_crlf = Some(Box::new(as_crlf));
-    Some(item)
-}
-
 impl Scratch {
     /// What the bytes that were read are; their cache record goes to `item`.
     pub(crate) fn understand(&mut self, item: &mut Vec<u8>) -> Reading {
@@ -424,6 +409,20 @@ impl Scratch {
         }
         let (reading, item) = self.with_other_line_ends(bare);
         (reading.fields.guid == record.guid).then_some((reading, item))
+    }
+
+    /// Notes what a file that is not its record's message is once its bare LFs are CRLF, where its
+    /// header has such; returns its cache record then.
+    pub(crate) fn note_other_line_ends(&mut self, reading: &mut Reading) -> Option<Vec<u8>> {
+        let first_line = self.message.split(|&byte| byte == b'\n').next()?;
+        let bare = bare_lfs(&self.message);
+        let may_be_other = bare > 0 && !reading.with_crlf && reading.fields.has_header;
+        if !may_be_other || first_line.last() == Some(&b'\r') {
+            return None;
+        }
+        let (as_crlf, item) = self.with_other_line_ends(bare);
+        reading.as_crlf = Some(Box::new(as_crlf));
+        Some(item)
     }
 
     /// What the bytes are with their `bare` LFs made CRLF.
