@@ -9,9 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
 use mailstore_tests::Cyrus;
-use mailstore_tests::oracle::{
-    Corpus, LineEnds, Mutants, Sample, Start, Trial, nasty::NastyMessages,
-};
+use mailstore_tests::oracle::{Corpus, LineEnds, Mutants, NastyMessages, Sample, Start, Trial};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::skipped::skip_without_corpus;
+
 /// The environment variable that names the directory of the project's corpus.
 const VARIABLE: &str = "MAIL_CORPUS";
 
@@ -32,6 +34,18 @@ impl Corpus {
         let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
         let named = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
         Some(named.map_or_else(beside, PathBuf::from)).filter(|path| path.is_dir())
+    }
+
+    /// [`Corpus::directory`] for the start of a test: where there is none, prints and records that
+    /// the test named `test` is skipped.
+    #[must_use]
+    pub fn available_or_skip(test: &str) -> Option<PathBuf> {
+        let directory = Self::directory();
+        if directory.is_none() {
+            let why = format!("no corpus: {VARIABLE} names no directory, no ../shared/corpus");
+            skip_without_corpus(test, &why);
+        }
+        directory
     }
 
     /// The directory of the repository's own messages, one for each rule of the reader.

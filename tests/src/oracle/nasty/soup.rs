@@ -21,12 +21,25 @@ pub(super) const BLANKS: [&[u8]; 12] = [
 /// Appends up to `most` of `tokens`, in any order.
 pub(super) fn cook(random: &mut Random, tokens: &[&[u8]], most: usize, out: &mut Vec<u8>) {
     for _ in 0..random.below(most + 1) {
-        match random.below(40) {
-            0 => out.push(random.bits().to_be_bytes()[0]),
-            1 => out.extend_from_slice(random.pick(&BLANKS)),
-            2 => out.extend_from_slice(b"\xc3\xa9"),
+        match random.below(160) {
+            0 => {
+                let token = random.pick(tokens);
+                repeat(random, token, out);
+            }
+            4..8 => out.push(random.bits().to_be_bytes()[0]),
+            8..12 => out.extend_from_slice(random.pick(&BLANKS)),
+            12..16 => out.extend_from_slice(b"\xc3\xa9"),
             _ => out.extend_from_slice(random.pick(tokens)),
         }
+    }
+}
+
+/// Appends a token again and again: up to about the lengths at which a parser may cut a line.
+fn repeat(random: &mut Random, token: &[u8], out: &mut Vec<u8>) {
+    const LENGTHS: [usize; 8] = [20, 31, 33, 76, 250, 996, 1000, 4090];
+    let length = LENGTHS[random.below(LENGTHS.len())] + random.below(8);
+    for _ in 0..=length / token.len().max(1) {
+        out.extend_from_slice(token);
     }
 }
 
