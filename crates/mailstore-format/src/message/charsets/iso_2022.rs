@@ -19,7 +19,7 @@ pub(super) enum Variant {
     /// ISO-2022-JP (0), -JP-1 (1), -JP-2 (2), JIS7 (3) with shifts to Katakana and JIS8 (4) with
     /// Katakana in eight bits.
     Japanese(u8),
-    /// ISO-2022-KR (0), and one of ICU's that takes empty shifts (1).
+    /// ISO-2022-KR (0), and one of ICU's (1) that takes empty shifts and leaves a backslash one.
     Korean(u8),
     Hz,
     /// GB 2312 alone, in seven bits and without escapes.
@@ -279,7 +279,7 @@ impl Japanese<'_> {
         let rest = after.get(sequence.len()..).unwrap_or_default();
         match *escape {
             Escape::Designate(set) if self.version >= *since => self.set = set,
-            Escape::DesignateSingleShift(set) if self.version == *since => {
+            Escape::DesignateSingleShift(set) if self.version >= *since => {
                 self.single_shift = Some(set);
             }
             Escape::SingleShift if self.single_shift.is_some() => {
@@ -348,6 +348,8 @@ fn decode_korean(version: u8, mut bytes: &[u8], decoded: &mut Vec<u8>) {
                 if shifted {
                     let character = |lead, trail| high_pair(table, lead, trail);
                     bytes = decode_pair(byte, rest, is_control, character, decoded);
+                } else if version > 0 {
+                    push_ascii(byte, decoded);
                 } else if byte.is_ascii() {
                     // By the table of the two-byte set, where a backslash is a won sign.
                     let character = table.and_then(|table| table.single_character(byte));
@@ -450,7 +452,7 @@ mod tests {
         assert_eq!(text(Variant::Korean(0), b"\x1b$)C\x0eGQ1[\x0fA"), "한글A");
         assert_eq!(text(Variant::Korean(0), b"\x0eGQ\nGQ"), "한\u{fffd}한");
         assert_eq!(text(Variant::Korean(0), b"\x0e\x0fA"), "\u{fffd}A");
-        assert_eq!(text(Variant::Korean(1), b"\x0e\x0fA"), "A");
+        assert_eq!(text(Variant::Korean(1), b"\x0e\x0fA\\"), "A\\");
     }
 
     #[test]
