@@ -107,3 +107,33 @@ fn messages_that_break_every_rule_give_the_records_that_cyrus_makes() -> Result<
     assert_identical(trial.comparison(), &format!("nasty messages of seed {seed}"));
     Ok(())
 }
+
+#[test]
+fn sent_dates_are_midnights_as_cyrus_has_them_when_summer_time_begins_and_ends_too() -> Result<()> {
+    let name = "sent_dates_are_midnights_as_cyrus_has_them_when_summer_time_begins_and_ends_too";
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    // Message files are a day apart: without a date, each message has the midnight of another day.
+    let dateless = (1..=800).map(|day| (format!("day {day}"), "Subject: x".to_string()));
+    let months = ["Mar", "Apr", "Sep", "Oct", "Nov"];
+    let dated = (1990..2040).flat_map(|year| {
+        let days = months.iter().flat_map(|month| (1..=31).step_by(5).map(move |day| (day, month)));
+        days.map(move |(day, month)| {
+            let date = format!("{day} {month} {year} 01:30:00 +0000");
+            (date.clone(), format!("Date: {date}"))
+        })
+    });
+    let samples: Vec<Sample> = dateless
+        .chain(dated)
+        .map(|(source, field)| Sample { source, bytes: format!("{field}\r\n\r\n.\r\n").into() })
+        .collect();
+    let zones: &[&str] = if long_form() {
+        &["America/New_York", "America/Sao_Paulo", "Australia/Lord_Howe", "Pacific/Apia"]
+    } else {
+        &["America/New_York"]
+    };
+    for zone in zones {
+        let trial = Trial::run_in_zone(&cyrus, &samples, Start::Nothing, zone)?;
+        assert_identical(trial.comparison(), zone);
+    }
+    Ok(())
+}

@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Which mutants, or which nasty messages
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The time zone of both tools: sent dates are midnights in it
+    #[arg(long, value_name = "NAME", default_value = "UTC")]
+    timezone: String,
     /// Leave both stores on disk, and say where
     #[arg(long)]
     keep: bool,
@@ -35,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_judge: bool,
     /// Write what Cyrus derives beside each message: NAME.expected beside NAME.eml
-    #[arg(long, requires = "corpus", conflicts_with = "mutants")]
+    #[arg(long, requires = "corpus", conflicts_with_all = ["mutants", "timezone"])]
     write_expected: bool,
 }
 
@@ -86,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let cyrus = Cyrus::find().context("there is no Cyrus to ask")?;
     let samples = arguments.samples()?;
     ensure!(!samples.is_empty(), "there are no messages");
-    let trial = Trial::run(&cyrus, &samples, arguments.start())?;
+    let trial = Trial::run_in_zone(&cyrus, &samples, arguments.start(), &arguments.timezone)?;
     report::print(trial.comparison());
     if !arguments.no_judge {
         report::print_verdicts(&trial.judge()?);

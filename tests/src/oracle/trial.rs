@@ -57,7 +57,18 @@ impl Trial {
     ///
     /// Fails where either tool does not come to its end, or ours panics on a message.
     pub fn run(cyrus: &Cyrus, samples: &[Sample], start: Start) -> Result<Self> {
-        let (by_cyrus, mailboxes) = filled(cyrus, samples)?;
+        Self::run_in_zone(cyrus, samples, start, "UTC")
+    }
+
+    /// [`Trial::run`] with both tools in a time zone: sent dates are midnights there.
+    pub fn run_in_zone(
+        cyrus: &Cyrus,
+        samples: &[Sample],
+        start: Start,
+        timezone: &str,
+    ) -> Result<Self> {
+        let options = ServerOptions::new(Layout::ById).in_memory().with_timezone(timezone);
+        let (by_cyrus, mailboxes) = filled(cyrus, options, samples)?;
         let untouched = if start == Start::Nothing { Some(by_cyrus.copy()?) } else { None };
         rebuild_by_cyrus(&by_cyrus, &mailboxes)?;
         let by_us = match untouched {
@@ -122,8 +133,11 @@ pub fn rewritten(verdict: &Verdict) -> usize {
 }
 
 /// A store at rest that holds the messages, and the mailboxes they are in, which have no records.
-fn filled(cyrus: &Cyrus, samples: &[Sample]) -> Result<(Store, Vec<String>)> {
-    let options = ServerOptions::new(Layout::ById).in_memory();
+fn filled(
+    cyrus: &Cyrus,
+    options: ServerOptions,
+    samples: &[Sample],
+) -> Result<(Store, Vec<String>)> {
     let server = Server::start(cyrus, options)?;
     let mut admin = server.admin()?;
     let mut mailboxes = Vec::new();
