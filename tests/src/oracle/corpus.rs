@@ -123,7 +123,7 @@ fn is_from_line(line: &[u8]) -> bool {
     let words: Vec<&[u8]> =
         line.trim_ascii_end().split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect();
     let is_number = |word: &[u8]| word.len() == 4 && word.iter().all(u8::is_ascii_digit);
-    let has_time = words.iter().any(|word| word.iter().filter(|&&byte| byte == b':').count() == 2);
+    let has_time = words.iter().any(|word| word.split(|&byte| byte == b':').count() == 3);
     line.starts_with(b"From ") && has_time && words.iter().any(|word| is_number(word))
 }
 

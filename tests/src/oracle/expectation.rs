@@ -13,7 +13,8 @@ pub fn expectation(record: &DerivedRecord) -> Result<Vec<u8>> {
     let date =
         |field, instead| record.number(field).map(|date| if date == instead { 0 } else { date });
     let guid = FIELDS.iter().position(|field| *field == "guid").context("there is a GUID")?;
-    let guid: String = record.values[guid].iter().map(|byte| format!("{byte:02x}")).collect();
+    let guid: Vec<String> = record.values[guid].iter().map(|byte| format!("{byte:02x}")).collect();
+    let guid = guid.concat();
     let line = format!(
         "guid={guid} size={} header_size={} sentdate={} gmtime={} cache_crc={:08x}\n",
         record.number("size")?,

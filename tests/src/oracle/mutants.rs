@@ -41,7 +41,7 @@ impl Iterator for Mutants<'_> {
         let original = self.messages.get(self.random.below(self.messages.len()))?;
         let mut bytes = original.bytes.clone();
         self.made += 1;
-        if self.made % 3 != 0 {
+        if !self.made.is_multiple_of(3) {
             self.change_bytes(&mut bytes);
         }
         if self.made % 3 != 1 {

@@ -89,14 +89,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return run_optimised(arguments);
     }
     let mut mail = Mail::new(SEED);
-    let mix = (0..arguments.messages).map(|_| mail.message()).collect();
-    measure("the benchmark store's mix", mix, arguments.rounds)?;
+    let mix: Vec<_> = (0..arguments.messages).map(|_| mail.message()).collect();
+    measure("the benchmark store's mix", &mix, arguments.rounds)?;
     match arguments.corpus.clone().or_else(Corpus::directory) {
         None => println!("no corpus: neither --corpus nor MAIL_CORPUS, no ../shared/corpus"),
         Some(directory) => {
             let samples = Corpus::read(&directory)?.messages;
             let corpus = samples.iter().map(|sample| LineEnds::Crlf.apply(&sample.bytes));
-            measure("the corpus, line ends CRLF", corpus.collect(), arguments.rounds)?;
+            let corpus: Vec<_> = corpus.collect();
+            measure("the corpus, line ends CRLF", &corpus, arguments.rounds)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -116,12 +117,12 @@ fn run_optimised(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Measures all kinds of work on `messages`, in turn, and prints the medians.
-fn measure(name: &str, messages: Vec<Vec<u8>>, rounds: u16) -> Result<()> {
+fn measure(name: &str, messages: &[Vec<u8>], rounds: u16) -> Result<()> {
     let bytes: usize = messages.iter().map(Vec::len).sum();
     let mut times = Vec::new();
     for _ in 0..rounds {
         for work in Work::ALL {
-            times.push((work, work.time(&messages)?));
+            times.push((work, work.time(messages)?));
         }
     }
     let of = |work| times.iter().filter(move |(done, _)| *done == work).map(|(_, time)| *time);

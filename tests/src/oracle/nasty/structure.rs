@@ -138,7 +138,8 @@ impl<'a> Entities<'a> {
 
     /// The parameter that names a boundary, in one of its forms.
     fn named(&mut self, boundary: &str) -> String {
-        let percent: String = boundary.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let percent: Vec<String> = boundary.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let percent = percent.concat();
         let (head, tail) =
             boundary.split_at(boundary.char_indices().nth(1).map_or(0, |(at, _)| at));
         match self.random.below(10) {
