@@ -119,7 +119,8 @@ impl IndexImage {
     }
 
     fn range_of(&self, uid: u32) -> Result<std::ops::Range<usize>> {
-        let slot = self.uids().iter().position(|&other| other == uid);
+        let mut records = self.bytes[HEADER_SIZE..].chunks_exact(RECORD_SIZE);
+        let slot = records.position(|record| uid_of(record) == uid);
         let slot = slot.with_context(|| format!("there is no record of UID {uid}"))?;
         let begin = HEADER_SIZE + slot * RECORD_SIZE;
         Ok(begin..begin + RECORD_SIZE)

@@ -38,6 +38,7 @@ mod known_store;
 mod line_connection;
 mod lmtp;
 mod long_form;
+pub mod oracle;
 mod packages;
 mod pop3;
 mod populate;

@@ -25,16 +25,29 @@ pub fn skipped_tests_dir() -> PathBuf {
 /// Where `MAILSTORE_REQUIRE_CYRUS` is set: there, a test that can't run is a failure.
 pub(crate) fn skip(test: &str, why: &str) {
     assert!(std::env::var_os(REQUIRE).is_none(), "{REQUIRE} is set, but {test} can't run: {why}");
-    skip_without_privilege(test, why);
+    record(test, why);
 }
 
 /// Prints and records that `test` did not run because it takes rights that this process lacks.
 ///
 /// # Panics
 /// Where this can't be recorded.
+pub fn skip_without_privilege(test: &str, why: &str) {
+    record(test, why);
+}
+
+/// Prints and records that `test` did not run, or not on all it could, because messages are not
+/// there that lie outside of the repository.
+///
+/// # Panics
+/// Where this can't be recorded.
+pub(crate) fn skip_without_corpus(test: &str, why: &str) {
+    record(test, why);
+}
+
 #[allow(clippy::print_stderr, reason = "a skipped test must be seen in the test's output")]
 #[allow(clippy::panic, reason = "this is how a test fails")]
-pub fn skip_without_privilege(test: &str, why: &str) {
+fn record(test: &str, why: &str) {
     eprintln!("SKIPPED: {test}: {why}");
     let directory = skipped_tests_dir();
     let file_name = test.replace(|c: char| !c.is_alphanumeric(), "_");

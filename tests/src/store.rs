@@ -20,7 +20,7 @@ pub struct Store {
     options: ServerOptions,
     path: PathBuf,
     /// Removes the directory when it is dropped.
-    _temporary: Option<TempDir>,
+    temporary: Option<TempDir>,
 }
 
 impl Store {
@@ -71,7 +71,7 @@ impl Store {
         // Only the directory itself: what a test puts below it keeps the owner the test gave it.
         let account = cyrus.account();
         std::os::unix::fs::chown(&path, Some(account.uid), Some(account.gid))?;
-        let store = Self { cyrus: cyrus.clone(), options, path, _temporary: temporary };
+        let store = Self { cyrus: cyrus.clone(), options, path, temporary };
         fs::write(store.imapd_conf(), store.options.imapd_conf(cyrus, store.path()))?;
         Ok(store)
     }
@@ -93,6 +93,12 @@ impl Store {
     #[must_use]
     pub fn options(&self) -> &ServerOptions {
         &self.options
+    }
+
+    /// Leaves a temporary directory in its place for good; where it is.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.temporary.map_or(self.path, TempDir::keep)
     }
 
     /// The directory that holds everything else.

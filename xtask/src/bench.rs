@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: our tools beside Cyrus's own, in one run.
+//! `cargo xtask bench`: our tools beside Cyrus's own, our reader beside another, in one run.
 
 mod mail;
 mod measure;
+mod parse;
 mod population;
 mod reconstruct;
 
@@ -24,10 +25,16 @@ enum Tool {
     /// rounds. Ratios can be compared between machines, seconds can't. With the default sizes the
     /// store has about 1.5 GB.
     Reconstruct(reconstruct::Arguments),
+    /// The message reader alone, on one core, beside mail-parser
+    ///
+    /// Ours makes the cache record and the digests of the whole message and of every decoded part;
+    /// mail-parser makes its own structure, and no digests.
+    Parse(parse::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.tool {
         Tool::Reconstruct(arguments) => reconstruct::run(arguments),
+        Tool::Parse(arguments) => parse::run(arguments),
     }
 }

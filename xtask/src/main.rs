@@ -8,6 +8,7 @@ mod damage;
 mod demo;
 mod fixture;
 mod matrix;
+mod oracle;
 mod table;
 mod test;
 
@@ -46,6 +47,13 @@ enum Command {
     ///
     /// Exits with 1 where our tool left anything lost for which there was evidence.
     Matrix(matrix::Arguments),
+    /// Have Cyrus and our tool rebuild the same messages, and compare their records byte for byte
+    ///
+    /// Every message lies in the spool of a private Cyrus as it is, NULs and all. Prints each message
+    /// whose records differ with both values of the first field that does, how many records differ
+    /// in each field, of how many; then how many records Cyrus's reconstruct -G rewrites on a copy of
+    /// either rebuild. Exits with 1 where any record differs.
+    Oracle(oracle::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +63,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Damage(arguments) => damage::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
+        Command::Oracle(arguments) => oracle::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -1,5 +1,6 @@
 //! Dates for messages of which no record tells any.
 
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use mailstore_format::Timestamp;
 
@@ -14,10 +15,16 @@ const CONTRADICTION: i64 = 24 * 60 * 60;
 /// Fewer messages than this can have arrived together.
 const ENOUGH: usize = 5;
 
+/// Days of 400 years, after which the calendar and the rules of time zones repeat themselves.
+const CYCLE: i64 = 146_097;
+/// Cycles since 1970 that every rule of a zone lies in.
+const NEAR: i64 = 4;
+
 /// Midnight of the day of `date`, in the time zone of the server.
 ///
 /// Cyrus gives a message without a Date header this for its sent date
-/// (`mailbox_reconstruct_compare_update` in `imap/mailbox.c`).
+/// (`mailbox_reconstruct_compare_update` in `imap/mailbox.c`), and takes the clock to be set at
+/// midnight as it is at `date`: on a day on which summer time begins or ends it is an hour off.
 pub(super) fn start_of_local_day(date: Timestamp) -> Timestamp {
     start_of_day(date, &TimeZone::system())
 }
@@ -25,20 +32,28 @@ pub(super) fn start_of_local_day(date: Timestamp) -> Timestamp {
 /// When the day `day`, counted from 1970-01-01, began in the time zone of the server, in seconds
 /// since 1970.
 pub(crate) fn start_of_local_day_number(day: i64) -> i64 {
-    let utc = day.saturating_mul(24 * 60 * 60);
-    jiff::Timestamp::from_second(utc)
+    start_of_day_number(day, &TimeZone::system())
+}
+
+fn start_of_day_number(day: i64, zone: &TimeZone) -> i64 {
+    const SECONDS: i64 = 24 * 60 * 60;
+    let far = day.saturating_div(CYCLE).saturating_sub(NEAR).max(0).saturating_mul(CYCLE);
+    let utc = day.saturating_sub(far).saturating_mul(SECONDS);
+    let midnight = jiff::Timestamp::from_second(utc)
         .ok()
-        .and_then(|midnight| {
-            midnight.to_zoned(TimeZone::UTC).date().to_zoned(TimeZone::system()).ok()
-        })
-        .map_or(utc, |midnight| midnight.timestamp().as_second())
+        .and_then(|midnight| midnight.to_zoned(TimeZone::UTC).date().to_zoned(zone.clone()).ok());
+    let near = midnight.map_or(utc, |midnight| midnight.timestamp().as_second());
+    near.saturating_add(far.saturating_mul(SECONDS))
 }
 
 fn start_of_day(date: Timestamp, zone: &TimeZone) -> Timestamp {
     jiff::Timestamp::from_second(date.seconds())
         .ok()
-        .and_then(|instant| instant.to_zoned(zone.clone()).start_of_day().ok())
-        .map_or(date, |midnight| Timestamp::from_seconds(midnight.timestamp().as_second()))
+        .and_then(|instant| {
+            let midnight = zone.to_datetime(instant).date().to_datetime(Time::midnight());
+            zone.to_offset(instant).to_timestamp(midnight).ok()
+        })
+        .map_or(date, |midnight| Timestamp::from_seconds(midnight.as_second()))
 }
 
 /// Whether the times of these files are those of a copy, and Received dates must serve instead.
@@ -95,5 +110,23 @@ mod tests {
         assert_eq!(start_of_day(noon_utc, &TimeZone::UTC).seconds(), 1_700_006_400);
         let east = TimeZone::fixed(jiff::tz::offset(13));
         assert_eq!(start_of_day(noon_utc, &east).seconds(), 1_700_046_000);
+        assert_eq!(start_of_day_number(19_675, &east), 1_699_873_200);
+    }
+
+    #[test]
+    fn on_the_day_that_summer_time_ends_midnight_is_told_by_the_clock_of_the_date() {
+        let zone = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+        // 2023-11-05, one hour after midnight and at noon.
+        let (early, noon) = (1_699_156_800 + 3600, 1_699_156_800 + 13 * 3600);
+        assert_eq!(start_of_day(Timestamp::from_seconds(early), &zone).seconds(), 1_699_156_800);
+        assert_eq!(start_of_day(Timestamp::from_seconds(noon), &zone).seconds(), 1_699_160_400);
+    }
+
+    #[test]
+    fn a_day_of_a_far_year_has_a_midnight_too() {
+        let zone = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+        let day = 19_675 + 30 * CYCLE;
+        assert_eq!(start_of_day_number(day, &zone), day * 86_400 + 5 * 3600);
+        assert_eq!(start_of_day_number(day, &TimeZone::UTC), day * 86_400);
     }
 }

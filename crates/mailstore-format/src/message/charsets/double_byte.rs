@@ -1,5 +1,5 @@
 //! East Asian character sets of one and two bytes a character (three and four in EUC-JP and GB
-//! 18030), as ICU 72 converts them (`ucnvmbcs.cpp`).
+//! 18030), and GSM 03.38, as ICU 72 converts them (`ucnvmbcs.cpp`).
 //!
 //! What means nothing becomes one U+FFFD, or U+001A if it is one byte of a set that has such a
 //! substitute: a sequence that is well formed but not assigned, whole; of an ill-formed one its
@@ -160,7 +160,7 @@ impl DoubleByte {
 
     pub(super) fn decode(&self, mut bytes: &[u8], decoded: &mut Vec<u8>) {
         let four_bytes = self.name == "gb18030";
-        let third_plane = if self.name == "euc-jp-2007" { table("euc-jp-2007/8f") } else { None };
+        let third_plane = TABLES.iter().find(|of| of.name.strip_suffix("/8f") == Some(self.name));
         while let Some((&lead, rest)) = bytes.split_first() {
             bytes = rest;
             let single = self.single(lead);
@@ -195,20 +195,21 @@ impl DoubleByte {
         }
     }
 
-    /// Decodes the two bytes after 0x8F in EUC-JP; what is left after them.
+    /// Decodes the two bytes after 0x8F in EUC-JP and its kin; what is left after what was used.
     fn decode_three<'a>(&self, plane: &Self, rest: &'a [u8], decoded: &mut Vec<u8>) -> &'a [u8] {
-        let in_plane = |byte: &u8| *byte >= 0xa0;
+        let in_plane = |byte: u8| (0xa1..=0xfe).contains(&byte);
         match *rest {
-            [second, third, ref after @ ..] if in_plane(&second) && in_plane(&third) => {
+            [second, third, ref after @ ..] if in_plane(second) && in_plane(third) => {
                 let character = plane.character(second, third);
                 push(character.unwrap_or(char::REPLACEMENT_CHARACTER), decoded);
                 after
             }
-            [second] if in_plane(&second) => {
+            // Cut short, or a pair that means nothing.
+            [second] if in_plane(second) => {
                 push(char::REPLACEMENT_CHARACTER, decoded);
                 &[]
             }
-            [second, ref after @ ..] if in_plane(&second) => {
+            [0xa0 | 0xff, ref after @ ..] => {
                 push(char::REPLACEMENT_CHARACTER, decoded);
                 after
             }
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn all_tables_are_read() {
         let names: Vec<_> = TABLES.iter().map(|table| table.name).collect();
-        assert_eq!(names.len(), 14, "{names:?}");
+        assert_eq!(names.len(), 28, "{names:?}");
     }
 
     #[test]
@@ -306,6 +307,21 @@ mod tests {
             decode("gb18030", b"\x81\x30\x81\x30\x94\x39\xda\x33\x81\x30\x86\x30"),
             "\u{80}💩¸"
         );
+    }
+
+    #[test]
+    fn what_follows_8f_in_euc_jp_is_three_bytes_or_left() {
+        assert_eq!(decode("euc-jp-2007", b"\x8f\xa1\xa0"), "\u{1a}\u{fffd}");
+        assert_eq!(decode("euc-jp-2007", b"\x8f\xa1A"), "\u{1a}\u{1a}A");
+        assert_eq!(decode("euc-jp-2007", b"\x8f\xa0A"), "\u{fffd}A");
+        assert_eq!(decode("euc-jp-2007", b"\x8f\xa1"), "\u{fffd}");
+        assert_eq!(decode("euc-jp-2007", b"\x8f"), "\u{1a}");
+        assert_eq!(decode("ibm-954_P101-2007", b"\x8f\xb0\xa1"), "丂");
+    }
+
+    #[test]
+    fn gsm_03_38_extends_its_characters_by_an_escape() {
+        assert_eq!(decode("gsm-03.38-2009", b"\x1be\0\x1bA\x1b"), "€@ A ");
     }
 
     #[test]

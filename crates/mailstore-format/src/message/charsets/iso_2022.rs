@@ -16,9 +16,11 @@ const GB_2312: &str = "ibm-5478_P100-1995";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Variant {
-    /// ISO-2022-JP (0), -JP-1 (1), -JP-2 (2), and two more of ICU's.
+    /// ISO-2022-JP (0), -JP-1 (1), -JP-2 (2), JIS7 (3) with shifts to Katakana and JIS8 (4) with
+    /// Katakana in eight bits.
     Japanese(u8),
-    Korean,
+    /// ISO-2022-KR (0), and one of ICU's (1) that takes empty shifts and leaves a backslash one.
+    Korean(u8),
     Hz,
     /// GB 2312 alone, in seven bits and without escapes.
     Gb2312,
@@ -33,7 +35,8 @@ impl Variant {
             "ISO_2022,locale=ja,version=2" => Self::Japanese(2),
             "ISO_2022,locale=ja,version=3" => Self::Japanese(3),
             "ISO_2022,locale=ja,version=4" => Self::Japanese(4),
-            "ISO_2022,locale=ko,version=0" | "ISO_2022,locale=ko,version=1" => Self::Korean,
+            "ISO_2022,locale=ko,version=0" => Self::Korean(0),
+            "ISO_2022,locale=ko,version=1" => Self::Korean(1),
             "HZ" => Self::Hz,
             GB_2312 => Self::Gb2312,
             _ => return None,
@@ -46,12 +49,13 @@ pub(super) fn decode(variant: Variant, bytes: &[u8], decoded: &mut Vec<u8>) {
         Variant::Japanese(version) => Japanese {
             version,
             set: Set::Ascii,
+            is_shifted: false,
             single_shift: None,
             segment_is_empty: false,
             decoded,
         }
         .decode(bytes),
-        Variant::Korean => decode_korean(bytes, decoded),
+        Variant::Korean(version) => decode_korean(version, bytes, decoded),
         Variant::Hz => decode_hz(bytes, decoded),
         Variant::Gb2312 => decode_gb2312(bytes, decoded),
     }
@@ -67,6 +71,13 @@ fn push_ascii(byte: u8, decoded: &mut Vec<u8>) {
     } else {
         push_replacement(decoded);
     }
+}
+
+/// A character of JIS X 0201's Katakana half, in seven bits.
+fn push_katakana(byte: u8, decoded: &mut Vec<u8>) {
+    let in_set = (0x21..=0x5f).contains(&byte);
+    let katakana = in_set.then(|| char::from_u32(u32::from(byte).saturating_add(0xff40))).flatten();
+    push_character(katakana.unwrap_or(char::REPLACEMENT_CHARACTER), decoded);
 }
 
 /// Decodes a character of a 94 × 94 set that begins with `lead`; what is left after it. Of an
@@ -114,6 +125,10 @@ enum Set {
 }
 
 impl Set {
+    fn is_single_byte(self) -> bool {
+        matches!(self, Self::Ascii | Self::Roman | Self::Katakana)
+    }
+
     fn character(self, lead: u8, trail: u8) -> Option<char> {
         match self {
             // ICU goes by way of Shift-JIS.
@@ -203,6 +218,8 @@ const ESCAPES: &[(&[u8], u8, Escape)] = &[
 struct Japanese<'a> {
     version: u8,
     set: Set,
+    /// In JIS7, whether Katakana take the place of the set.
+    is_shifted: bool,
     single_shift: Option<&'static str>,
     segment_is_empty: bool,
     decoded: &'a mut Vec<u8>,
@@ -218,13 +235,19 @@ impl Japanese<'_> {
             self.segment_is_empty = false;
             bytes = rest;
             match byte {
+                SHIFT_IN | SHIFT_OUT if self.version == 3 => self.is_shifted = byte == SHIFT_OUT,
                 SHIFT_IN | SHIFT_OUT => push_replacement(self.decoded),
                 b'\r' | b'\n' => {
                     if self.set != Set::Roman {
                         self.set = Set::Ascii;
                     }
+                    self.is_shifted = false;
                     self.single_shift = None;
                     self.decoded.push(byte);
+                }
+                _ if self.is_shifted => push_katakana(byte, self.decoded),
+                0xa1..=0xdf if self.version == 4 && self.set.is_single_byte() => {
+                    push_katakana(byte & 0x7f, self.decoded);
                 }
                 _ => match self.set {
                     Set::Ascii => push_ascii(byte, self.decoded),
@@ -233,16 +256,7 @@ impl Japanese<'_> {
                         b'~' => push_character('‾', self.decoded),
                         _ => push_ascii(byte, self.decoded),
                     },
-                    Set::Katakana => {
-                        let katakana = (0x21..=0x5f)
-                            .contains(&byte)
-                            .then(|| char::from_u32(u32::from(byte).saturating_add(0xff40)))
-                            .flatten();
-                        push_character(
-                            katakana.unwrap_or(char::REPLACEMENT_CHARACTER),
-                            self.decoded,
-                        );
-                    }
+                    Set::Katakana => push_katakana(byte, self.decoded),
                     set => {
                         let character = |lead, trail| set.character(lead, trail);
                         bytes = decode_pair(byte, rest, is_control, character, self.decoded);
@@ -265,7 +279,7 @@ impl Japanese<'_> {
         let rest = after.get(sequence.len()..).unwrap_or_default();
         match *escape {
             Escape::Designate(set) if self.version >= *since => self.set = set,
-            Escape::DesignateSingleShift(set) if self.version == *since => {
+            Escape::DesignateSingleShift(set) if self.version >= *since => {
                 self.single_shift = Some(set);
             }
             Escape::SingleShift if self.single_shift.is_some() => {
@@ -302,7 +316,7 @@ impl Japanese<'_> {
     }
 }
 
-fn decode_korean(mut bytes: &[u8], decoded: &mut Vec<u8>) {
+fn decode_korean(version: u8, mut bytes: &[u8], decoded: &mut Vec<u8>) {
     let table = double_byte::table("ibm-949_P110-1999");
     let mut shifted = false;
     let mut segment_is_empty = false;
@@ -315,7 +329,7 @@ fn decode_korean(mut bytes: &[u8], decoded: &mut Vec<u8>) {
             }
             SHIFT_IN => {
                 shifted = false;
-                if std::mem::take(&mut segment_is_empty) {
+                if std::mem::take(&mut segment_is_empty) && version == 0 {
                     push_replacement(decoded);
                 }
             }
@@ -334,6 +348,8 @@ fn decode_korean(mut bytes: &[u8], decoded: &mut Vec<u8>) {
                 if shifted {
                     let character = |lead, trail| high_pair(table, lead, trail);
                     bytes = decode_pair(byte, rest, is_control, character, decoded);
+                } else if version > 0 {
+                    push_ascii(byte, decoded);
                 } else if byte.is_ascii() {
                     // By the table of the two-byte set, where a backslash is a won sign.
                     let character = table.and_then(|table| table.single_character(byte));
@@ -433,8 +449,19 @@ mod tests {
 
     #[test]
     fn korean_shifts() {
-        assert_eq!(text(Variant::Korean, b"\x1b$)C\x0eGQ1[\x0fA"), "한글A");
-        assert_eq!(text(Variant::Korean, b"\x0eGQ\nGQ"), "한\u{fffd}한");
+        assert_eq!(text(Variant::Korean(0), b"\x1b$)C\x0eGQ1[\x0fA"), "한글A");
+        assert_eq!(text(Variant::Korean(0), b"\x0eGQ\nGQ"), "한\u{fffd}한");
+        assert_eq!(text(Variant::Korean(0), b"\x0e\x0fA"), "\u{fffd}A");
+        assert_eq!(text(Variant::Korean(1), b"\x0e\x0fA\\"), "A\\");
+    }
+
+    #[test]
+    fn jis7_shifts_to_katakana_and_jis8_has_them_in_eight_bits() {
+        let (jis7, jis8) = (Variant::Japanese(3), Variant::Japanese(4));
+        assert_eq!(text(jis7, b"\x1b$B\x0e1\x0f$\""), "ｱあ");
+        assert_eq!(text(jis7, b"\x0e1\n1\xb1"), "ｱ\n1\u{fffd}");
+        assert_eq!(text(jis8, b"\xb11\xa0\x1b$B$\"\xb1$\""), "ｱ1\u{fffd}あ\u{fffd}あ");
+        assert_eq!(text(jis8, b"\x0e1"), "\u{fffd}1");
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! tells how they were made.
 //!
 //! Known by name but not decoded, that is U+FFFD for each byte that is not US-ASCII: EBCDIC sets of
-//! two bytes, EUC-TW, ISO-2022-CN, ISCII, LMBCS, SCSU, BOCU-1, Compound Text and GSM 03.38.
+//! two bytes, EUC-TW, ISO-2022-CN, ISCII, LMBCS, SCSU, BOCU-1, Compound Text and the modified UTF-7 of
+//! mailbox names (`docs/fidelity.md`).
 
 mod double_byte;
 mod iso_2022;

@@ -122,10 +122,34 @@ fn utf7_base64<'a>(bytes: &'a [u8], decoded: &mut Vec<u8>) -> &'a [u8] {
         }
     }
     let mut units = Vec::new();
-    crate::message::transfer_encoding::Base64::default().decode(encoded, &mut units);
-    let (units, _) = units.as_chunks::<2>();
-    push_units(units.iter().copied().map(u16::from_be_bytes), decoded);
+    let (mut bits, mut length) = (0_u32, 0_u32);
+    for &digit in encoded {
+        bits = bits << 6 | base64_value(digit);
+        length = length.saturating_add(6);
+        if let Some(left) = length.checked_sub(16) {
+            units.extend(u16::try_from(bits >> left & 0xffff));
+            // These are left for the next unit.
+            bits &= (1_u32 << left).saturating_sub(1);
+            length = left;
+        }
+    }
+    push_units(units.into_iter(), decoded);
+    if bits != 0 {
+        push_character(char::REPLACEMENT_CHARACTER, decoded);
+    }
     rest.strip_prefix(b"-").unwrap_or(rest)
+}
+
+/// The bits that a digit of base64 stands for.
+fn base64_value(digit: u8) -> u32 {
+    let value = match digit {
+        b'A'..=b'Z' => digit.wrapping_sub(b'A'),
+        b'a'..=b'z' => digit.wrapping_sub(b'a').wrapping_add(26),
+        b'0'..=b'9' => digit.wrapping_sub(b'0').wrapping_add(52),
+        b'+' => 62,
+        _ => 63,
+    };
+    u32::from(value)
 }
 
 #[cfg(test)]
@@ -148,5 +172,13 @@ mod tests {
     #[test]
     fn utf7_is_decoded() {
         assert_eq!(text(Form::Utf7, b"+AOk-a+-b +2D3cqQ-"), "éa+b 💩");
+    }
+
+    #[test]
+    fn bits_that_make_no_unit_of_utf7_cost_a_replacement_unless_they_are_zero() {
+        assert_eq!(text(Form::Utf7, b"+AOk x+AOn-y"), "é xé\u{fffd}y");
+        assert_eq!(text(Form::Utf7, b"+AOkB"), "é\u{fffd}");
+        assert_eq!(text(Form::Utf7, b"+AOkA"), "é");
+        assert_eq!(text(Form::Utf7, b"+AO~x"), "\u{fffd}\u{fffd}x");
     }
 }
