@@ -7,6 +7,7 @@ mod cargo;
 mod damage;
 mod demo;
 mod fixture;
+mod fuzz;
 mod matrix;
 mod table;
 mod test;
@@ -46,6 +47,11 @@ enum Command {
     ///
     /// Exits with 1 where our tool left anything lost for which there was evidence.
     Matrix(matrix::Arguments),
+    /// Try to break the decoders: coverage-guided, from the seeds on, one after the other
+    ///
+    /// Needs cargo-fuzz and a C++ compiler. A find is kept under fuzz/artifacts/, where the tests
+    /// replay it from then on; exits with 1 where there was one.
+    Fuzz(fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +61,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Damage(arguments) => damage::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");
