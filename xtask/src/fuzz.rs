@@ -17,7 +17,7 @@ const EXECUTIONS: &str = "stat::number_of_executed_units:";
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// For how long each decoder is tried
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
     /// Only this one; all of them where none is named
     target: Option<String>,
