@@ -7,6 +7,7 @@ mod cargo;
 mod damage;
 mod demo;
 mod fixture;
+mod fuzz;
 mod matrix;
 mod oracle;
 mod table;
@@ -54,6 +55,11 @@ enum Command {
     /// in each field, of how many; then how many records Cyrus's reconstruct -G rewrites on a copy of
     /// either rebuild. Exits with 1 where any record differs.
     Oracle(oracle::Arguments),
+    /// Try to break the decoders: coverage-guided, from the seeds on, one after the other
+    ///
+    /// Needs cargo-fuzz and a C++ compiler. A find is kept under fuzz/artifacts/, where the tests
+    /// replay it from then on; exits with 1 where there was one.
+    Fuzz(fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +70,7 @@ fn main() -> ExitCode {
         Command::Damage(arguments) => damage::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Oracle(arguments) => oracle::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -139,10 +139,19 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
-    /// From whole seconds. Seconds that do not fit (beyond the years 1678-2262) saturate.
+    /// From whole seconds. Those that do not fit (beyond the years 1678-2262) become the last or
+    /// first that do.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {
-        Self(seconds.saturating_mul(Self::NANOS_PER_SECOND))
+        const LATEST: i64 = i64::MAX / Timestamp::NANOS_PER_SECOND;
+        let within = if seconds > LATEST {
+            LATEST
+        } else if seconds < -LATEST {
+            -LATEST
+        } else {
+            seconds
+        };
+        Self(within.saturating_mul(Self::NANOS_PER_SECOND))
     }
 
     /// Whole seconds, rounded down.
@@ -276,7 +285,16 @@ mod tests {
     fn a_timestamp_splits_into_seconds_and_nanoseconds_before_1970_too() {
         let before = Timestamp(-1);
         assert_eq!((before.seconds(), before.subsecond_nanos()), (-1, 999_999_999));
-        assert_eq!(Timestamp::from_seconds(i64::MAX), Timestamp(i64::MAX));
+    }
+
+    /// It was not, and a record of `mailboxes.db` with such a time was written back with another.
+    #[test]
+    fn a_time_that_does_not_fit_is_whole_seconds_too() {
+        for seconds in [i64::MAX, i64::MIN] {
+            let time = Timestamp::from_seconds(seconds);
+            assert_eq!(time.subsecond_nanos(), 0);
+            assert_eq!(Timestamp::from_seconds(time.seconds()), time);
+        }
     }
 
     #[test]

@@ -36,11 +36,6 @@ impl KeyOrder {
         }
     }
 
-    /// `key` as bytes that compare bytewise as `key` compares in this order.
-    fn ranked(self, key: &[u8]) -> Vec<u8> {
-        key.iter().map(|&byte| self.rank(byte)).collect()
-    }
-
     fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
         let ranks = a.iter().map(|&byte| self.rank(byte));
         ranks.cmp(b.iter().map(|&byte| self.rank(byte)))
@@ -201,19 +196,21 @@ pub(super) fn live_entries<'a>(
 
 /// The last record of every key that is not known to be deleted.
 fn replay(chain: &Chain<'_, '_>, first_loss: Option<usize>, order: KeyOrder) -> Vec<usize> {
-    let mut last: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    let ranks = key_ranks(chain, order);
+    let rank = |index: usize| ranks.get(index).copied().unwrap_or_default();
+    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
     for (index, record) in chain.records.iter().enumerate() {
         match record.kind {
             Kind::Record if record.body_is_whole => {
-                last.insert(order.ranked(record.key(chain.bytes)), index);
+                last.insert(rank(index), index);
             }
             Kind::Delete if first_loss.is_none_or(|lost| record.offset < lost) => {
                 let deleted = match chain.successor(index) {
                     Target::End => last.last_key_value(),
-                    Target::Record(next) => last.range(..order.ranked(chain.key(next))).next_back(),
+                    Target::Record(next) => last.range(..rank(next)).next_back(),
                     Target::Lost => None,
                 };
-                if let Some(key) = deleted.map(|(key, _)| key.clone()) {
+                if let Some((&key, _)) = deleted {
                     last.remove(&key);
                 }
             }
@@ -221,4 +218,23 @@ fn replay(chain: &Chain<'_, '_>, first_loss: Option<usize>, order: KeyOrder) -> 
         }
     }
     last.into_values().collect()
+}
+
+/// The place of each record's key among all keys, equal ones at one place: keys can be long, and
+/// any number of deletions can point to one.
+fn key_ranks(chain: &Chain<'_, '_>, order: KeyOrder) -> Vec<usize> {
+    let mut by_key: Vec<usize> = (0..chain.records.len()).collect();
+    by_key.sort_by(|&a, &b| order.compare(chain.key(a), chain.key(b)));
+    let mut ranks = vec![0; by_key.len()];
+    let (mut rank, mut before) = (0_usize, None);
+    for index in by_key {
+        let key = chain.key(index);
+        if before.replace(key).is_some_and(|before| order.compare(before, key).is_ne()) {
+            rank = rank.saturating_add(1);
+        }
+        if let Some(place) = ranks.get_mut(index) {
+            *place = rank;
+        }
+    }
+    ranks
 }

@@ -1,5 +1,7 @@
 //! One record of `mailboxes.db`, in its dlist form and in the text form of old.
 
+use std::collections::{HashMap, HashSet};
+
 use super::mbtype::MailboxType;
 use super::names::{HIERARCHY_SEPARATOR, name_from_db, name_to_db};
 use crate::dlist::{self, AtomRule, Dlist};
@@ -132,8 +134,9 @@ impl MailboxEntry {
         if value.contains(&HIERARCHY_SEPARATOR) && dlist::encode_by(&fields, rule) != value {
             self.form = Form::Dlist(AtomRule::WithoutUnitSeparator);
         }
+        let mut known = HashSet::new();
         for (key, value) in fields.as_kv().ok_or_else(|| malformed("mailbox entry", &fields))? {
-            if !self.written.contains(key) {
+            if known.insert(key) {
                 self.written.push(key.clone());
             }
             if *value == Dlist::Nil {
@@ -222,6 +225,10 @@ impl MailboxEntry {
         match self.form {
             Form::Text { extended } => self.encode_text(extended),
             Form::Dlist(rule) => {
+                let other = self.other_by_name();
+                let of_other =
+                    |key: &[u8]| other.get(key).map_or(Dlist::Nil, |&value| value.clone());
+                let value = |key: &[u8]| self.field(key).unwrap_or_else(|| of_other(key));
                 let in_key = match self.in_key {
                     InKey::Name => b"N",
                     InKey::Uniqueid => b"I",
@@ -230,16 +237,22 @@ impl MailboxEntry {
                 let known = self.written.iter().map(Vec::as_slice);
                 let more = FIELDS.into_iter().filter(|&field| {
                     let is_new = !self.written.iter().any(|written| written == field);
-                    is_new && field != in_key && self.field(field) != Dlist::Nil
+                    is_new && field != in_key && value(field) != Dlist::Nil
                 });
-                let pairs = known.chain(more).map(|key| (key.to_vec(), self.field(key))).collect();
+                let pairs = known.chain(more).map(|key| (key.to_vec(), value(key))).collect();
                 dlist::encode_by(&Dlist::Kv(pairs), rule)
             }
         }
     }
 
-    fn field(&self, key: &[u8]) -> Dlist {
-        match key {
+    /// Of fields that are not known here and repeated, the first counts (`dlist_getchild`).
+    fn other_by_name(&self) -> HashMap<&[u8], &Dlist> {
+        self.other.iter().rev().map(|(name, value)| (name.as_slice(), value)).collect()
+    }
+
+    /// The value of a field that is known here; `NIL` where it is not set.
+    fn field(&self, key: &[u8]) -> Option<Dlist> {
+        Some(match key {
             b"T" => Dlist::atom(self.mbtype.letters()),
             b"N" => Dlist::Atom(name_to_db(&self.name)),
             b"I" => text_field(self.uniqueid.as_ref()),
@@ -259,28 +272,23 @@ impl MailboxEntry {
             b"H" => self.former_names.as_ref().map_or(Dlist::Nil, |names| {
                 Dlist::List(names.iter().map(FormerName::to_dlist).collect())
             }),
-            _ => {
-                let found = self.other.iter().find(|(name, _)| name == key);
-                found.map_or(Dlist::Nil, |(_, value)| value.clone())
-            }
-        }
+            _ => return None,
+        })
     }
 
     fn encode_text(&self, extended: bool) -> Vec<u8> {
         let mut out = Vec::new();
         if extended {
+            let other = self.other_by_name();
             let mut words = Vec::new();
             for name in &self.written {
-                words.push(Dlist::atom(name.as_slice()));
-                words.push(match name.as_slice() {
-                    b"uniqueid" => text_field(self.uniqueid.as_ref()),
-                    b"specialuse" => text_field(self.legacy_specialuse.as_ref()),
-                    _ => self.field(name),
-                });
+                let value = match name.as_slice() {
+                    b"uniqueid" => self.uniqueid.as_deref(),
+                    b"specialuse" => self.legacy_specialuse.as_deref(),
+                    _ => other.get(name.as_slice()).and_then(|value| value.as_bytes()),
+                };
+                words.extend([text_word(name), value.map_or(b"NIL".to_vec(), text_word)]);
             }
-            // Not by the dlist rules: these words are copied as they are, backslash and all.
-            let words: Vec<_> =
-                words.iter().map(|word| word.as_bytes().unwrap_or(b"NIL")).collect();
             out.extend([b"(", words.join(&b' ').as_slice(), b") "].concat());
         }
         out.extend(self.mbtype.letters_or_number());
@@ -331,6 +339,15 @@ impl FormerName {
     }
 }
 
+/// A word of the text form: as it is, backslash and all, where it reads as itself; else by the rules
+/// of dlist.
+fn text_word(word: &[u8]) -> Vec<u8> {
+    match dlist::parse_whole(word) {
+        Ok(read) if read.as_bytes() == Some(word) => word.to_vec(),
+        _ => dlist::encode(&Dlist::atom(word)),
+    }
+}
+
 fn text_field(value: Option<&Vec<u8>>) -> Dlist {
     value.map_or(Dlist::Nil, |bytes| Dlist::atom(bytes.as_slice()))
 }
@@ -375,6 +392,12 @@ mod tests {
         let entry = MailboxEntry::decode(key, value).expect("a record of Cyrus's own");
         assert_eq!(entry.encode().escape_ascii().to_string(), value.escape_ascii().to_string());
         entry
+    }
+
+    /// They were taken for those, and their values lost.
+    #[test]
+    fn words_of_the_old_form_may_be_named_like_fields_of_the_new() {
+        assert_written_back(NAME, b"(I t A \"b c\") 0 default erin\tlrs\t");
     }
 
     #[test]

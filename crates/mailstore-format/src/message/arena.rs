@@ -139,14 +139,12 @@ impl Arena {
         self.parameters.get_mut(index)
     }
 
-    /// Keeps, of the parameters from `start` on, those for which `keep` holds.
+    /// Keeps, of the parameters from `start` on, those for which `keep` holds, which is given their
+    /// distance from `start`. Costs nothing for those before it: a message can have a million parts.
     pub(super) fn retain_parameters_from(&mut self, start: usize, keep: impl Fn(usize) -> bool) {
-        let mut index = 0_usize;
-        self.parameters.retain(|_| {
-            let kept = index < start || keep(index);
-            index = index.saturating_add(1);
-            kept
-        });
+        let from_start = self.parameters.split_off(start.min(self.parameters.len()));
+        let kept = from_start.into_iter().enumerate().filter(|(distance, _)| keep(*distance));
+        self.parameters.extend(kept.map(|(_, parameter)| parameter));
     }
 
     pub(super) fn push_address(&mut self, address: Address) {

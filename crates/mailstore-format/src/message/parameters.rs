@@ -199,9 +199,9 @@ fn join_continuations(start: usize, arena: &mut Arena) {
             sections.entry(attribute.to_vec()).or_default().push_back(index);
         }
     }
-    let mut joined = vec![false; count];
+    let mut joined = vec![false; count.saturating_sub(start)];
     for index in start..count {
-        if joined.get(index) == Some(&true) {
+        if joined.get(index.saturating_sub(start)) == Some(&true) {
             continue;
         }
         let Some(attribute) = attribute_of(arena, index) else { continue };
@@ -242,7 +242,7 @@ fn join_continuations(start: usize, arena: &mut Arena) {
                 }
                 _ => arena.store_again(value),
             }
-            if let Some(flag) = joined.get_mut(place) {
+            if let Some(flag) = joined.get_mut(place.saturating_sub(start)) {
                 *flag = true;
             }
         }
@@ -257,7 +257,7 @@ fn join_continuations(start: usize, arena: &mut Arena) {
             *parameter = Parameter { attribute, value };
         }
     }
-    arena.retain_parameters_from(start, |index| joined.get(index) != Some(&true));
+    arena.retain_parameters_from(start, |distance| joined.get(distance) != Some(&true));
 }
 
 /// Stores text in the extended form of RFC 2231.

@@ -1,0 +1,8 @@
+//! Hostile input costs no more than its length: what the decoders allocate is counted, byte by
+//! byte, and so is the work, at one length and at eight times that.
+
+mod cost;
+mod counting_allocator;
+mod files;
+mod messages;
+mod mutations;
