@@ -7,7 +7,7 @@ use std::io;
 use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
 use mailstore_format::index::IndexRecord;
-use mailstore_format::message::{CACHE_VERSION, MessageReader};
+use mailstore_format::message::MessageReader;
 use rayon::prelude::*;
 
 use crate::cache_file::CacheFile;
@@ -381,7 +381,8 @@ fn judge(
         record.is_none_or(|record| record.guid.is_null() || record.guid == reading.fields.guid);
     let whole = matches!(evidence.cache, CacheItem::Sound(_));
     let sound = whole && record.is_some_and(|record| Place::of(record) == place);
-    let comparable = record.is_some_and(|record| record.cache_version == CACHE_VERSION);
+    let comparable =
+        record.is_some_and(|record| record.cache_version == reading.fields.cache_version);
     reading.cache_differs = sound && comparable && same_message && scratch.old_item != item;
     if whole && !same_message {
         evidence.cached_likeness = Some(Likeness::of_cache_record(&scratch.old_item));

@@ -50,7 +50,7 @@ impl<'a> Draughtsman<'a> {
         if let Some(staged) = source.reading.staged {
             draft.cache = CacheSource::Staged(staged);
             draft.record.cache_crc = source.reading.fields.cache_crc;
-            draft.record.cache_version = mailstore_format::message::CACHE_VERSION;
+            draft.record.cache_version = source.reading.fields.cache_version;
             self.stale_cache_of(source.place);
         } else if let Some((owner, CacheItem::Sound(len))) = owner {
             draft.cache = CacheSource::Old { offset: owner.cache_offset, len };

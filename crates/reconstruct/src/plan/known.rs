@@ -1,7 +1,7 @@
 //! Messages that have a record: what it says stays, what it derives from the message is checked.
 
 use mailstore_format::index::IndexRecord;
-use mailstore_format::message::{CACHE_VERSION, MessageFields};
+use mailstore_format::message::MessageFields;
 use mailstore_format::{InternalFlags, Timestamp};
 
 use super::{CacheSource, Draft, Draughtsman, old_cache};
@@ -194,7 +194,7 @@ impl<'a> Draughtsman<'a> {
         }
         draft.cache = CacheSource::Staged(staged);
         draft.record.cache_crc = reading.fields.cache_crc;
-        draft.record.cache_version = CACHE_VERSION;
+        draft.record.cache_version = reading.fields.cache_version;
         self.stale_cache_of(Place::of(&draft.record));
     }
 
