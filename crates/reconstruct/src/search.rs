@@ -185,7 +185,7 @@ impl Examiner<'_> {
                     let chosen = stray.identity.size > 0 && stray.reading.is_none();
                     if chosen && choice(stray) { self.read_stray(stray, scratch) } else { None }
                 };
-                batch.par_iter().with_min_len(4).map_init(Scratch::new, read).collect()
+                batch.par_iter().with_min_len(4).map_init(|| self.scratch(), read).collect()
             });
             for (stray, read) in batch.iter_mut().zip(read) {
                 let Some((mut reading, item)) = read else { continue };
@@ -204,7 +204,7 @@ impl Examiner<'_> {
         let read = directory.read_into(&stray.name, LARGEST_MESSAGE, &mut scratch.message);
         let same = read.is_ok_and(|meta| identity_of(&meta) == stray.identity);
         let mut item = Vec::new();
-        let reading = same.then(|| scratch.understand(&mut item));
+        let reading = same.then(|| scratch.understand(self.dialect, &mut item));
         scratch.shrink();
         Some((reading?, item))
     }
