@@ -44,8 +44,8 @@ pub struct Evidence {
     pub messages: Vec<MessageEvidence>,
     /// Messages under names that are none.
     pub strays: Vec<Stray>,
-    /// Sound records of a `cyrus.index.NEW`, which an interrupted work of the server left.
-    pub leftover_records: Vec<IndexRecord>,
+    /// A `cyrus.index.NEW`, which an interrupted work of the server left.
+    pub leftover: Leftover,
     /// What other files of the server say.
     pub witnesses: Witnesses,
     /// The annotations of the mailbox (UID 0) and its messages, as far as they could be read.
@@ -127,6 +127,15 @@ pub struct IndexEvidence {
     pub beyond: Vec<IndexRecord>,
     /// Whether records lie elsewhere than their layout puts them: bytes were lost or inserted.
     pub displaced: bool,
+}
+
+/// What a `cyrus.index.NEW` tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leftover {
+    /// Its sound records.
+    pub records: Vec<IndexRecord>,
+    /// The CRC-32 of `cyrus.header` that its header holds, where that is proven.
+    pub header_file_crc: Option<u32>,
 }
 
 /// One place for a record in the index.
@@ -239,7 +248,8 @@ pub struct Reading {
     /// Whether all this is of the bytes with every bare LF made CRLF, because with these and not
     /// as it is the file is the message of its record.
     pub with_crlf: bool,
-    /// Of a file without a record whose header has bare LFs: what it yields with these made CRLF.
+    /// Of a file that is no record's message and whose header has bare LFs: what it yields with these
+    /// made CRLF.
     /// The server stores no such header (`message_copy_strict`, `imap/message.c`).
     pub as_crlf: Option<Box<Reading>>,
 }
@@ -391,6 +401,22 @@ impl Evidence {
 }
 
 impl Evidence {
+    /// The CRC-32 of `cyrus.header` that the index holds, or the leftover of one where it is lost. One
+    /// in a damaged index header proves as much where it fits.
+    #[must_use]
+    pub fn header_file_crc(&self) -> Option<u32> {
+        let unproven = self.index.header.as_ref().map(|header| header.header_file_crc);
+        self.proven_header_file_crc().or(unproven.filter(|&crc| crc != 0))
+    }
+
+    /// The same, where a CRC proves the header in which it stands.
+    #[must_use]
+    pub fn proven_header_file_crc(&self) -> Option<u32> {
+        let header = self.index.header.as_ref().filter(|_| self.index.header_proven);
+        let known = header.map(|header| header.header_file_crc).or(self.leftover.header_file_crc);
+        known.filter(|&crc| crc != 0)
+    }
+
     /// The record that counts for `uid`.
     #[must_use]
     pub fn record_of(&self, uid: Uid) -> Option<&IndexRecord> {

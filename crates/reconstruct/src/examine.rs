@@ -262,7 +262,10 @@ impl Examiner<'_> {
             Ok(meta) => {
                 evidence.file = with_identity(evidence.file, identity_of(&meta));
                 new_item = self.judge(evidence, record, place, scratch);
-                crlf_item = self.note_other_line_ends(evidence, record, scratch);
+                let is_its = record.is_some_and(|record| evidence.is_message_of(record));
+                let other = evidence.reading.as_mut().filter(|_| !is_its);
+                crlf_item =
+                    other.and_then(|reading| scratch.note_other_line_ends(self.dialect, reading));
             }
             Err(ReadError::NotFound) => evidence.file = FileEvidence::Absent,
             Err(ReadError::NotRegular(_)) => evidence.file = FileEvidence::Odd,
@@ -308,24 +311,6 @@ impl Examiner<'_> {
         }
         evidence.reading = Some(Reading { cache_differs, ..reading });
         needed.then_some(item)
-    }
-
-    /// Notes what a file without a record is once its bare LFs are CRLF, where its header has such.
-    fn note_other_line_ends(
-        &self,
-        evidence: &mut MessageEvidence,
-        record: Option<&IndexRecord>,
-        scratch: &mut Scratch,
-    ) -> Option<Vec<u8>> {
-        let reading = evidence.reading.as_mut().filter(|_| record.is_none())?;
-        let first_line = scratch.message.split(|&byte| byte == b'\n').next()?;
-        let bare = bare_lfs(&scratch.message);
-        if bare == 0 || first_line.last() == Some(&b'\r') || !reading.fields.has_header {
-            return None;
-        }
-        let (as_crlf, item) = scratch.with_other_line_ends(self.dialect, bare);
-        reading.as_crlf = Some(Box::new(as_crlf));
-        Some(item)
     }
 
     /// What an earlier look yielded, where neither file nor record changed since.
@@ -456,6 +441,24 @@ impl Scratch {
         }
         let (reading, item) = self.with_other_line_ends(dialect, bare);
         (reading.fields.guid == record.guid).then_some((reading, item))
+    }
+
+    /// Notes what a file that is not its record's message is once its bare LFs are CRLF, where its
+    /// header has such; returns its cache record then.
+    pub(crate) fn note_other_line_ends(
+        &mut self,
+        dialect: CacheDialect,
+        reading: &mut Reading,
+    ) -> Option<Vec<u8>> {
+        let first_line = self.message.split(|&byte| byte == b'\n').next()?;
+        let bare = bare_lfs(&self.message);
+        let may_be_other = bare > 0 && !reading.with_crlf && reading.fields.has_header;
+        if !may_be_other || first_line.last() == Some(&b'\r') {
+            return None;
+        }
+        let (as_crlf, item) = self.with_other_line_ends(dialect, bare);
+        reading.as_crlf = Some(Box::new(as_crlf));
+        Some(item)
     }
 
     /// What the bytes are with their `bare` LFs made CRLF.

@@ -12,14 +12,13 @@ use mailstore::spool::OddEntry;
 use mailstore::volume::{GuardedDir, ReadError};
 use mailstore_format::annotations::Annotation;
 use mailstore_format::header_file::HeaderFile;
-use mailstore_format::index::IndexRecord;
 use mailstore_format::{Uid, db};
 
 use crate::dialect;
 use crate::error::Error;
 use crate::evidence::{
     ChosenDialect, DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, IndexTrust,
-    MessageEvidence, OddInPlace, Slot, StoredAnnotation, Stray, Witnesses,
+    Leftover, MessageEvidence, OddInPlace, Slot, StoredAnnotation, Stray, Witnesses,
 };
 use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
@@ -136,7 +135,7 @@ impl Look<'_> {
             index_trust: IndexTrust::Current,
             messages,
             strays,
-            leftover_records: leftover_records(location),
+            leftover: leftover(location),
             journal,
         };
         let Self { held, previous, .. } = *self;
@@ -174,7 +173,7 @@ fn unavailable(why: String) -> Evidence {
         shares_cache: false,
         messages: Vec::new(),
         strays: Vec::new(),
-        leftover_records: Vec::new(),
+        leftover: Leftover::default(),
         witnesses: crate::evidence::Witnesses::default(),
         annotations: Vec::new(),
         annotations_whole: false,
@@ -220,13 +219,16 @@ fn read_index_file(
     }
 }
 
-/// The sound records of a `cyrus.index.NEW` beside the index.
-fn leftover_records(location: &MailboxLocation) -> Vec<IndexRecord> {
+/// What a `cyrus.index.NEW` beside the index tells.
+fn leftover(location: &MailboxLocation) -> Leftover {
     let path = location.index.with_file_name("cyrus.index.NEW");
     let mut bytes = Vec::new();
-    let Ok(meta) = read_file(&path, LARGEST_INDEX, &mut bytes) else { return Vec::new() };
+    let Ok(meta) = read_file(&path, LARGEST_INDEX, &mut bytes) else { return Leftover::default() };
     let index = read_index(&bytes, identity_of(&meta), None);
-    (0..index.slots.len()).filter_map(|slot| index.record(slot)).copied().collect()
+    let records = (0..index.slots.len()).filter_map(|slot| index.record(slot)).copied();
+    let header = index.header.as_ref().filter(|_| index.header_proven);
+    let header_file_crc = header.map(|header| header.header_file_crc);
+    Leftover { records: records.collect(), header_file_crc }
 }
 
 pub(crate) fn read_file(

@@ -2,26 +2,36 @@
 
 /// How many LFs of `message` no CR precedes.
 pub(crate) fn bare_lfs(message: &[u8]) -> usize {
-    bare(message).count()
+    let before = std::iter::once(b'\0').chain(message.iter().copied());
+    before.zip(message).filter(|(before, byte)| **byte == b'\n' && *before != b'\r').count()
+}
+
+/// Puts CRLF for every LF that no CR precedes, piece by piece.
+#[derive(Debug, Default)]
+pub(crate) struct LineEnds {
+    /// Whether the last piece ended with CR.
+    after_cr: bool,
+}
+
+impl LineEnds {
+    /// `converted` becomes the next `piece` with its line ends put right.
+    pub(crate) fn convert(&mut self, piece: &[u8], converted: &mut Vec<u8>) {
+        converted.clear();
+        for &byte in piece {
+            if byte == b'\n' && !self.after_cr {
+                converted.push(b'\r');
+            }
+            converted.push(byte);
+            self.after_cr = byte == b'\r';
+        }
+    }
 }
 
 /// `message` with a CR before every bare LF, `bare` of them.
 pub(crate) fn with_crlf(message: &[u8], bare: usize) -> Vec<u8> {
     let mut converted = Vec::with_capacity(message.len().saturating_add(bare));
-    let mut copied = 0;
-    for at in self::bare(message) {
-        converted.extend_from_slice(message.get(copied..at).unwrap_or_default());
-        converted.push(b'\r');
-        copied = at;
-    }
-    converted.extend_from_slice(message.get(copied..).unwrap_or_default());
+    LineEnds::default().convert(message, &mut converted);
     converted
-}
-
-fn bare(message: &[u8]) -> impl Iterator<Item = usize> {
-    let before = std::iter::once(b'\0').chain(message.iter().copied());
-    let pairs = before.zip(message).enumerate();
-    pairs.filter(|(_, (before, byte))| **byte == b'\n' && *before != b'\r').map(|(at, _)| at)
 }
 
 #[cfg(test)]
@@ -35,6 +45,20 @@ mod tests {
         let message = b"\na\r\nb\n\nc\r";
         assert_eq!(bare_lfs(message), 3);
         assert_eq!(with_crlf(message, 3), b"\r\na\r\nb\r\n\r\nc\r");
+    }
+
+    #[test]
+    fn every_bare_lf_becomes_crlf_wherever_the_pieces_end() {
+        let message = b"A: b\nC: d\r\n\r\n\nbody\r\rend\r\n";
+        let expected = b"A: b\r\nC: d\r\n\r\n\r\nbody\r\rend\r\n";
+        for len in 1..=message.len() {
+            let (mut ends, mut piece, mut whole) = (LineEnds::default(), Vec::new(), Vec::new());
+            for chunk in message.chunks(len) {
+                ends.convert(chunk, &mut piece);
+                whole.extend_from_slice(&piece);
+            }
+            assert_eq!(whole, expected, "in pieces of {len}");
+        }
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 mod actions;
 mod adoption;
 mod conversations;
+mod copies;
 mod dates;
 mod displaced;
 mod file_steps;

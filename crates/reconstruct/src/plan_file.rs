@@ -254,7 +254,7 @@ fn digest_of_evidence(evidence: &Evidence) -> Guid {
         shares_cache,
         messages,
         strays,
-        leftover_records,
+        leftover,
         witnesses,
         annotations,
         annotations_whole,
@@ -272,7 +272,7 @@ fn digest_of_evidence(evidence: &Evidence) -> Guid {
         ..witnesses.clone()
     };
     let caches = (spool_cache, archive_cache, shares_cache);
-    let rest = (strays, leftover_records, witnesses, annotations, annotations_whole, journal);
+    let rest = (strays, leftover, witnesses, annotations, annotations_whole, journal);
     digest(&((directory, index, index_trust, header_file), caches, messages, rest))
 }
 

@@ -52,6 +52,14 @@ struct Sought {
     displaced: HashSet<Guid>,
 }
 
+/// What a stray's bytes are, and their cache record; the same with other line ends, where that may
+/// be a message.
+struct ReadStray {
+    reading: Reading,
+    item: Vec<u8>,
+    crlf_item: Option<Vec<u8>>,
+}
+
 impl Examiner<'_> {
     /// The badly named files. What begins as mail is read.
     pub(crate) fn strays(&self, sink: &mut dyn CacheSink) -> io::Result<Vec<Stray>> {
@@ -188,8 +196,11 @@ impl Examiner<'_> {
                 batch.par_iter().with_min_len(4).map_init(|| self.scratch(), read).collect()
             });
             for (stray, read) in batch.iter_mut().zip(read) {
-                let Some((mut reading, item)) = read else { continue };
+                let Some(ReadStray { mut reading, item, crlf_item }) = read else { continue };
                 reading.staged = Some(sink.keep(&item)?);
+                if let (Some(as_crlf), Some(item)) = (&mut reading.as_crlf, crlf_item) {
+                    as_crlf.staged = Some(sink.keep(&item)?);
+                }
                 self.observer.progressed(0, reading.fields.size);
                 stray.reading = Some(reading);
                 count += 1;
@@ -199,14 +210,18 @@ impl Examiner<'_> {
     }
 
     /// What a stray's bytes are, where they can be read and it is still the file that was listed.
-    fn read_stray(&self, stray: &Stray, scratch: &mut Scratch) -> Option<(Reading, Vec<u8>)> {
+    fn read_stray(&self, stray: &Stray, scratch: &mut Scratch) -> Option<ReadStray> {
         let directory = self.places.at(stray.place)?.directory().ok()?;
         let read = directory.read_into(&stray.name, LARGEST_MESSAGE, &mut scratch.message);
         let same = read.is_ok_and(|meta| identity_of(&meta) == stray.identity);
-        let mut item = Vec::new();
-        let reading = same.then(|| scratch.understand(self.dialect, &mut item));
+        let read = same.then(|| {
+            let mut item = Vec::new();
+            let mut reading = scratch.understand(self.dialect, &mut item);
+            let crlf_item = scratch.note_other_line_ends(self.dialect, &mut reading);
+            ReadStray { reading, item, crlf_item }
+        });
         scratch.shrink();
-        Some((reading?, item))
+        read
     }
 }
 

@@ -69,7 +69,7 @@ impl Mailbox {
     }
 
     pub(crate) fn entry(&self, name: &str) -> MessageContent {
-        MessageContent::Entry { name: name.into(), identity: self.identity(name) }
+        MessageContent { name: name.into(), identity: self.identity(name), with_crlf: false }
     }
 
     pub(crate) fn put(&self, uid: u32, content: &str) -> Put {

@@ -111,9 +111,9 @@ fn has_guid_of(record: &IndexRecord, message: &MessageEvidence) -> bool {
 
 /// Whether `cyrus.header` is lost, or is not the one that the index knows.
 fn header_is_in_question(evidence: &Evidence) -> bool {
-    let known = evidence.index.header.as_ref().map_or(0, |header| header.header_file_crc);
+    let known = evidence.header_file_crc();
     match &evidence.header_file {
-        HeaderFileEvidence::Sound { crc, .. } => known != 0 && known != *crc,
+        HeaderFileEvidence::Sound { crc, .. } => known.is_some_and(|known| known != *crc),
         HeaderFileEvidence::Damaged(_) | HeaderFileEvidence::Missing => true,
         HeaderFileEvidence::Unreadable(_) => false,
     }

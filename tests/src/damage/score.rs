@@ -200,17 +200,16 @@ impl<'a> Scoring<'a> {
         let mut waiting = Vec::new();
         // First those that are where they were; of several copies each keeps its own UID.
         for (&uid, message) in &before.messages {
-            let Some(body) = message.body.filter(|body| self.left.has_body(*body)) else {
-                self.score.destroyed += 1;
-                continue;
-            };
-            match self.unmatched.get(&uid) {
-                Some(seen) if seen.body == Some(body) => {
+            let body = message.body.filter(|body| self.left.has_body(*body));
+            match (self.unmatched.get(&uid), body) {
+                // Line ends may be put right although nothing tells that there was such a message.
+                (Some(seen), _) if seen.body == message.body => {
                     let seen = *seen;
                     self.unmatched.remove(&uid);
                     self.compare(uid, message, uid, seen);
                 }
-                _ => waiting.push((uid, message, body)),
+                (_, Some(body)) => waiting.push((uid, message, body)),
+                (_, None) => self.score.destroyed += 1,
             }
         }
         for (uid, message, body) in waiting {
@@ -322,10 +321,12 @@ impl<'a> Scoring<'a> {
         let is_known = |slot: &&usize| self.left.known_names.contains(*slot);
         let known: BTreeSet<_> = slots.iter().filter(is_known).filter_map(true_name).collect();
         let any: BTreeSet<_> = slots.iter().filter_map(true_name).collect();
+        let misread: BTreeSet<_> =
+            slots.iter().filter_map(|slot| self.left.misread_names.get(slot)).collect();
         let has_known = known.iter().all(|name| names.contains(*name));
         let placeholders = names.iter().filter(|name| name.starts_with(PLACEHOLDER)).count();
         let others = names.iter().filter(|name| !name.starts_with(PLACEHOLDER));
-        let none_foreign = others.clone().all(|name| any.contains(name));
+        let none_foreign = others.clone().all(|name| any.contains(name) || misread.contains(name));
         let all_there = others.count() + placeholders == slots.len();
         (has_known && none_foreign && all_there).then_some(Outcome::Default)
     }
@@ -351,6 +352,9 @@ impl<'a> Scoring<'a> {
     /// rightly back, remains are told apart, all else is too many.
     fn too_many(&mut self) {
         let mut may_return = self.left.lost_tombstones();
+        for (body, count) in &self.left.possible_copies {
+            *may_return.entry(*body).or_default() += count;
+        }
         let mut originals: BTreeSet<Guid> = BTreeSet::new();
         originals.extend(self.left.originals.values().map(|original| original.record.guid));
         for (uid, seen) in std::mem::take(&mut self.unmatched) {

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, Result};
 use mailstore_format::header_file::HeaderFile;
+use mailstore_format::header_file::remains::is_atom;
 use mailstore_format::index::{IndexFile, IndexRecord, Layout};
 use mailstore_format::{Guid, InternalFlags};
 
@@ -27,7 +28,7 @@ pub struct Original {
 }
 
 /// What is left of a mailbox. UIDVALIDITY is not among it: mailboxes.db keeps it, which is not hit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Survivors {
     /// The records of the sound mailbox by UID, tombstones among them.
     pub originals: BTreeMap<u32, Original>,
@@ -35,9 +36,15 @@ pub struct Survivors {
     pub names: BTreeMap<usize, String>,
     /// The slots whose names are left.
     pub known_names: BTreeSet<usize>,
+    /// Names by slot as a damaged `cyrus.header` has them, where they can be names and nothing tells
+    /// others.
+    pub misread_names: BTreeMap<usize, String>,
     /// The messages that are there whole, under any name, and the times that their files have.
     /// Files whose line ends were lost count as whole where anything tells the message's SHA-1.
     pub bodies: BTreeMap<Guid, Vec<i64>>,
+    /// How many more files of a message there are than there were, where nothing tells that their
+    /// UIDs were never given out: each may be a message of its own.
+    pub possible_copies: BTreeMap<Guid, usize>,
     /// How many files of a message there were more than there are.
     pub missing_copies: BTreeMap<Guid, usize>,
     /// What has the names of UIDs in the damaged mailbox.
@@ -47,6 +54,8 @@ pub struct Survivors {
     /// The UIDs whose names these files have. The server shows them with the sizes of their records,
     /// so what is seen of them has another SHA-1.
     pub remains_named: BTreeSet<u32>,
+    /// Whether a message's only file is one that somebody holds open, whose name stays.
+    pub held_open: bool,
     /// Whether every record is intact, the index header too, and no bytes came to the index.
     pub index_whole: bool,
     /// Whether conversations.db, which is not hit, has a row for each message.
@@ -81,21 +90,14 @@ impl Survivors {
                 original.versions.push(record);
             }
         }
-        let mut left = Self {
-            originals,
-            names: BTreeMap::new(),
-            known_names: BTreeSet::new(),
-            bodies: BTreeMap::new(),
-            missing_copies: BTreeMap::new(),
-            named: BTreeMap::new(),
-            remains: BTreeSet::new(),
-            remains_named: BTreeSet::new(),
-            index_whole: damaged_index == sound_index,
-            conversations,
-        };
-        let header_proven = within_one_bit(&sound_index, &damaged_index, layout.header_size);
-        left.read_names(sound, damaged, header_proven)?;
+        let index_whole = damaged_index == sound_index;
+        let mut left = Self { originals, index_whole, conversations, ..Self::default() };
+        let has_header = |file: &[u8]| within_one_bit(&sound_index, file, layout.header_size);
+        left.read_names(sound, damaged, has_header(&damaged_index) || has_header(&leftover))?;
         left.read_messages(sound, damaged)?;
+        if !has_header(&damaged_index) && !conversations {
+            left.note_possible_copies(sound)?;
+        }
         Ok(left)
     }
 
@@ -117,6 +119,26 @@ impl Survivors {
                 before.windows(name.len()).rposition(|at| at == name).map(|at| at + name.len());
             if whole || end.is_some_and(|end| end < same) {
                 self.known_names.insert(slot);
+            }
+        }
+        if let Ok(misread) = HeaderFile::decode(&after) {
+            let names = misread.flag_names.iter();
+            let names =
+                names.filter(|(slot, name)| is_atom(name) && !self.known_names.contains(slot));
+            let names =
+                names.map(|(slot, name)| (slot, String::from_utf8_lossy(name).into_owned()));
+            self.misread_names = names.collect();
+        }
+        Ok(())
+    }
+
+    fn note_possible_copies(&mut self, sound: &Place) -> Result<()> {
+        for body in self.named.values() {
+            *self.possible_copies.entry(*body).or_default() += 1;
+        }
+        for path in sound.messages()?.values() {
+            if let Some(count) = self.possible_copies.get_mut(&Guid::of(&fs::read(path)?)) {
+                *count = count.saturating_sub(1);
             }
         }
         Ok(())
@@ -146,6 +168,8 @@ impl Survivors {
                 self.remains_named.extend(uid);
             }
             let Some(body) = body else { continue };
+            let last = self.missing_copies.get(&body) == Some(&1);
+            self.held_open |= name.starts_with(".nfs") && last;
             self.bodies.entry(body).or_default().push(metadata.mtime());
             if let Some(missing) = self.missing_copies.get_mut(&body) {
                 *missing = missing.saturating_sub(1);
@@ -165,7 +189,9 @@ impl Survivors {
     /// not, Cyrus's tools complain, whatever a repair does.
     #[must_use]
     pub fn every_file_is_whole(&self) -> bool {
-        self.remains.is_empty() && self.missing_copies.values().all(|missing| *missing == 0)
+        !self.held_open
+            && self.remains.is_empty()
+            && self.missing_copies.values().all(|missing| *missing == 0)
     }
 
     /// Whether the message's bytes are still there.

@@ -72,6 +72,7 @@ impl<'a> Case<'a> {
     }
 
     /// Runs our tool on all mailboxes; `None` where it did not end as it should.
+    #[allow(clippy::print_stderr, reason = "whoever repeats a single case asks for it")]
     fn run(&self, arguments: &[&str], broken: &mut Vec<String>) -> Result<Option<ToolRun>> {
         let tool = Reconstruct::new(&self.store).args(["--user", Specimen::USER, "--json"]);
         let tool = tool.args(["--check", "full"]).args(arguments);
@@ -81,6 +82,9 @@ impl<'a> Case<'a> {
             return Ok(None);
         };
         let run = ToolRun::of(&output);
+        if crate::only("MAILSTORE_SEED").is_some() {
+            eprintln!("{shown}:\n{}", run.stdout);
+        }
         if !matches!(run.status, Some(0 | 1)) {
             broken.push(format!("{shown} ended with {:?}: {}", run.status, run.stderr.trim_end()));
             return Ok(None);

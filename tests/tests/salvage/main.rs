@@ -1,8 +1,8 @@
 //! Damages of a store that a real server made, repaired and held against what evidence the damage
 //! left: the four promises, whatever happened.
 //!
-//! A seed and a kind stand for their damage: `MAILSTORE_SEED=n` repeats one case of random kinds,
-//! with `MAILSTORE_KIND=name` one of that kind. `MAILSTORE_LONG=1` asks for a thousand random cases
+//! A seed and a kind stand for their damage: `MAILSTORE_SEED=n` repeats one case of random kinds and
+//! prints what the tool says, with `MAILSTORE_KIND=name` one of that kind. `MAILSTORE_LONG=1` asks for a thousand random cases
 //! and twenty of each kind, `MAILSTORE_EVERY_KIND=1` also for the kinds in [`NOT_YET`].
 
 mod case;

@@ -126,12 +126,8 @@ impl Files {
     /// Whether the entries that `steps` are about are those that the plan saw.
     fn are_as_for(&self, steps: &FileSteps, evidence: &Evidence) -> bool {
         let puts = steps.puts.iter().all(|put| {
-            let name = message_file_name(put.uid);
-            let (content, identity) = match &put.content {
-                MessageContent::Entry { name, identity } => (name.as_os_str(), identity),
-                MessageContent::WithCrlf { identity } => (OsStr::new(&name), identity),
-            };
-            self.regular(put.place, content) == Some(*identity)
+            let MessageContent { name, identity, .. } = &put.content;
+            self.regular(put.place, name) == Some(*identity)
                 && self.is_as_in(evidence, put.place, put.uid)
         });
         let is_there =

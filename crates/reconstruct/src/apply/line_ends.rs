@@ -1,6 +1,7 @@
 //! Messages whose line ends were changed: written anew with the right ones, beside the mailbox, and
 //! proved to be the message of their record.
 
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use super::stage::ownership;
 use crate::error::Error;
 use crate::evidence::{FileIdentity, Place};
 use crate::examine::identity_of;
+use crate::line_ends::LineEnds;
 use crate::manifest::inode_at;
 use crate::plan::{MessageContent, Rewrite};
 use crate::target::Target;
@@ -29,25 +31,6 @@ pub(super) struct Converted {
     pub(super) ino: u64,
 }
 
-/// Puts CRLF for every LF without CR. What stands at the end of one piece is remembered for the next.
-#[derive(Default)]
-struct LineEnds {
-    after_cr: bool,
-}
-
-impl LineEnds {
-    fn convert(&mut self, piece: &[u8], converted: &mut Vec<u8>) {
-        converted.clear();
-        for &byte in piece {
-            if byte == b'\n' && !self.after_cr {
-                converted.push(b'\r');
-            }
-            converted.push(byte);
-            self.after_cr = byte == b'\r';
-        }
-    }
-}
-
 /// Writes every message of `rewrite` that is put with other line ends; what was `converted` before
 /// from the same file serves again.
 pub(super) fn convert(
@@ -58,13 +41,13 @@ pub(super) fn convert(
 ) -> Result<Vec<Converted>, Error> {
     let mut needed = Vec::new();
     for put in &rewrite.file_steps.puts {
-        let MessageContent::WithCrlf { identity } = put.content else { continue };
+        let MessageContent { name, identity, with_crlf: true } = &put.content else { continue };
         let is_it = |known: &Converted| {
-            (known.uid, known.place, known.source) == (put.uid, put.place, identity)
+            (known.uid, known.place, known.source) == (put.uid, put.place, *identity)
         };
         needed.push(match converted.iter().position(is_it) {
             Some(at) => converted.swap_remove(at),
-            None => write(target, workshop, rewrite, (put.place, put.uid, identity))?,
+            None => write(target, workshop, rewrite, (put.place, put.uid), (name, *identity))?,
         });
     }
     Ok(needed)
@@ -72,30 +55,30 @@ pub(super) fn convert(
 
 /// How many bytes the converted messages of each place take, at most: every byte may be a LF.
 pub(super) fn room_for(rewrite: &Rewrite) -> impl Iterator<Item = (Place, u64)> {
-    rewrite.file_steps.puts.iter().filter_map(|put| match put.content {
-        MessageContent::WithCrlf { identity } => Some((put.place, identity.size.saturating_mul(2))),
-        MessageContent::Entry { .. } => None,
-    })
+    let made = rewrite.file_steps.puts.iter().filter(|put| put.content.with_crlf);
+    made.map(|put| (put.place, put.content.identity.size.saturating_mul(2)))
 }
 
 fn write(
     target: &Target,
     workshop: &Workshop,
     rewrite: &Rewrite,
-    (place, uid, source): (Place, Uid, FileIdentity),
+    (place, uid): (Place, Uid),
+    (name, source): (&OsStr, FileIdentity),
 ) -> Result<Converted, Error> {
-    let (directory, name) = (target.directory(place), message_file_name(uid));
-    let original = directory.join(&name);
+    let directory = target.directory(place);
+    let original = directory.join(name);
     let read_error = |error: ReadError| match error {
         ReadError::NotFound | ReadError::NotRegular(_) => Error::KeepsChanging,
         error => Error::io("read", &original, std::io::Error::other(error.to_string())),
     };
-    let opened = GuardedDir::open_trusted(directory).and_then(|at| at.open_file(name.as_ref()));
+    let opened = GuardedDir::open_trusted(directory).and_then(|at| at.open_file(name));
     let (mut file, meta) = opened.map_err(read_error)?;
     if identity_of(&meta) != source {
         return Err(Error::KeepsChanging);
     }
-    let path = workshop.new_path(&target.folder(workshop, &original), &name)?;
+    let folder = target.folder(workshop, &original);
+    let path = workshop.new_path(&folder, &message_file_name(uid))?;
     let mut to = workshop.ops().create(&path)?;
     let (mut ends, mut hasher) = (LineEnds::default(), GuidHasher::default());
     let (mut piece, mut converted) = (vec![0; CHUNK], Vec::with_capacity(CHUNK));
@@ -121,23 +104,4 @@ fn write(
 pub(super) fn guid_of(rewrite: &Rewrite, uid: Uid) -> Option<Guid> {
     let at = rewrite.records.binary_search_by_key(&uid, |planned| planned.record.uid).ok()?;
     rewrite.records.get(at).map(|planned| planned.record.guid)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_bare_lf_becomes_crlf_wherever_the_pieces_end() {
-        let message = b"A: b\nC: d\r\n\r\n\nbody\r\rend\r\n";
-        let expected = b"A: b\r\nC: d\r\n\r\n\r\nbody\r\rend\r\n";
-        for len in 1..=message.len() {
-            let (mut ends, mut piece, mut whole) = (LineEnds::default(), Vec::new(), Vec::new());
-            for chunk in message.chunks(len) {
-                ends.convert(chunk, &mut piece);
-                whole.extend_from_slice(&piece);
-            }
-            assert_eq!(whole, expected, "in pieces of {len}");
-        }
-    }
 }

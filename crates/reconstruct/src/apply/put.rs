@@ -47,20 +47,17 @@ pub(super) fn list<'a>(
     staged: &'a Staged,
 ) -> Result<PlannedPut<'a>, Error> {
     let origin = commit.entry(put.place, message_file_name(put.uid));
-    let (content, ino, reason) = match &put.content {
-        MessageContent::Entry { name, identity } => {
-            let from = commit.entry(put.place, name);
-            must_be(&from, *identity)?;
-            (Content::Entry(from, *identity), identity.ino, "another file is the record's message")
-        }
-        MessageContent::WithCrlf { identity } => {
-            must_be(&origin, *identity)?;
-            let converted = staged.converted.iter();
-            let converted = converted.rev().find(|file| file.uid == put.uid);
-            let converted = converted.ok_or(Error::KeepsChanging)?;
-            let reason = "with its line ends put right it is the record's message";
-            (Content::Staged(&converted.path), converted.ino, reason)
-        }
+    let MessageContent { name, identity, with_crlf } = &put.content;
+    let from = commit.entry(put.place, name);
+    must_be(&from, *identity)?;
+    let (content, ino, reason) = if *with_crlf {
+        let converted = staged.converted.iter();
+        let converted = converted.rev().find(|file| file.uid == put.uid);
+        let converted = converted.ok_or(Error::KeepsChanging)?;
+        let reason = "with its line ends put right it is the record's message";
+        (Content::Staged(&converted.path), converted.ino, reason)
+    } else {
+        (Content::Entry(from, *identity), identity.ino, "another file is the record's message")
     };
     let change = commit.replaced(&origin, Some(ino), "quarantine", How::Exchanged, reason)?;
     Ok(PlannedPut { content, change, changes_places_with_next: false })

@@ -188,8 +188,8 @@ fn a_message_gets_its_line_ends_back_in_a_file_of_its_own() {
     fs::hard_link(mailbox.path("1."), &linked).unwrap();
     let permissions = fs::Permissions::from_mode(0o640);
     fs::set_permissions(&linked, permissions).unwrap();
-    let identity = mailbox.identity("1.");
-    let content = MessageContent::WithCrlf { identity };
+    let content = MessageContent { with_crlf: true, ..mailbox.entry("1.") };
+    let identity = content.identity;
     let put = Put { place: Place::Spool, uid: Uid(1), content };
     let with_guid = |guid| {
         let put = put.clone();

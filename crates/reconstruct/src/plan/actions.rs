@@ -41,14 +41,9 @@ impl Rewrite {
 
     fn tell_of_messages(&self, actions: &mut Vec<String>) {
         for put in &self.file_steps.puts {
-            actions.push(match &put.content {
-                MessageContent::Entry { name, .. } => {
-                    format!("put {} under the name {}.", name.display(), put.uid)
-                }
-                MessageContent::WithCrlf { .. } => {
-                    format!("put the line ends of {}. right", put.uid)
-                }
-            });
+            let MessageContent { name, with_crlf, .. } = &put.content;
+            let ends = if *with_crlf { ", its line ends put right," } else { "" };
+            actions.push(format!("put {}{ends} under the name {}.", name.display(), put.uid));
         }
         for rename in &self.file_steps.renames {
             actions.push(format!("give {} the new name {}.", rename.from.display(), rename.to));

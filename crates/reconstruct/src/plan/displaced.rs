@@ -24,14 +24,14 @@ impl<'a> Draughtsman<'a> {
         source: &Holding<'a>,
     ) {
         let uid = draft.record.uid;
-        let Holding { place, name, identity, .. } = source;
-        let content = MessageContent::Entry { name: name.clone(), identity: *identity };
-        self.file_steps.puts.push(Put { place: *place, uid, content });
+        let Holding { place, name, .. } = source;
+        self.file_steps.puts.push(Put { place: *place, uid, content: source.content() });
         let also = match source.owner {
             Some((owner, _)) => format!(", which is message {} as well", owner.uid),
             None => String::new(),
         };
-        let detail = format!("its message is {}{also}; it is put back", name.display());
+        let ends = if source.reading.with_crlf { ", but for its line ends" } else { "" };
+        let detail = format!("its message is {}{also}{ends}; it is put back", name.display());
         self.find_about(uid, Code::MessagePutBack, Remedy::Repair, detail);
         let moves = Place::of(&draft.record) != *place;
         self.settle_place(draft, *place);
@@ -97,7 +97,8 @@ impl<'a> Draughtsman<'a> {
         let detail =
             "its file is the message but for its line ends, which are LF; they are CRLF again";
         self.find_about(uid, Code::LineEndsRestored, Remedy::Repair, detail);
-        let content = MessageContent::WithCrlf { identity };
+        let name = message_file_name(uid).into();
+        let content = MessageContent { name, identity, with_crlf: true };
         self.file_steps.puts.push(Put { place, uid, content });
     }
 

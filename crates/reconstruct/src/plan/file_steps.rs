@@ -53,20 +53,14 @@ pub struct Put {
 
 /// Where the bytes of a [`Put`] come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MessageContent {
-    /// The entry of the same place with this name, as it is. Its old name, where no other [`Put`]
-    /// takes it, is among the entries set aside.
-    Entry {
-        /// The name.
-        name: OsString,
-        /// Which file it was when it was looked at.
-        identity: FileIdentity,
-    },
-    /// The record's own file, its bare LFs made CRLFs; its modification time stays.
-    WithCrlf {
-        /// Which file it was when it was looked at.
-        identity: FileIdentity,
-    },
+pub struct MessageContent {
+    /// The name of an entry of the same place. Where that is not the record's own name, it is also
+    /// another [`Put`]'s or among the entries set aside.
+    pub name: OsString,
+    /// Which file it was when it was looked at.
+    pub identity: FileIdentity,
+    /// Whether it is a new file made of that one, bare LFs made CRLFs, with its modification time.
+    pub with_crlf: bool,
 }
 
 /// A file that lies in the quarantine of an earlier run and gets its name in the mailbox back, beside

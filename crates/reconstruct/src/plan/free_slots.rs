@@ -47,7 +47,7 @@ impl FreeSlots {
         }
         if let Some(last) = free.last_mut() {
             // No count that could be believed says how many records stood behind the last one.
-            let cut_off = if index.header_proven {
+            let cut_off = if index.header_proven && !counts_too_few(index) {
                 u64::try_from(index.truncated_slots).unwrap_or(u64::MAX)
             } else {
                 u64::MAX
@@ -67,6 +67,12 @@ impl FreeSlots {
     pub(super) fn free_in(&self, gap: usize) -> u64 {
         self.free.get(gap).copied().unwrap_or(0)
     }
+}
+
+/// Whether the header counts fewer records than are there: then it does not tell how many there were.
+fn counts_too_few(index: &IndexEvidence) -> bool {
+    let counted = index.header.as_ref().map_or(0, |header| header.num_records);
+    usize::try_from(counted).is_ok_and(|counted| counted < index.slots.len())
 }
 
 /// Whether a destroyed record stands where it was: not where records were lost with their bytes, nor

@@ -80,7 +80,7 @@ impl Draughtsman<'_> {
             let copies = &self.evidence.witnesses.header_traces.copies;
             copies.iter().any(|copy| copy.value == *file)
         };
-        let proved = self.proved_whole().filter(|_| self.evidence.index.header_proven);
+        let proved = self.evidence.proven_header_file_crc().and_then(|_| self.proved_whole());
         let proved = proved.filter(|(file, _)| file != found && !from_copy(file));
         let Some((restored, how)) = proved else { return false };
         let detail = format!("it is not the file that the index knows; {how}");

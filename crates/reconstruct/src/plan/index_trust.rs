@@ -23,19 +23,25 @@ const FEW: usize = 2;
 /// So many do, where there is nothing else to go by.
 const MANY: usize = 5;
 
-/// Judges `evidence.index` by the mailbox's other files. What is not proven by its own CRC needs no
-/// judgement: it is not believed anyway.
+/// Judges `evidence.index` by the mailbox's other files. Of a header that its CRC does not prove
+/// nothing is believed anyway; whose the records are has to be asked all the same.
 pub(crate) fn judge(evidence: &Evidence) -> IndexTrust {
     let index = &evidence.index;
-    let Some(header) = index.header.as_ref().filter(|_| index.header_proven) else {
-        return rows_are_newer(evidence).map_or(IndexTrust::Current, IndexTrust::Older);
+    let header = index.header.as_ref().filter(|_| index.header_proven);
+    let another = match header {
+        Some(header) => is_another_mailboxes(evidence, header),
+        None => is_of_strangers(evidence),
     };
-    let another = is_another_mailboxes(evidence, header);
+    let another = another.or_else(|| rows_know_others(evidence));
     if let Some(sign) = another.filter(|_| Fit::of(evidence).speaks_against_the_index()) {
         let as_read = Box::default();
         return IndexTrust::Foreign { why: sign, as_read };
     }
-    is_behind(evidence, header).map_or(IndexTrust::Current, IndexTrust::Older)
+    let behind = match header {
+        Some(header) => is_behind(evidence, header),
+        None => rows_are_newer(evidence),
+    };
+    behind.map_or(IndexTrust::Current, IndexTrust::Older)
 }
 
 /// What of a foreign index can be used: the records whose message is there, by UID and GUID.
@@ -57,7 +63,8 @@ pub(crate) fn believable_part(
             slots.push(Slot::Record(**record));
         }
     }
-    let generation_no = index.header.as_ref().map_or(0, |header| header.generation_no);
+    let header = index.header.as_ref().filter(|_| index.header_proven);
+    let generation_no = header.map_or(0, |header| header.generation_no);
     IndexEvidence {
         identity: index.identity,
         header_bytes: index.header_bytes.clone(),
@@ -87,13 +94,32 @@ fn is_another_mailboxes(evidence: &Evidence, header: &IndexHeader) -> Option<Str
         {
             Some("it knows the cyrus.header of another mailbox of this user".to_owned())
         }
-        HeaderFileEvidence::Damaged(_) | HeaderFileEvidence::Missing => {
-            let fit = Fit::of(evidence);
-            fit.is_of_strangers()
-                .then(|| "of most records neither message nor cache item is there".to_owned())
-        }
+        HeaderFileEvidence::Damaged(_) | HeaderFileEvidence::Missing => is_of_strangers(evidence),
         HeaderFileEvidence::Sound { .. } | HeaderFileEvidence::Unreadable(_) => None,
     }
+}
+
+fn is_of_strangers(evidence: &Evidence) -> Option<String> {
+    let why = "of most records neither message nor cache item is there";
+    Fit::of(evidence).is_of_strangers().then(|| why.to_owned())
+}
+
+/// The sign that the records are another mailbox's: the owner's conversations know other messages
+/// under nearly all of their UIDs.
+fn rows_know_others(evidence: &Evidence) -> Option<String> {
+    let rows = evidence.witnesses.conversations.as_deref()?;
+    let index = &evidence.index;
+    let records = (0..index.slots.len()).filter_map(|slot| index.record(slot));
+    let (mut same, mut others) = (0_usize, 0_usize);
+    for record in records.filter(|record| !record.guid.is_null()) {
+        if row_of(rows, record).is_some() {
+            same += 1;
+        } else if rows.binary_search_by_key(&record.uid, |row| row.uid).is_ok() {
+            others += 1;
+        }
+    }
+    let most = others >= MANY && others > same.saturating_mul(3);
+    most.then(|| format!("of {others} of its UIDs conversations know other messages"))
 }
 
 /// How well records and files go together.

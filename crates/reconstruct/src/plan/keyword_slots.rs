@@ -29,6 +29,7 @@ impl Draughtsman<'_> {
         let index = &self.evidence.index;
         (0..index.slots.len())
             .filter_map(|slot| index.record(slot))
+            .chain(&self.evidence.leftover.records)
             .map(|record| record.user_flags)
             .chain(self.drafts.iter().map(|draft| draft.record.user_flags))
             .fold(UserFlags::default(), |used, flags| used.union(&flags))

@@ -16,7 +16,7 @@ impl Draughtsman<'_> {
     /// The mailbox's lost `cyrus.header`, as far as a copy or what is left of it is proved to be it:
     /// by the CRC that the index holds. With where it is from.
     pub(super) fn proved_whole(&self) -> Option<(HeaderFile, String)> {
-        let known = self.known_header_file_crc()?;
+        let known = self.evidence.header_file_crc()?;
         let traces = &self.evidence.witnesses.header_traces;
         let restored = traces.restored.as_ref().filter(|file| self.is_own(file));
         if let Some(file) = restored {
@@ -51,9 +51,10 @@ impl Draughtsman<'_> {
     /// Checks the keywords of a `cyrus.header` that decodes and is not the file that the index
     /// knows. Where nothing proves them, or others, they are believed up to the first that is none.
     pub(super) fn check_keywords(&mut self, found: &HeaderFile, crc: u32) {
-        let Some(known) = self.known_header_file_crc().filter(|&known| known != crc) else {
+        let known = self.evidence.header_file_crc();
+        if known == Some(crc) {
             return;
-        };
+        }
         let all_atoms = found.flag_names.iter().all(|(_, name)| is_atom(name));
         let confirmed = by_sync_crc::confirms(&self.evidence.index, &found.flag_names);
         if all_atoms && (confirmed == Some(true) || !self.evidence.index.header_proven) {
@@ -70,8 +71,14 @@ impl Draughtsman<'_> {
             let by = "by nothing: they stand before damage in cyrus.header";
             self.report_keywords(&header.flag_names, Code::KeywordsUnproved, by);
         }
-        let detail =
-            format!("its CRC is {crc:08x}, the index knows {known:08x}: its keywords are damaged");
+        let detail = match known {
+            Some(known) => {
+                format!(
+                    "its CRC is {crc:08x}, the index knows {known:08x}: its keywords are damaged"
+                )
+            }
+            None => "one of its keywords cannot be one: they are damaged".to_owned(),
+        };
         self.find(Code::HeaderFileDamaged, Remedy::Repair, detail);
         self.header_file = Some(header);
     }
@@ -79,7 +86,7 @@ impl Draughtsman<'_> {
     /// Gives `header` the keywords that a checksum proves, if any does.
     fn prove_keywords(&mut self, header: &mut HeaderFile, candidates: &Candidates) -> bool {
         let used = self.slots_in_use();
-        let known = self.known_header_file_crc();
+        let known = self.evidence.header_file_crc();
         let by =
             if let Some(proved) = known.and_then(|crc| candidates.prove_file(header, used, crc)) {
                 *header = proved;
@@ -101,13 +108,6 @@ impl Draughtsman<'_> {
             let detail = format!("keywords by slot, proved {by}: {}", slots.join(", "));
             self.find(code, Remedy::Repair, detail);
         }
-    }
-
-    /// The CRC-32 of `cyrus.header` that the index holds. One in a damaged index header proves as
-    /// much where it fits.
-    fn known_header_file_crc(&self) -> Option<u32> {
-        let header = self.evidence.index.header.as_ref()?;
-        Some(header.header_file_crc).filter(|&crc| crc != 0)
     }
 
     fn is_own(&self, file: &HeaderFile) -> bool {

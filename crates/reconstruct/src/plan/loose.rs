@@ -148,7 +148,7 @@ impl<'a> Draughtsman<'a> {
         let Loose { found, name, exchanged, .. } = file;
         let (place, identity) = (found.place, found.identity);
         if *exchanged {
-            let content = MessageContent::Entry { name: name.clone(), identity };
+            let content = MessageContent { name: name.clone(), identity, with_crlf: false };
             self.file_steps.puts.push(Put { place, uid: to, content });
         } else {
             self.file_steps.renames.push(Rename { place, from: name.clone(), to, identity });

@@ -1,16 +1,18 @@
 //! Which file is whose: records whose message is not under their name, and the files elsewhere that
 //! have it, by GUID.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 
+use mailstore::spool::message_uid;
 use mailstore::volume::message_file_name;
 use mailstore_format::index::IndexRecord;
 use mailstore_format::{Guid, InternalFlags, Uid};
 
+use super::MessageContent;
 use super::strays::is_held_open;
 use crate::evidence::{
-    CacheItem, ConversationRow, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place,
+    CacheItem, Evidence, FileEvidence, FileIdentity, IndexEvidence, MessageEvidence, Place,
     Reading, Slot,
 };
 
@@ -37,17 +39,25 @@ enum Kind {
     Orphan,
     /// The name of a removed file that somebody holds open, which stays.
     HeldOpen,
-    /// A record's own, or one that conversations know under this name: a second name serves the
+    /// A record's own, or one that something else knows under this name: a second name serves the
     /// other.
     Owned,
 }
 
-/// A message without a record of which the owner's conversations tell, and which lies under another
-/// name than its own.
+/// A message without a record that lies under another name than its own: something tells of it, or
+/// it changed names with a message that has its record.
 #[derive(Debug, Clone)]
 pub(super) struct Told<'a> {
-    pub(super) row: ConversationRow,
+    pub(super) uid: Uid,
     pub(super) source: Holding<'a>,
+}
+
+/// A message whose record is lost, and of which something else tells.
+#[derive(Debug, Clone, Copy)]
+struct Lost {
+    uid: Uid,
+    guid: Guid,
+    expunged: bool,
 }
 
 /// Where the messages are that are not under their names.
@@ -64,55 +74,112 @@ impl<'a> Matching<'a> {
     pub(super) fn of(evidence: &'a Evidence) -> Self {
         let mut wanting: Vec<_> =
             evidence.messages.iter().filter_map(|message| wants(evidence, message)).collect();
-        let rows = rows_without_their_file(evidence);
-        if wanting.is_empty() && rows.is_empty() {
+        let lost = lost_messages(evidence);
+        let lost_without_file: Vec<_> =
+            lost.values().filter(|lost| lacks_its_file(evidence, **lost)).copied().collect();
+        if wanting.is_empty() && lost_without_file.is_empty() {
             return Self::default();
         }
         // A tombstone's file matters less than a message's.
         wanting.sort_by_key(|record| (record.is_expunged(), record.uid));
-        let of_rows = rows.iter().map(|row| row.guid);
-        let guids = wanting.iter().map(|record| record.guid).chain(of_rows).collect();
-        let mut holdings = holdings(evidence, &guids);
+        let of_lost = lost_without_file.iter().map(|lost| lost.guid);
+        let guids = wanting.iter().map(|record| record.guid).chain(of_lost).collect();
+        let holdings = holdings(evidence, &guids, &lost);
         let mut matching = Self::default();
         for record in wanting {
-            let Some(found) = holdings.get_mut(&record.guid) else { continue };
+            let Some(found) = holdings.get(&record.guid) else { continue };
             matching.give(record, found);
         }
-        for row in rows {
-            let Some(found) = holdings.get(&row.guid) else { continue };
-            matching.give_to_row(row, found);
+        let (tombstones, live): (Vec<_>, Vec<_>) =
+            lost_without_file.into_iter().partition(|lost| lost.expunged);
+        for lost in live.into_iter().chain(tombstones) {
+            let Some(found) = holdings.get(&lost.guid) else { continue };
+            matching.give_to_lost(lost, found);
         }
+        matching.swap_back(evidence);
         matching
     }
 
-    fn give_to_row(&mut self, row: ConversationRow, holdings: &[Holding<'a>]) {
+    fn give_to_lost(&mut self, lost: Lost, holdings: &[Holding<'a>]) {
         let is_free = |holding: &&Holding<'_>| {
             holding.kind < Kind::HeldOpen && !self.takes(holding.place, &holding.name)
         };
-        let best = holdings.iter().filter(is_free).min_by_key(|holding| holding.kind);
+        let order = |holding: &&Holding<'_>| (holding.reading.with_crlf, holding.kind);
+        let best = holdings.iter().filter(is_free).min_by_key(order);
         if let Some(source) = best.cloned() {
-            self.taken.insert((source.place, source.name.clone()));
-            self.told_names.insert((source.place, row.uid));
-            self.told.push(Told { row, source });
+            self.tell(lost.uid, source);
         }
     }
 
-    /// Messages that only conversations know, under other names than their own.
+    fn tell(&mut self, uid: Uid, source: Holding<'a>) {
+        self.taken.insert((source.place, source.name.clone()));
+        self.told_names.insert((source.place, uid));
+        self.told.push(Told { uid, source });
+    }
+
+    /// Of two messages that changed names, of which something tells only of one, the other one belongs
+    /// where that one lies: unless nothing says that there can have been a record for it.
+    fn swap_back(&mut self, evidence: &'a Evidence) {
+        if evidence.witnesses.dav {
+            return;
+        }
+        let with_record = self.sources.iter().map(|(uid, found)| (*uid, found));
+        let told = self.told.iter().map(|told| (told.uid, &told.source));
+        let of_orphan = |(_, found): &(Uid, &Holding<'_>)| found.kind == Kind::Orphan;
+        let found = with_record.chain(told).filter(of_orphan);
+        let mut found: Vec<_> = found.map(|(uid, found)| (uid, found.clone())).collect();
+        if found.is_empty() || lost_no_record(evidence) {
+            return;
+        }
+        found.sort_by_key(|(uid, _)| *uid);
+        for (uid, found) in found {
+            if let Some((other, holding)) = self.partner(evidence, uid, &found) {
+                self.tell(other, holding);
+            }
+        }
+    }
+
+    /// The UID without a record whose name has the message of `uid`, which was `found` there; and
+    /// what has the name of `uid`: another message, which nothing else wants.
+    fn partner(
+        &self,
+        evidence: &'a Evidence,
+        uid: Uid,
+        found: &Holding<'a>,
+    ) -> Option<(Uid, Holding<'a>)> {
+        let other = message_uid(found.name.as_encoded_bytes())?;
+        let IndexEvidence { header, header_proven, .. } = &evidence.index;
+        let proven = header.as_ref().filter(|_| *header_proven && !evidence.index_trust.is_older());
+        let is_newer = proven.is_some_and(|header| other > header.last_uid);
+        let at = evidence.messages.binary_search_by_key(&uid, |message| message.uid).ok()?;
+        let displaced = Holding::of(evidence.messages.get(at)?, Kind::Displaced)?;
+        let reading = displaced.reading;
+        let may_be_its = !is_newer
+            && displaced.place == found.place
+            && reading.fields.has_header
+            && !reading.blank
+            && reading.likeness.is_another(found.reading.likeness)
+            && !self.takes(displaced.place, &displaced.name)
+            && !self.puts_told(displaced.place, other);
+        may_be_its.then_some((other, displaced))
+    }
+
+    /// Messages without a record, under other names than their own.
     pub(super) fn told(&self) -> &[Told<'a>] {
         &self.told
     }
 
-    /// Whether a message that only conversations know is put under the name of `uid`.
+    /// Whether a message without a record is put under the name of `uid`.
     pub(super) fn puts_told(&self, place: Place, uid: Uid) -> bool {
         self.told_names.contains(&(place, uid))
     }
 
-    fn give(&mut self, record: &IndexRecord, holdings: &mut [Holding<'a>]) {
+    fn give(&mut self, record: &IndexRecord, holdings: &[Holding<'a>]) {
         let is_taken =
             |holding: &Holding<'_>| self.taken.contains(&(holding.place, holding.name.clone()));
         let order = |holding: &&Holding<'_>| {
             let elsewhere = holding.place != Place::of(record);
-            (is_taken(holding), holding.kind, elsewhere)
+            (is_taken(holding), holding.reading.with_crlf, holding.kind, elsewhere)
         };
         let may_take = |holding: &&Holding<'_>| {
             // What has no record may be a message of its own rather than a tombstone's file.
@@ -152,41 +219,52 @@ fn wants<'a>(evidence: &'a Evidence, message: &'a MessageEvidence) -> Option<&'a
     (!settled).then_some(record)
 }
 
-/// The rows of messages whose record is lost and whose own file is not there: none where the index
-/// lost no record, because then the server had forgotten the message.
-fn rows_without_their_file(evidence: &Evidence) -> Vec<ConversationRow> {
-    let index = &evidence.index;
-    let lost_none = index.header_proven
-        && index.truncated_slots == 0
-        && !index.displaced
-        && index.slots.iter().all(|slot| matches!(slot, Slot::Record(_)));
-    let rows = evidence.witnesses.conversations.iter().flatten();
-    let wanting = |row: &&ConversationRow| {
-        let messages = &evidence.messages;
-        let at = messages.binary_search_by_key(&row.uid, |message| message.uid).ok();
-        let message = at.and_then(|at| messages.get(at));
-        message.is_none_or(|message| {
-            let reading = message.reading.as_ref();
-            let as_it_is = reading.map(|reading| reading.fields.guid);
-            let as_crlf = reading.and_then(|reading| reading.as_crlf.as_deref());
-            let as_crlf = as_crlf.map(|reading| reading.fields.guid);
-            message.slot.is_none()
-                && ![as_it_is, as_crlf].contains(&Some(row.guid))
-                && !matches!(message.file, FileEvidence::Unreadable(_))
-        }) && !is_blocked(evidence, row.uid)
-    };
-    let rows = rows.filter(|_| !lost_none).filter(wanting);
-    let mut rows: Vec<ConversationRow> = rows.copied().collect();
-    rows.sort_by_key(|row| (row.internal_flags.contains(InternalFlags::EXPUNGED), row.uid));
-    rows
+/// What tells of messages whose record is lost: none where the index lost no record, because then
+/// the server had forgotten them.
+fn lost_messages(evidence: &Evidence) -> BTreeMap<Uid, Lost> {
+    if lost_no_record(evidence) {
+        return BTreeMap::new();
+    }
+    // Beside records of the index an interrupted work's may be of any time before.
+    let leftover = evidence.leftover.records.iter().filter(|_| evidence.index.slots.is_empty());
+    let leftover = leftover.map(|record| Lost {
+        uid: record.uid,
+        guid: record.guid,
+        expunged: record.is_expunged(),
+    });
+    let rows = evidence.witnesses.conversations.iter().flatten().map(|row| Lost {
+        uid: row.uid,
+        guid: row.guid,
+        expunged: row.internal_flags.contains(InternalFlags::EXPUNGED),
+    });
+    let lost = leftover.chain(rows).map(|lost| (lost.uid, lost));
+    lost.filter(|(uid, _)| evidence.record_of(*uid).is_none()).collect()
 }
 
-/// Whether the owner's conversations know this message under this UID.
-fn knows(evidence: &Evidence, uid: Uid, guid: Guid) -> bool {
-    let rows = evidence.witnesses.conversations.as_deref().unwrap_or_default();
-    let first = rows.partition_point(|row| row.uid < uid);
-    let of_uid = rows.get(first..).unwrap_or_default();
-    of_uid.iter().take_while(|row| row.uid == uid).any(|row| row.guid == guid)
+/// Whether every record that there was is there.
+fn lost_no_record(evidence: &Evidence) -> bool {
+    let index = &evidence.index;
+    index.header_proven
+        && !evidence.index_trust.is_older()
+        && index.truncated_slots == 0
+        && !index.displaced
+        && index.slots.iter().all(|slot| matches!(slot, Slot::Record(_)))
+}
+
+/// Whether a message whose record is lost is not under its own name either, nor can be.
+fn lacks_its_file(evidence: &Evidence, lost: Lost) -> bool {
+    let messages = &evidence.messages;
+    let at = messages.binary_search_by_key(&lost.uid, |message| message.uid).ok();
+    let message = at.and_then(|at| messages.get(at));
+    let can_be = message.is_some_and(|message| {
+        let reading = message.reading.as_ref();
+        let as_it_is = reading.map(|reading| reading.fields.guid);
+        let as_crlf = reading.and_then(|reading| reading.as_crlf.as_deref());
+        let as_crlf = as_crlf.map(|reading| reading.fields.guid);
+        [as_it_is, as_crlf].contains(&Some(lost.guid))
+            || matches!(message.file, FileEvidence::Unreadable(_))
+    });
+    !can_be && !is_blocked(evidence, lost.uid)
 }
 
 /// Whether what has the name of this message can be neither read nor moved away.
@@ -196,22 +274,48 @@ fn is_blocked(evidence: &Evidence, uid: Uid) -> bool {
     odd.any(|odd| *odd.entry.name == *name && !odd.entry.movable)
 }
 
-/// The files that have one of these GUIDs.
-fn holdings<'a>(evidence: &'a Evidence, guids: &HashSet<Guid>) -> HashMap<Guid, Vec<Holding<'a>>> {
-    let messages = evidence.messages.iter().filter_map(|message| {
+impl<'a> Holding<'a> {
+    /// What has to be put in order to have this message elsewhere.
+    pub(super) fn content(&self) -> MessageContent {
+        let Self { name, identity, reading, .. } = self;
+        let (name, with_crlf) = (name.clone(), reading.with_crlf);
+        MessageContent { name, identity: *identity, with_crlf }
+    }
+
+    /// The file of `message`, as it is.
+    fn of(message: &'a MessageEvidence, kind: Kind) -> Option<Self> {
         let FileEvidence::Regular { place, identity, .. } = message.file else { return None };
         let reading = message.reading.as_ref().filter(|reading| !reading.with_crlf)?;
+        let name = message_file_name(message.uid).into();
+        Some(Self { place, name, identity, reading, owner: None, kind })
+    }
+
+    /// The same file with its bare LFs made CRLF, where that may be a message.
+    fn with_crlf(&self) -> Option<Self> {
+        let reading = self.reading.as_crlf.as_deref()?;
+        Some(Self { reading, owner: None, ..self.clone() })
+    }
+}
+
+/// The files that have one of these GUIDs, as they are or once their line ends are put right.
+fn holdings<'a>(
+    evidence: &'a Evidence,
+    guids: &HashSet<Guid>,
+    lost: &BTreeMap<Uid, Lost>,
+) -> HashMap<Guid, Vec<Holding<'a>>> {
+    let messages = evidence.messages.iter().filter_map(|message| {
         let record = message.slot.and_then(|slot| evidence.index.record(slot));
         let owner = record.filter(|record| message.is_message_of(record));
+        let guid = message.reading.as_ref().map(|reading| reading.fields.guid);
+        let told = || lost.get(&message.uid).map(|lost| lost.guid);
         let kind = match (record, owner) {
             (_, Some(_)) => Kind::Owned,
             (Some(_), None) => Kind::Displaced,
-            (None, None) if knows(evidence, message.uid, reading.fields.guid) => Kind::Owned,
+            (None, None) if told().is_some_and(|told| guid == Some(told)) => Kind::Owned,
             (None, None) => Kind::Orphan,
         };
-        let name = message_file_name(message.uid).into();
         let owner = owner.map(|record| (record, message.cache));
-        Some(Holding { place, name, identity, reading, owner, kind })
+        Some(Holding { owner, ..Holding::of(message, kind)? })
     });
     let strays = evidence.strays.iter().filter_map(|stray| {
         let reading = stray.reading.as_ref()?;
@@ -221,9 +325,12 @@ fn holdings<'a>(evidence: &'a Evidence, guids: &HashSet<Guid>) -> HashMap<Guid, 
     });
     let mut found = HashMap::<_, Vec<_>>::new();
     for holding in messages.chain(strays) {
-        let guid = holding.reading.fields.guid;
-        if guids.contains(&guid) {
-            found.entry(guid).or_default().push(holding);
+        let with_crlf = holding.with_crlf().filter(|_| holding.kind != Kind::Owned);
+        for holding in [Some(holding), with_crlf].into_iter().flatten() {
+            let guid = holding.reading.fields.guid;
+            if guids.contains(&guid) {
+                found.entry(guid).or_default().push(holding);
+            }
         }
     }
     found

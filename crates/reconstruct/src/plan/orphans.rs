@@ -3,15 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use mailstore::volume::message_file_name;
-use mailstore_format::Uid;
+use mailstore_format::{Guid, Uid};
 
 use super::adoption::{Found, Witness};
+use super::copies::{CompleteRows, CopyOf};
 use super::free_slots::FreeSlots;
 use super::loose::{Known, Loose, UIDS_IN_REACH, What};
 use super::matching::{Holding, Told};
 use super::testimony::Testimony;
-use super::{Draughtsman, MessageContent, Put, SetAside, UID_JUMP};
-use crate::evidence::{FileEvidence, MessageEvidence};
+use super::{Draughtsman, Put, SetAside, UID_JUMP};
+use crate::evidence::{FileEvidence, FileIdentity, MessageEvidence};
 use crate::finding::{Code, Remedy};
 
 /// UIDs above this leave too little room for the messages to come; no server ever gave them out.
@@ -38,16 +39,26 @@ enum Fate<'a> {
     /// The same, once its line ends are CRLF.
     IsWholeWithCrlf(&'static str, Witness<'a>, Found<'a>),
     NewUid(String),
-    /// It is a copy of a message that was expunged, and never became one of its own.
-    StaysExpunged,
+    /// It is a copy of a message, and never became one of its own.
+    Copy(CopyOf),
 }
 
 impl<'a> Draughtsman<'a> {
     /// Gives every message file without a record one, or notes it as loose.
     pub(super) fn adopt_orphans(&mut self) {
-        self.adopt_told_messages();
-        let orphans = self.readable_orphans();
-        let fates = self.decide_fates(&orphans);
+        let any = self.evidence.messages.iter().any(|message| message.slot.is_none());
+        if any || !self.matching.told().is_empty() {
+            let slots = FreeSlots::of(self.evidence);
+            let testimony = Testimony::of(self.evidence, self.last_uid);
+            let orphans = self.readable_orphans();
+            let fates = self.decide_fates(&orphans, &slots, &testimony);
+            self.adopt_told_messages(&slots, &testimony);
+            self.adopt_files(orphans, fates);
+        }
+        self.jump_last_uid();
+    }
+
+    fn adopt_files(&mut self, orphans: Vec<Orphan<'a>>, fates: Vec<Fate<'a>>) {
         let index_gone = self.evidence.index.slots.is_empty();
         let mut kept = 0_usize;
         for (orphan, fate) in orphans.into_iter().zip(fates) {
@@ -73,18 +84,7 @@ impl<'a> Draughtsman<'a> {
                     let code = Code::MessageRenumbered;
                     self.find_about(orphan.uid, code, Remedy::Left, detail);
                 }
-                Fate::StaysExpunged => {
-                    let detail = "its file has no record yet, and is a copy of a message that is \
-                                  expunged; set aside";
-                    self.find_about(orphan.uid, Code::StaysExpunged, Remedy::Repair, detail);
-                    let Found { place, identity, .. } = orphan.found;
-                    self.file_steps.set_aside.push(SetAside {
-                        place,
-                        name: message_file_name(orphan.uid).into(),
-                        ino: identity.ino,
-                        reason: "a copy of a message that is expunged",
-                    });
-                }
+                Fate::Copy(of) => self.set_copy_aside(orphan, of),
                 Fate::NewUid(why) => self.loose.push(Loose {
                     found: orphan.found,
                     name: message_file_name(orphan.uid).into(),
@@ -97,25 +97,40 @@ impl<'a> Draughtsman<'a> {
             let detail = format!("{kept} message files keep the UIDs of their names");
             self.find(Code::MessageWithoutRecord, Remedy::Repair, detail);
         }
-        self.jump_last_uid();
     }
 
-    /// Puts messages under their names of which only the owner's conversations know these.
-    fn adopt_told_messages(&mut self) {
-        for Told { row, source } in self.matching.told().to_vec() {
-            let Holding { place, name, identity, reading, .. } = source;
-            let witness = Witness::Row(row);
+    /// Puts messages without a record under their own names.
+    fn adopt_told_messages(&mut self, slots: &FreeSlots, testimony: &Testimony<'a>) {
+        for Told { uid, source } in self.matching.told().to_vec() {
+            let Holding { place, identity, reading, .. } = source;
+            let found = Found { place, identity, reading };
+            let (why, witness) = testimony
+                .about(uid, slots.gap_of(uid), found)
+                .unwrap_or(("the two had changed names", Witness::None));
             let what = if witness.is_tombstone() { ", and that it was expunged" } else { "" };
-            let detail = format!(
-                "its message is {}, as the owner's conversations tell{what}; it is put back",
-                name.display()
-            );
-            self.find_about(row.uid, Code::MessagePutBack, Remedy::Repair, detail);
-            let content = MessageContent::Entry { name, identity };
-            self.file_steps.puts.push(Put { place, uid: row.uid, content });
-            self.last_uid = self.last_uid.max(row.uid);
-            self.adopt(Found { place, identity, reading }, row.uid, witness);
+            let name = source.name.display();
+            let detail = format!("its message is {name}: {why}{what}; it is put back");
+            self.find_about(uid, Code::MessagePutBack, Remedy::Repair, detail);
+            self.file_steps.puts.push(Put { place, uid, content: source.content() });
+            self.last_uid = self.last_uid.max(uid);
+            self.adopt(found, uid, witness);
         }
+    }
+
+    fn set_copy_aside(&mut self, Orphan { uid, found }: Orphan<'_>, of: CopyOf) {
+        let (code, what, reason) = match of {
+            CopyOf::Live => (Code::Copy, "", "a copy of a message that is there"),
+            CopyOf::Expunged => {
+                let reason = "a copy of a message that is expunged";
+                (Code::StaysExpunged, " that is expunged", reason)
+            }
+        };
+        let detail =
+            format!("its file has no record yet, and is a copy of a message{what}; set aside");
+        self.find_about(uid, code, Remedy::Repair, detail);
+        let Found { place, identity: FileIdentity { ino, .. }, .. } = found;
+        let name = message_file_name(uid).into();
+        self.file_steps.set_aside.push(SetAside { place, name, ino, reason });
     }
 
     fn report_kept(&mut self, uid: Uid, why: &str, witness: &Witness<'_>, index_gone: bool) {
@@ -195,15 +210,24 @@ impl<'a> Draughtsman<'a> {
         }
     }
 
-    fn decide_fates(&self, orphans: &[Orphan<'a>]) -> Vec<Fate<'a>> {
-        if orphans.is_empty() {
-            return Vec::new();
-        }
-        let slots = FreeSlots::of(self.evidence);
-        let testimony = Testimony::of(self.evidence, self.last_uid);
+    fn decide_fates(
+        &self,
+        orphans: &[Orphan<'a>],
+        slots: &FreeSlots,
+        testimony: &Testimony<'a>,
+    ) -> Vec<Fate<'a>> {
+        let files = orphans.iter().map(|orphan| (orphan.uid, orphan.found));
+        let rows = CompleteRows::of(self.evidence, files);
+        let copy = |orphan: &Orphan<'a>| {
+            rows.as_ref().and_then(|rows| rows.copied_by(orphan.uid, orphan.found)).map(Fate::Copy)
+        };
         let about = |orphan: &Orphan<'a>| {
             let gap = slots.gap_of(orphan.uid);
             let as_it_is = testimony.about(orphan.uid, gap, orphan.found);
+            let is_known = as_it_is.as_ref().is_some_and(|(_, witness)| witness.knows_the_bytes());
+            if let Some(copy) = copy(orphan).filter(|_| !is_known) {
+                return Some(copy);
+            }
             let as_it_is = as_it_is.map(|(why, witness)| Fate::KeepsUid(why, witness));
             as_it_is.or_else(|| {
                 let whole = orphan.whole();
@@ -223,6 +247,7 @@ impl<'a> Draughtsman<'a> {
             if orphan.uid <= self.last_uid {
                 let claims = claims.entry(slots.gap_of(orphan.uid)).or_default();
                 match witness {
+                    Some(Fate::Copy(_)) => {}
                     Some(_) => claims.proven += 1,
                     None if self.is_copy(orphan) => claims.copies += 1,
                     None => claims.others += 1,
@@ -244,7 +269,28 @@ impl<'a> Draughtsman<'a> {
                 (fate, _) => fate,
             }
         };
-        orphans.iter().zip(witnesses).map(fate).collect()
+        let mut fates: Vec<_> = orphans.iter().zip(witnesses).map(fate).collect();
+        self.tell_newer_copies(orphans, &mut fates);
+        fates
+    }
+
+    /// Of those that are newer than the index some may be copies of others that have lost their record.
+    fn tell_newer_copies(&self, orphans: &[Orphan<'a>], fates: &mut [Fate<'a>]) {
+        let guid = |orphan: &Orphan<'_>| orphan.found.reading.fields.guid;
+        let kept = orphans.iter().zip(&*fates).filter_map(|(orphan, fate)| match fate {
+            Fate::KeepsUid(_, witness) if orphan.uid <= self.last_uid => Some((
+                guid(orphan),
+                if witness.is_tombstone() { CopyOf::Expunged } else { CopyOf::Live },
+            )),
+            _ => None,
+        });
+        let kept: HashMap<Guid, CopyOf> = kept.collect();
+        for (orphan, fate) in orphans.iter().zip(fates) {
+            if let (Fate::KeepsUid(_, Witness::Newer), Some(of)) = (&*fate, kept.get(&guid(orphan)))
+            {
+                *fate = Fate::Copy(*of);
+            }
+        }
     }
 
     fn fate_without_witness(&self, orphan: &Orphan<'_>, free: u64, claims: Claims) -> Fate<'a> {
@@ -258,7 +304,7 @@ impl<'a> Draughtsman<'a> {
                 return Fate::NewUid("it is a copy that has no record yet".to_owned());
             }
             if newer && self.was_expunged(orphan) {
-                return Fate::StaysExpunged;
+                return Fate::Copy(CopyOf::Expunged);
             }
             let witness = if newer { Witness::Newer } else { Witness::None };
             return Fate::KeepsUid("its UID is above the last one given out", witness);

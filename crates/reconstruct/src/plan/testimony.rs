@@ -23,6 +23,8 @@ pub(super) struct Testimony<'a> {
     /// Records that are whole but were not counted, with why they are believed.
     uncounted: HashMap<(Uid, Guid), (&'a IndexRecord, &'static str)>,
     pruned: HashMap<(Uid, Guid), &'a Wanted>,
+    /// Whether the index is an older state of the mailbox's.
+    older: bool,
     doubtful_by_uid: HashMap<Uid, Vec<&'a DoubtfulRecord>>,
     doubtful_by_guid: HashMap<Guid, Vec<&'a DoubtfulRecord>>,
     /// By the gap between sound records in which they stand, as [`FreeSlots`] counts them.
@@ -33,7 +35,7 @@ impl<'a> Testimony<'a> {
     pub(super) fn of(evidence: &'a Evidence, last_uid: Uid) -> Self {
         let beyond = evidence.index.beyond.iter().filter(|record| record.uid > last_uid);
         let beyond = beyond.map(|record| (record, "its record stands behind those that count"));
-        let leftover = evidence.leftover_records.iter();
+        let leftover = evidence.leftover.records.iter();
         let leftover = leftover.map(|record| (record, "a cyrus.index.NEW has its record"));
         // Of several the last counts: what stands in the index itself.
         let uncounted = leftover.chain(beyond);
@@ -45,6 +47,7 @@ impl<'a> Testimony<'a> {
             rows: rows.map(|row| ((row.uid, row.guid), *row)).collect(),
             uncounted,
             pruned: pruned.map(|it| ((it.record.uid, it.record.guid), it)).collect(),
+            older: evidence.index_trust.is_older(),
             doubtful_by_uid: HashMap::new(),
             doubtful_by_guid: HashMap::new(),
             doubtful_by_gap: HashMap::new(),
@@ -91,7 +94,14 @@ impl<'a> Testimony<'a> {
         let row = self.rows.get(&message);
         if let Some(record) = self.proven_record(uid, gap, found, row) {
             let why = "its damaged record is proven by what its file tells";
-            return Some((why, Witness::Proven(Box::new(record))));
+            let newer = row.filter(|_| self.older).map(|row| brought_up_to(&record, row));
+            return Some((
+                why,
+                match newer.filter(|newer| *newer != record) {
+                    Some(newer) => Witness::Uncounted(Box::new(newer)),
+                    None => Witness::Proven(Box::new(record)),
+                },
+            ));
         }
         if let Some((record, why)) = self.uncounted.get(&message) {
             let record = row.map_or(**record, |row| brought_up_to(record, row));

@@ -21,8 +21,8 @@ use mailstore::spool::{OddEntry, OddKind};
 use super::*;
 use crate::evidence::{
     CacheFileEvidence, ChosenDialect, DirectoryEvidence, FileEvidence, FileIdentity,
-    HeaderFileEvidence, IndexEvidence, IndexTrust, MessageEvidence, OddInPlace, Place, Reading,
-    Slot, Witnesses,
+    HeaderFileEvidence, IndexEvidence, IndexTrust, Leftover, MessageEvidence, OddInPlace, Place,
+    Reading, Slot, Witnesses,
 };
 use crate::journal::{Journal, Renamed, WantedBecause};
 use crate::likeness::Likeness;
@@ -119,7 +119,7 @@ pub(crate) fn sound(uids: &[u32]) -> Evidence {
         index_trust: IndexTrust::Current,
         messages: messages.collect(),
         strays: Vec::new(),
-        leftover_records: Vec::new(),
+        leftover: Leftover::default(),
         header_file: HeaderFileEvidence::Sound { value: Box::new(header_file), crc },
         spool_cache: CacheFileEvidence { generation: Some(7), ..CacheFileEvidence::default() },
         archive_cache: None,

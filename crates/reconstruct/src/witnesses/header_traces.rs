@@ -21,11 +21,12 @@ const SIBLINGS: usize = 100;
 pub(super) fn read(target: &Target, evidence: &Evidence, sources: &WitnessSources) -> HeaderTraces {
     let path = &target.location.header;
     let damaged = contents(path).unwrap_or_default();
-    let known = evidence.index.header.as_ref().map_or(0, |header| header.header_file_crc);
-    let restored = (known != 0).then(|| remains::restored(&damaged, known)).flatten();
+    let known = evidence.header_file_crc();
+    let restored = known.and_then(|known| remains::restored(&damaged, known));
     let restored = restored.and_then(|bytes| HeaderFile::decode(&bytes).ok());
-    let needed = known != 0 && restored.is_none();
-    let possible = if needed { remains::possibly_restored(&damaged, known) } else { Vec::new() };
+    let needed = known.filter(|_| restored.is_none());
+    let possible = needed.map(|known| remains::possibly_restored(&damaged, known));
+    let possible = possible.unwrap_or_default();
     let (_, names) = remains::flag_names(&damaged);
     let copies = copies_of_earlier_runs(target, path);
     let mut traces =

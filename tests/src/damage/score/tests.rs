@@ -41,12 +41,8 @@ fn sound() -> (View, Survivors) {
         names: [(0, "work".to_string())].into(),
         known_names: [0].into(),
         bodies,
-        missing_copies: BTreeMap::new(),
-        named: BTreeMap::new(),
-        remains: BTreeSet::new(),
-        remains_named: BTreeSet::new(),
         index_whole: true,
-        conversations: false,
+        ..Survivors::default()
     };
     (View { uidvalidity: 7, uidnext: 4, highestmodseq: 9, messages }, left)
 }
@@ -136,4 +132,32 @@ fn what_the_damage_destroyed_is_not_asked_for_and_its_remains_are_no_message_too
     assert_eq!((score.destroyed, score.remains), (1, 1));
     after.messages.insert(2, message(98, &[]));
     assert_eq!(Score::of("m", &before, Some(&after), &left).too_many, 1, "that was never mail");
+}
+
+#[test]
+fn a_second_copy_may_stay_only_where_nothing_tells_that_it_was_none() {
+    let (before, mut left) = sound();
+    let mut after = before.clone();
+    after.messages.insert(9, message(1, &[]));
+    assert_eq!(Score::of("m", &before, Some(&after), &left).too_many, 1);
+    left.possible_copies.insert(guid(1), 1);
+    assert!(Score::of("m", &before, Some(&after), &left).is_full());
+}
+
+#[test]
+fn a_message_that_is_whole_again_although_nothing_told_of_it_is_none_too_many() {
+    let (before, mut left) = sound();
+    left.bodies.remove(&guid(1));
+    assert!(Score::of("m", &before, Some(&before), &left).is_full());
+}
+
+#[test]
+fn a_keyword_may_be_what_a_damaged_file_has_only_where_nothing_proves_it() {
+    let (before, mut left) = sound();
+    let mut after = before.clone();
+    after.messages.insert(1, message(1, &["\\Seen", "wOrk"]));
+    left.known_names.clear();
+    assert_eq!(Score::of("m", &before, Some(&after), &left).keywords.wrong, 1);
+    left.misread_names.insert(0, "wOrk".to_string());
+    assert!(Score::of("m", &before, Some(&after), &left).is_full());
 }

@@ -252,3 +252,34 @@ fn a_pruned_message_that_is_damaged_is_expunged_and_noted_whole() {
     let wanted = &pruned.rewrite.as_ref().unwrap().wanted;
     assert_eq!((wanted[0].why, wanted[0].tombstone), (WantedBecause::Pruned, ModSeq(1001)));
 }
+
+#[test]
+fn two_files_that_were_swapped_are_swapped_back_although_one_has_lost_its_record() {
+    let mut mailbox = Mailbox::with(THREE);
+    mailbox.destroy_record(2);
+    mailbox.swap("2.", "5.");
+    let plan = repair(&mut mailbox);
+    assert_eq!(served(&mailbox), expected(THREE), "{:?}", plan.findings);
+
+    let mut intact = Mailbox::with(&[(1, "one"), (5, "five")]);
+    intact.store("2.", message("two"));
+    intact.swap("2.", "5.");
+    repair(&mut intact);
+    let messages = [(1, "one"), (5, "five"), (6, "two")];
+    assert_eq!(served(&intact), expected(&messages), "no record is lost: 2 was expunged");
+}
+
+#[test]
+fn a_message_under_another_name_has_its_line_ends_back_too() {
+    let mut mailbox = Mailbox::with(THREE);
+    mailbox.swap("1.", "2.");
+    let text = String::from_utf8(message("two")).unwrap().replace('\r', "");
+    mailbox.store("1.", text.clone().into_bytes());
+    mailbox.remove("5.");
+    let other = String::from_utf8(message("five")).unwrap().replace('\r', "");
+    mailbox.store("x.", other.into_bytes());
+    repair(&mut mailbox);
+    assert_eq!(served(&mailbox), expected(THREE));
+    assert_eq!(mailbox.names(), ["1.", "2.", "5."]);
+    assert!(mailbox.quarantine.iter().any(|file| file.bytes == text.as_bytes()));
+}

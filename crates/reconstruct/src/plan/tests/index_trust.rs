@@ -232,3 +232,30 @@ fn of_a_foreign_index_only_records_of_messages_that_are_there_count() {
     assert_eq!((header.uidvalidity, header.last_uid), (UidValidity(7), Uid(1003)));
     assert_eq!(header.generation_no, 8, "sessions notice");
 }
+
+#[test]
+fn records_of_other_messages_than_conversations_know_are_foreign_whatever_their_header_is() {
+    let uids = [1, 2, 3, 4, 5, 6];
+    let mut evidence = with_rows(&uids, &uids);
+    exchange_files(&mut evidence, &uids);
+    evidence.index.header_proven = false;
+    assert!(!is_foreign(&evidence), "damaged messages: conversations know the records");
+    let rows = evidence.witnesses.conversations.as_mut().unwrap();
+    for row in rows {
+        row.guid = fields(&format!("other {}", row.uid)).guid;
+    }
+    assert!(is_foreign(&evidence));
+    evidence.index.header_proven = true;
+    assert!(is_foreign(&evidence));
+}
+
+#[test]
+fn behind_a_damaged_header_records_are_foreign_where_nearly_nothing_is_of_them() {
+    let uids = [1, 2, 3, 4, 5];
+    let mut evidence = sound(&uids);
+    exchange_files(&mut evidence, &uids);
+    evidence.index.header_proven = false;
+    assert!(!is_foreign(&evidence), "damaged messages of which the cache still tells");
+    evidence.messages.iter_mut().for_each(|message| message.cache = CacheItem::Damaged);
+    assert!(is_foreign(&evidence));
+}

@@ -171,3 +171,36 @@ fn a_header_file_newer_than_the_index_keeps_its_keywords() {
     assert_eq!(codes(&plan), [Code::HeaderFileCrc], "{:?}", plan.findings);
     assert!(plan.rewrite.unwrap().header_file.is_none());
 }
+
+#[test]
+fn a_keyword_that_can_be_none_is_not_believed_although_no_index_tells() {
+    let mut evidence = without_header_file(&["Work", "Old", "$Later"], None);
+    let mut header = evidence.witnesses.header.clone().unwrap();
+    header.flag_names = names(&["Work", "O\0d", "$Later"]);
+    let crc = crc32fast::hash(&header.encode());
+    evidence.header_file = HeaderFileEvidence::Sound { value: Box::new(header), crc };
+    evidence.index.header_proven = false;
+    evidence.index.header.as_mut().unwrap().header_file_crc = 0;
+    let plan = plan(&evidence, policy());
+    let expected = [(0, "Work"), (2, "$RecoveredKeyword2")];
+    assert_eq!(keywords_after(&plan), named(&expected), "names behind it may have moved");
+}
+
+#[test]
+fn the_leftover_of_an_index_proves_what_was_damaged_of_the_header_file() {
+    let mut evidence = without_header_file(&["Work", "Old", "$Later"], None);
+    let mut restored = evidence.witnesses.header.clone().unwrap();
+    restored.flag_names = names(&["Work", "Old", "$Later"]);
+    let mut damaged = restored.clone();
+    damaged.flag_names = names(&["Work", "OlD", "$Later"]);
+    let crc = crc32fast::hash(&damaged.encode());
+    evidence.header_file = HeaderFileEvidence::Sound { value: Box::new(damaged), crc };
+    evidence.witnesses.header_traces.restored = Some(restored);
+    evidence.index.header_proven = false;
+    evidence.index.header.as_mut().unwrap().header_file_crc = 0;
+    let unproven = plan(&evidence, policy());
+    assert!(!codes(&unproven).contains(&Code::HeaderFileDamaged));
+    evidence.leftover.header_file_crc = Some(7);
+    let proven = plan(&evidence, policy());
+    assert_eq!(keywords_after(&proven), named(&[(0, "Work"), (1, "Old"), (2, "$Later")]));
+}

@@ -165,7 +165,8 @@ impl Mailbox {
         let messages = uids.into_iter().map(|(uid, slot)| self.message(uid, slot)).collect();
         let strays = self.files.iter().filter(|(name, _)| message_uid(name.as_bytes()).is_none());
         let strays = strays.map(|(name, file)| {
-            let (_, reading) = understand(&file.bytes);
+            let (_, mut reading) = understand(&file.bytes);
+            note_other_line_ends(&mut reading, &file.bytes);
             let is_mail = reading.fields.has_header;
             let identity = identity(file);
             let reading = (!file.bytes.is_empty()).then_some(reading);
@@ -236,15 +237,12 @@ impl Mailbox {
         let (_, mut reading) = understand(&file.bytes);
         let converted = with_crlf(&file.bytes, bare_lfs(&file.bytes));
         let (_, as_crlf) = understand(&converted);
-        if record.is_none() && converted != file.bytes {
-            reading.as_crlf = Some(Box::new(Reading { with_crlf: true, ..as_crlf.clone() }));
-        }
-        if let Some(record) = record {
-            if reading.fields.guid == record.guid {
-                reading.staged = None;
-            } else if as_crlf.fields.guid == record.guid {
+        match record {
+            Some(record) if reading.fields.guid == record.guid => reading.staged = None,
+            Some(record) if as_crlf.fields.guid == record.guid => {
                 reading = Reading { with_crlf: true, staged: None, ..as_crlf };
             }
+            _ => note_other_line_ends(&mut reading, &file.bytes),
         }
         MessageEvidence { reading: Some(reading), ..evidence }
     }
@@ -265,7 +263,7 @@ impl Mailbox {
     fn apply(&mut self, rewrite: &Rewrite) {
         let FileSteps { puts, renames, set_aside, returns } = &rewrite.file_steps;
         assert!(returns.is_empty(), "only an undo gives names back");
-        let contents: Vec<_> = puts.iter().map(|put| self.content(&put.content, put.uid)).collect();
+        let contents: Vec<_> = puts.iter().map(|put| self.content(&put.content)).collect();
         for (put, content) in puts.iter().zip(contents) {
             self.quarantine.extend(self.files.insert(format!("{}.", put.uid), content));
             self.odd.retain(|odd| *odd.entry.name != *format!("{}.", put.uid));
@@ -306,19 +304,14 @@ impl Mailbox {
         }
     }
 
-    fn content(&self, content: &MessageContent, uid: Uid) -> StoredFile {
-        match content {
-            MessageContent::Entry { name, identity } => {
-                let file = self.files[name.to_str().unwrap()].clone();
-                assert_eq!(file.ino, identity.ino, "the file that was looked at");
-                file
-            }
-            MessageContent::WithCrlf { .. } => {
-                let file = &self.files[&format!("{uid}.")];
-                let bytes = with_crlf(&file.bytes, bare_lfs(&file.bytes));
-                StoredFile { ino: file.ino + 1_000_000, bytes }
-            }
+    fn content(&self, content: &MessageContent) -> StoredFile {
+        let file = self.files[content.name.to_str().unwrap()].clone();
+        assert_eq!(file.ino, content.identity.ino, "the file that was looked at");
+        if !content.with_crlf {
+            return file;
         }
+        let bytes = with_crlf(&file.bytes, bare_lfs(&file.bytes));
+        StoredFile { ino: file.ino + 1_000_000, bytes }
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = &IndexRecord> {
@@ -347,6 +340,14 @@ impl Mailbox {
 fn identity(file: &StoredFile) -> FileIdentity {
     let size = u64::try_from(file.bytes.len()).unwrap();
     FileIdentity { ino: file.ino, size, mtime: Timestamp::from_seconds(MIDNIGHT + 3600) }
+}
+
+fn note_other_line_ends(reading: &mut Reading, bytes: &[u8]) {
+    let converted = with_crlf(bytes, bare_lfs(bytes));
+    if converted != bytes {
+        let (_, as_crlf) = understand(&converted);
+        reading.as_crlf = Some(Box::new(Reading { with_crlf: true, ..as_crlf }));
+    }
 }
 
 fn understand(bytes: &[u8]) -> (Likeness, Reading) {

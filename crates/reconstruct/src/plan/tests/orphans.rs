@@ -315,10 +315,33 @@ fn a_record_of_an_interrupted_rewrite_tells_the_flags_of_its_file() {
     let flagged = IndexRecord { system_flags: SystemFlags::FLAGGED, ..left[0] };
     let expunged = InternalFlags::EXPUNGED.with(InternalFlags::UNLINKED);
     let deleted = IndexRecord { internal_flags: expunged, ..left[1] };
-    evidence.leftover_records = vec![flagged, deleted];
+    evidence.leftover.records = vec![flagged, deleted];
     let plan = plan(&evidence, policy());
     assert_eq!(planned(&plan, 2).system_flags, SystemFlags::FLAGGED);
     let deleted = planned(&plan, 3);
     assert!(deleted.is_expunged() && !deleted.is_unlinked(), "no order to delete is written");
     assert!(codes(&plan).contains(&Code::StaysExpunged));
+}
+
+#[test]
+fn where_the_header_counts_too_few_records_nothing_tells_how_many_there_were() {
+    let mut evidence = sound(&[1, 2]);
+    let header = evidence.index.header.as_mut().unwrap();
+    (header.last_uid, header.num_records) = (Uid(9), 0);
+    for uid in [6, 7] {
+        add_orphan(&mut evidence, uid);
+    }
+    assert_eq!(uids(&plan(&evidence, policy())), [1, 2, 6, 7]);
+    evidence.index.header.as_mut().unwrap().num_records = 2;
+    assert_eq!(uids(&plan(&evidence, policy())), [1, 2, 10, 11]);
+}
+
+#[test]
+fn a_copy_above_the_last_uid_of_a_message_that_lost_its_record_is_put_away() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (2, "two"), (5, "five")]);
+    mailbox.destroy_record(2);
+    mailbox.store("9.", message("two"));
+    let plan = mailbox.repair();
+    assert_eq!(uids(&plan), [1, 2, 5]);
+    assert!(codes(&plan).contains(&Code::Copy));
 }

@@ -3,7 +3,7 @@
 use super::displaced::{THREE, expected, fields_of, repair, served};
 use super::model::{Mailbox, message};
 use super::*;
-use crate::evidence::ConversationRow;
+use crate::evidence::{ConversationRow, Coverage};
 
 fn row(uid: u32, text: &str) -> ConversationRow {
     ConversationRow {
@@ -87,6 +87,50 @@ fn newer_flags_of_conversations_win_over_a_leftover_index() {
     let flagged = IndexRecord { system_flags: SystemFlags::FLAGGED, ..*mailbox.record(2) };
     mailbox.destroy_record(2);
     let mut evidence = mailbox.evidence();
-    evidence.leftover_records = vec![flagged];
+    evidence.leftover.records = vec![flagged];
     assert_eq!(planned(&plan(&evidence, policy()), 2).system_flags, SystemFlags::SEEN);
+}
+
+#[test]
+fn a_leftover_index_tells_whose_a_file_is_only_where_there_is_no_other() {
+    let mut mailbox = Mailbox::with(THREE);
+    let flagged = IndexRecord { system_flags: SystemFlags::FLAGGED, ..*mailbox.record(2) };
+    mailbox.swap("1.", "2.");
+    let with_leftover = |mut evidence: Evidence| {
+        evidence.leftover.records = vec![flagged];
+        plan(&evidence, policy())
+    };
+    mailbox.destroy_record(2);
+    let beside = with_leftover(mailbox.evidence());
+    assert_eq!(beside.rewrite.unwrap().file_steps.puts.len(), 2, "1 has its own, and its partner");
+    mailbox.base.index.slots.clear();
+    mailbox.base.index.header_proven = false;
+    let alone = with_leftover(mailbox.evidence());
+    assert_eq!(planned(&alone, 2).system_flags, SystemFlags::FLAGGED);
+    let puts = &alone.rewrite.as_ref().unwrap().file_steps.puts;
+    let puts: Vec<_> = puts.iter().map(|put| (put.uid.0, put.content.name.to_str())).collect();
+    assert_eq!(puts, [(2, Some("1.")), (1, Some("2."))], "nothing tells of 1 but its partner");
+}
+
+#[test]
+fn a_copy_that_complete_conversations_do_not_know_is_no_message_of_its_own() {
+    let mut mailbox = Mailbox::with(THREE);
+    let expunged = ConversationRow { internal_flags: InternalFlags::EXPUNGED, ..row(5, "five") };
+    mailbox.rows = Some(vec![row(1, "one"), row(2, "two"), expunged]);
+    mailbox.base.index.slots.clear();
+    mailbox.base.index.header_proven = false;
+    mailbox.store("7.", message("two"));
+    mailbox.store("8.", message("five"));
+    let whole = |mailbox: &Mailbox| {
+        let mut evidence = mailbox.evidence();
+        evidence.witnesses.conversations_coverage = Coverage::Whole;
+        plan(&evidence, policy())
+    };
+    let plan = whole(&mailbox);
+    assert_eq!(uids(&plan), [1, 2, 5], "{:?}", plan.findings);
+    let set_aside = |plan: &Plan| plan.rewrite.as_ref().unwrap().file_steps.set_aside.len();
+    assert_eq!(set_aside(&plan), 2);
+    assert_eq!(set_aside(&mailbox.plan()), 0, "there may be more rows");
+    mailbox.store("6.", message("newer"));
+    assert_eq!(set_aside(&whole(&mailbox)), 0, "rows do not know all: this may be new as well");
 }
