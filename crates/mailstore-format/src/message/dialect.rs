@@ -17,10 +17,10 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum CacheDialect {
-    /// 3.6 and 3.8, as 3.6.1 has it (3.10 has the same cache version).
+    /// 3.6 to 3.10. Judged by 3.6.1; the source of 3.8 and 3.10 reads and writes the same.
     #[default]
     Cyrus36,
-    /// 3.13, as the development server of August 2026 has it.
+    /// 3.13. Judged by the development server of August 2026.
     Cyrus313,
 }
 
