@@ -13,7 +13,7 @@ const ARCHIVE: &str = "user.alice.Archive";
 
 /// A store of which two mailboxes are damaged.
 fn damaged(cyrus: &Cyrus, kind: &str) -> Result<Damaged> {
-    Specimen::made(cyrus, true, 1)?.damaged(kind, 1, &[])
+    Specimen::made(cyrus, true, 1)?.damaged(kind, 1)
 }
 
 fn run(damaged: &Damaged, arguments: &[&str], file: &Path) -> Result<ToolRun> {

@@ -93,6 +93,13 @@ fn an_incident_knows_what_a_run_keeps_and_that_it_was_undone() -> Result<()> {
     assert!(origins.contains(&index.to_str().context("text")?), "{kept:?}");
     assert!(!exported(&server, &directory, "finding")?.is_empty());
 
+    let rebuilt = server.path().join("rebuilt");
+    incident(&server, &["new", "-C", config], &rebuilt)?;
+    incident(&server, &["rebuild"], &rebuilt)?;
+    let runs = exported(&server, &rebuilt, "run")?;
+    assert_eq!((runs.len(), &runs[0]["tool"]), (1, &"reconstruct".into()), "{runs:?}");
+    assert_eq!(runs[0]["arguments"], exported(&server, &directory, "run")?[0]["arguments"]);
+
     let name = run.summary()["run"].as_str().context("the run has no name")?;
     let undo = Reconstruct::bare()
         .env("CYRUS_USER", &cyrus.account().name)

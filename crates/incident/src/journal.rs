@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::findings::Finding;
 use crate::mailboxes::Outcome;
 use crate::quarantine::Quarantined;
+use crate::runs::RunStart;
 use crate::wanted::{WantedAnnotation, WantedMessage, Why};
 
 /// The directory at a partition's root under which every run keeps what it sets aside.
@@ -195,6 +196,13 @@ pub struct RunLine {
     pub arguments: Vec<String>,
     /// When it began; 0 where that is not known.
     pub started: i64,
+}
+
+impl From<&RunStart> for RunLine {
+    fn from(start: &RunStart) -> Self {
+        let RunStart { tool, version, arguments, started, .. } = start.clone();
+        Self { tool, version, arguments, started: started.0 }
+    }
 }
 
 impl ManifestLine {

@@ -65,11 +65,13 @@ fn reconstruct(args: &Args) -> Result<u8> {
     } else if saved.is_none() && (args.dry_run || (args.path.is_some() && !args.offline)) {
         run.survey(&work.targets)
     } else {
+        let start = begun("reconstruct", &name);
         let mut run = run.with_aftercare(work.aftercare(args, tools.clone())?);
         if let (Some(incident), Some(conf)) = (incident, &work.conf) {
             let store = StoreBinding::of(conf)?;
-            run = run.with_memory(Memory::begin(incident, &store, &begun(&name))?);
+            run = run.with_memory(Memory::begin(incident, &store, &start)?);
         }
+        let run = run.with_start(start);
         match &saved {
             Some(saved) => {
                 let workshop = Workshop::new(FileOps::new(), name, work.umask);
@@ -208,13 +210,13 @@ fn no_such_run(name: &str, root: &Path) -> anyhow::Error {
     }
 }
 
-/// How the run begins.
-fn begun(name: &str) -> RunStart {
+/// How the run of this name begins.
+fn begun(tool: &str, name: &str) -> RunStart {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let arguments = std::env::args_os().skip(1);
     RunStart {
         name: name.to_owned(),
-        tool: "reconstruct".to_owned(),
+        tool: tool.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         arguments: arguments.map(|argument| argument.to_string_lossy().into_owned()).collect(),
         started: Timestamp(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)),

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
+use incident::RunStart;
+use incident::journal::{RUN_FILE, RunLine};
 use mailstore::lock::LockSpace;
 use mailstore_format::Timestamp;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -38,6 +40,7 @@ pub struct Run<'a> {
     observer: &'a dyn Observer,
     aftercare: Aftercare,
     memory: Option<Memory>,
+    start: Option<RunStart>,
     pool: ThreadPool,
 }
 
@@ -65,7 +68,8 @@ impl<'a> Run<'a> {
             .thread_name(|n| format!("reader-{n}"))
             .build()
             .expect("a process can start threads");
-        Self { options, site, observer, aftercare: Aftercare::none(), memory: None, pool }
+        let (aftercare, memory, start) = (Aftercare::none(), None, None);
+        Self { options, site, observer, aftercare, memory, start, pool }
     }
 
     /// With what is to be done after repairs.
@@ -78,6 +82,12 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn with_memory(self, memory: Memory) -> Self {
         Self { memory: Some(memory), ..self }
+    }
+
+    /// Beginning like this, which is noted beside the mail that it changes.
+    #[must_use]
+    pub fn with_start(self, start: RunStart) -> Self {
+        Self { start: Some(start), ..self }
     }
 
     pub(crate) fn aftercare(&self) -> &Aftercare {
@@ -178,6 +188,21 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Notes what was done, and by whom, for those who look into the run's folder later: the repair
+    /// does not depend on it.
+    fn note(&self, target: &Target, workshop: &Workshop, report: &MailboxReport) {
+        let index = &target.location.index;
+        if let Ok(json) = serde_json::to_vec(report) {
+            let _: Result<(), _> =
+                workshop.put_file(&target.folder(workshop, index), REPORT, &json);
+        }
+        let start = self.start.as_ref().map(|start| serde_json::to_vec(&RunLine::from(start)));
+        if let Some(Ok(json)) = start {
+            let folder = workshop.run_folder(target.recovery_root(index));
+            let _: Result<(), _> = workshop.put_file_once(&folder, RUN_FILE, &json);
+        }
+    }
+
     /// What comes after a mailbox was looked at and, where needed, written: the rest of the server is
     /// brought in step, and the report is kept beside the mail.
     pub(crate) fn applied(
@@ -193,10 +218,8 @@ impl<'a> Run<'a> {
         let mut report = report(context, target, state, &evidence, plan);
         report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
         self.aftercare.of_mailbox(target, &mut report);
-        if wrote && let Ok(json) = serde_json::to_vec(&report) {
-            // For those who look into the run's folder later: the repair does not depend on it.
-            let folder = target.folder(workshop, &target.location.index);
-            let _: Result<(), _> = workshop.put_file(&folder, REPORT, &json);
+        if wrote {
+            self.note(target, workshop, &report);
         }
         let (wanted, evidence) = (&*wanted, &evidence);
         self.remember(&Remembered { target, report: &report, wanted, evidence })

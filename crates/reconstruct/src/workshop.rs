@@ -12,6 +12,7 @@
 //! | `quarantine/` | what was moved out of the mailbox |
 //! | `undone/` | what the run had made where nothing was, after an undo |
 //! | `report.json` | what the run found in the mailbox and did |
+//! | `../run.json` | how the run began |
 //! | `journal.jsonl` | for later runs: the records of wanted messages, whole, and messages renamed |
 
 use std::ffi::OsStr;
@@ -75,7 +76,12 @@ impl Workshop {
 
     /// The folder at `root` for the mailbox with this key.
     pub(crate) fn folder(&self, root: &Path, key: &str) -> Folder {
-        Folder { path: root.join(RECOVERY_DIRECTORY).join(&self.run).join(key) }
+        Folder { path: self.run_folder(root).path.join(key) }
+    }
+
+    /// The folder at `root` of the run itself.
+    pub(crate) fn run_folder(&self, root: &Path) -> Folder {
+        Folder { path: root.join(RECOVERY_DIRECTORY).join(&self.run) }
     }
 
     /// A path for a new file in `folder` that no other has.
@@ -158,6 +164,19 @@ impl Workshop {
         self.ops.rename(&new, &folder.path().join(name))?;
         self.sweep(folder);
         self.ops.sync_dir(folder.path())
+    }
+
+    /// Makes the file `name` of the folder, where there is none yet.
+    pub(crate) fn put_file_once(
+        &self,
+        folder: &Folder,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(), WriteError> {
+        if folder.path.join(name).symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        self.put_file(folder, name, bytes)
     }
 
     /// A file without a name on the file system of `root`.

@@ -97,26 +97,18 @@ pub struct Wreck {
     places: Vec<Place>,
     older: Vec<Place>,
     seed: u64,
-    left_out: Vec<String>,
 }
 
 impl Wreck {
     /// The store with this configuration.
     pub fn of(imapd_conf: &Path, seed: u64) -> Result<Self> {
-        Ok(Self { places: Place::all(imapd_conf)?, older: Vec::new(), seed, left_out: Vec::new() })
+        Ok(Self { places: Place::all(imapd_conf)?, older: Vec::new(), seed })
     }
 
     /// With an older copy of the same store, from which older files may be laid over newer ones.
     pub fn with_older(mut self, imapd_conf: &Path) -> Result<Self> {
         self.older = Place::all(imapd_conf)?;
         Ok(self)
-    }
-
-    /// Without these kinds among the [`RANDOM`] ones.
-    #[must_use]
-    pub fn leaving_out(mut self, kinds: &[&str]) -> Self {
-        self.left_out.extend(kinds.iter().map(ToString::to_string));
-        self
     }
 
     /// The mailboxes that can be damaged.
@@ -132,7 +124,8 @@ impl Wreck {
         let Some(place) = place else { bail!("the store has no mailbox {mailbox}") };
         let name = u64::from(crc32fast::hash(format!("{kind} {mailbox}").as_bytes()));
         let mut random = Random::new(self.seed.wrapping_mul(0x1_0000_0001) ^ name << 16);
-        let kinds = if kind == RANDOM { self.drawn(&mut random) } else { vec![Kind::named(kind)?] };
+        let kinds =
+            if kind == RANDOM { Self::drawn(&mut random) } else { vec![Kind::named(kind)?] };
         let others: Vec<Place> =
             self.places.iter().filter(|other| *other != place).cloned().collect();
         let mut done = Vec::new();
@@ -153,9 +146,8 @@ impl Wreck {
     }
 
     /// One to four kinds, all of them different.
-    fn drawn(&self, random: &mut Random) -> Vec<Kind> {
+    fn drawn(random: &mut Random) -> Vec<Kind> {
         let mut left = Kind::all();
-        left.retain(|kind| !self.left_out.iter().any(|name| name == kind.name));
         let count = (1 + random.below(4)).min(left.len());
         (0..count).map(|_| left.swap_remove(random.below(left.len()))).collect()
     }

@@ -86,12 +86,12 @@ impl Specimen {
         &self.shown
     }
 
-    /// A copy, damaged by `kind`, or by random ones but for those `left_out`. Where a mailbox has nothing that the kind could hit, nothing is
-    /// done to it.
-    pub fn damaged(&self, kind: &str, seed: u64, left_out: &[&str]) -> Result<Damaged> {
+    /// A copy, damaged by `kind` or by random ones. Where a mailbox has nothing that the kind could
+    /// hit, nothing is done to it.
+    pub fn damaged(&self, kind: &str, seed: u64) -> Result<Damaged> {
         let store = self.store.copy()?;
         let wreck = Wreck::of(&store.imapd_conf(), seed)?;
-        let wreck = wreck.with_older(&self.older.imapd_conf())?.leaving_out(left_out);
+        let wreck = wreck.with_older(&self.older.imapd_conf())?;
         let mut damages = Vec::new();
         for mailbox in Self::DAMAGED {
             damages.extend(wreck.inflict(kind, mailbox)?);

@@ -10,8 +10,10 @@ use mailstore_format::Guid;
 use mailstore_tests::damage::{Damage, Damaged, Place, Score, Specimen, Survivors};
 use mailstore_tests::{Reconstruct, Server, Store, ToolRun, Tree, judge, run_within};
 
+use crate::life::Life;
+
 /// How long the tool may take for a store of 88 messages.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A damaged store, before it is repaired.
 pub(crate) struct Case<'a> {
@@ -22,13 +24,8 @@ pub(crate) struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    pub(crate) fn of(
-        specimen: &'a Specimen,
-        kind: &str,
-        seed: u64,
-        left_out: &[&str],
-    ) -> Result<Self> {
-        let Damaged { store, damages, left } = specimen.damaged(kind, seed, left_out)?;
+    pub(crate) fn of(specimen: &'a Specimen, kind: &str, seed: u64) -> Result<Self> {
+        let Damaged { store, damages, left } = specimen.damaged(kind, seed)?;
         Ok(Self { specimen, store, damages, left })
     }
 
@@ -69,6 +66,17 @@ impl<'a> Case<'a> {
             self.undo(&run, &damaged, &mut broken)?;
         }
         Ok(broken)
+    }
+
+    /// Repairs, lets the mailboxes live on, and undoes the repair; what is not as promised.
+    pub(crate) fn broken_promises_of_a_late_undo(self, seed: u64) -> Result<Vec<String>> {
+        let mut broken = Vec::new();
+        let Some(run) = self.run(&[], &mut broken)? else { return Ok(broken) };
+        let server = Server::serve(self.store)?;
+        match Life::after(&run, server) {
+            Some(life) => life.broken_promises(seed),
+            None => Ok(broken),
+        }
     }
 
     /// Runs our tool on all mailboxes; `None` where it did not end as it should.
@@ -157,7 +165,7 @@ impl<'a> Case<'a> {
     }
 }
 
-fn tell(broken: &mut Vec<String>, what: &str, found: Vec<String>) {
+pub(crate) fn tell(broken: &mut Vec<String>, what: &str, found: Vec<String>) {
     const SHOWN: usize = 4;
     let more = found.len().saturating_sub(SHOWN);
     broken.extend(found.into_iter().take(SHOWN).map(|line| format!("{what}: {line}")));

@@ -3,10 +3,11 @@
 //!
 //! A seed and a kind stand for their damage: `MAILSTORE_SEED=n` repeats one case of random kinds and
 //! prints what the tool says, with `MAILSTORE_KIND=name` one of that kind. `MAILSTORE_LONG=1` asks for a thousand random cases
-//! and twenty of each kind, `MAILSTORE_EVERY_KIND=1` also for the kinds in [`NOT_YET`].
+//! and twenty of each kind.
 
 mod case;
 mod conversations;
+mod life;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,28 +17,8 @@ use mailstore_tests::{Cyrus, long_form};
 
 use case::Case;
 
-/// Kinds of damage from which not all that there is evidence for comes back yet. To become empty.
-const NOT_YET: &[&str] = &[
-    "header-file-flag-names",
-    "index-foreign",
-    "index-block-lost",
-    "index-block-lost-odd",
-    "index-older",
-    "leftover-new-index",
-    "message-copied",
-    "metadata-older",
-];
-
-/// Seeds of random cases that fail with the kinds that are drawn today. To become empty; other draws,
-/// as from a shorter [`NOT_YET`], are other cases.
-const NOT_YET_SEEDS: &[u64] = &[21];
-
 /// Every so many cases are served by a real server too, which takes far longer than the rest.
 const SERVED: usize = 8;
-
-fn left_out() -> &'static [&'static str] {
-    if std::env::var_os("MAILSTORE_EVERY_KIND").is_some() { &[] } else { NOT_YET }
-}
 
 /// A variable of the environment that narrows the cases down.
 fn only(variable: &str) -> Option<String> {
@@ -54,9 +35,7 @@ fn random_cases(conversations: bool) -> Result<Vec<(String, u64)>> {
         }
         None => 1..=if long_form() { 1000 } else { 40 },
     };
-    let named = only("MAILSTORE_SEED").is_some() || left_out().is_empty();
-    let wanted = seeds.filter(|seed| named || !NOT_YET_SEEDS.contains(seed));
-    let wanted = wanted.filter(|seed: &u64| seed.is_multiple_of(2) == conversations);
+    let wanted = seeds.filter(|seed: &u64| seed.is_multiple_of(2) == conversations);
     Ok(wanted.map(|seed| (kind.clone(), seed)).collect())
 }
 
@@ -64,7 +43,7 @@ fn single_cases(conversations: bool) -> Vec<(String, u64)> {
     let seeds = 1..=if long_form() { 20 } else { 2 };
     let seeds: Vec<u64> =
         seeds.filter(|seed: &u64| seed.is_multiple_of(2) == conversations).collect();
-    let kinds = Kind::all().into_iter().filter(|kind| !left_out().contains(&kind.name));
+    let kinds = Kind::all().into_iter();
     kinds.flat_map(|kind| seeds.iter().map(move |seed| (kind.name.to_string(), *seed))).collect()
 }
 
@@ -85,12 +64,17 @@ fn damage_and_repair(
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some((kind, seed)) = cases.get(number) else { return Ok(failures) };
-            let case = Case::of(&specimen, kind, *seed, left_out())?;
+            let case = Case::of(&specimen, kind, *seed)?;
             let served = cases.len() == 1 || number.is_multiple_of(served);
-            let broken = case.broken_promises(served);
-            let broken = broken.with_context(|| format!("{kind}, seed {seed}"))?;
+            let told = case.told();
+            let about = || format!("{kind}, seed {seed}\n{told}");
+            let mut broken = case.broken_promises(served).with_context(about)?;
+            if served {
+                let again = Case::of(&specimen, kind, *seed)?;
+                let late = again.broken_promises_of_a_late_undo(*seed);
+                broken.extend(late.with_context(about)?);
+            }
             if !broken.is_empty() {
-                let told = case.told();
                 let broken = broken.join("\n  ");
                 failures
                     .push(format!("MAILSTORE_KIND={kind} MAILSTORE_SEED={seed}\n{told}  {broken}"));
@@ -137,11 +121,4 @@ fn every_kind_of_damage_alone_costs_even_less_with_conversations() -> Result<()>
     let name = "every_kind_of_damage_alone_costs_even_less_with_conversations";
     let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
     damage_and_repair(&cyrus, true, &single_cases(true), 4 * SERVED)
-}
-
-#[test]
-fn kinds_left_out_are_kinds_that_exist() {
-    for name in NOT_YET {
-        assert!(Kind::named(name).is_ok(), "{name}");
-    }
 }

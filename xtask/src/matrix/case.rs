@@ -33,7 +33,7 @@ pub(crate) struct Repaired {
 
 impl Outcome {
     pub(crate) fn of(specimen: &Specimen, kind: &str, seed: u64, with_cyrus: bool) -> Result<Self> {
-        let damaged = specimen.damaged(kind, seed, &[])?;
+        let damaged = specimen.damaged(kind, seed)?;
         let theirs = with_cyrus.then(|| damaged.store.copy()).transpose()?;
         let Damaged { store, damages, left } = damaged;
 

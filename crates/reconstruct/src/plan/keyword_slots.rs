@@ -2,19 +2,21 @@
 
 use mailstore_format::UserFlags;
 use mailstore_format::header_file::FlagNames;
+use mailstore_format::header_file::remains::is_atom;
 
 use super::Draughtsman;
 
 impl Draughtsman<'_> {
     /// The slot of the keyword `name`, which is given one where it has none: the preferred one where
     /// that has no name, else one that has neither name nor a message with its bit set. `None`
-    /// where no slot is left.
+    /// where no slot is left, or `name` is no IMAP atom: the server cannot open a mailbox with such a
+    /// keyword.
     pub(super) fn slot_of_keyword(
         &mut self,
         name: &[u8],
         preferred: Option<usize>,
     ) -> Option<usize> {
-        let mut file = self.current_header_file()?;
+        let mut file = self.current_header_file().filter(|_| is_atom(name))?;
         if let Some(slot) = file.flag_names.slot_of(name) {
             return Some(slot);
         }

@@ -60,7 +60,9 @@ impl Draughtsman<'_> {
             let before = reversal.before.get(&now.uid).filter(|before| before.guid == now.guid);
             let Some(before) = before.filter(|_| untouched) else { continue };
             let mut reversed = IndexRecord { system_flags: before.system_flags, ..now };
-            if let Some(names) = &reversal.flag_names {
+            // What the run did was to name slots anew, not to change which are set.
+            let same_slots = before.user_flags == now.user_flags;
+            if let Some(names) = reversal.flag_names.as_ref().filter(|_| !same_slots) {
                 reversed.user_flags = self.user_flags_by_name(before.user_flags, names);
             }
             if before.is_expunged() != now.is_expunged() {

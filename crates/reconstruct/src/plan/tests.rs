@@ -7,6 +7,7 @@ mod model;
 mod orphans;
 mod properties;
 mod pruning;
+mod reversal;
 mod strays;
 mod told;
 mod whole_mailbox;
