@@ -2,6 +2,7 @@
 //! checksums, and written back byte for byte.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +15,7 @@ use mailstore_format::index::sync_crc::{self, SyncCrcDialect, ThreadIdForm};
 use mailstore_format::index::{
     CrcState, HeaderState, IndexFile, IndexRecord, Layout, Salvaged, SalvagedSlot, recount, salvage,
 };
+use mailstore_format::message::{CacheDialect, MessageReader};
 use mailstore_format::{Guid, InternalFlags, Uid, db};
 
 /// Archives below `testdata/stores`, and the index version that their mailboxes have.
@@ -120,6 +122,12 @@ struct Mailbox {
 }
 
 impl Mailbox {
+    /// Where the message and the cache item of a record lie.
+    fn directory_of(&self, record: &IndexRecord) -> &Path {
+        let archived = record.internal_flags.contains(InternalFlags::ARCHIVED);
+        if archived { &self.archive } else { &self.directory }
+    }
+
     fn index(&self) -> Vec<u8> {
         fs::read(self.directory.join("cyrus.index")).unwrap()
     }
@@ -395,6 +403,48 @@ fn every_cache_record_is_the_one_its_index_record_knows() {
         }
     });
     assert!(in_archive > 0, "no record lies in the archive");
+}
+
+#[test]
+fn every_message_yields_the_cache_record_and_the_fields_that_its_own_server_wrote() {
+    let mut compared = BTreeMap::new();
+    for_every_mailbox(|store, mailbox| {
+        let bytes = mailbox.index();
+        let file = IndexFile::open(&bytes).unwrap();
+        for record in records(&file) {
+            let directory = mailbox.directory_of(&record);
+            let message = directory.join(format!("{}.", record.uid));
+            let Ok(message) = fs::read(&message) else { continue };
+            let label = format!("{}: {}", mailbox.label, record.uid);
+            let cache = fs::read(directory.join("cyrus.cache")).unwrap();
+            let stored = CacheRecord::decode(&cache, record.cache_offset).unwrap();
+            let dialect = CacheDialect::of_version(record.cache_version).unwrap();
+            let mut reader =
+                MessageReader::default().with_dialect(dialect).for_index(file.layout());
+            let mut derived = Vec::new();
+            let fields = reader.read(&message, &mut derived);
+            let mut written = Vec::new();
+            cache::encode_record(stored.items(), &mut written);
+            assert!(derived == written, "{label}: {dialect:?} yields another cache record");
+            assert_eq!(fields.cache_version, record.cache_version, "{label}");
+            assert_eq!(fields.size, record.size, "{label}");
+            assert_eq!(fields.header_size, record.header_size, "{label}");
+            if file.layout().has_crc() {
+                assert_eq!(fields.cache_crc, record.cache_crc, "{label}");
+                let moment = fields.gmtime.unwrap_or(record.internaldate);
+                assert_eq!(moment.seconds(), record.gmtime.seconds(), "{label}");
+            }
+            if !record.guid.is_null() {
+                assert_eq!(fields.guid, record.guid, "{label}");
+            }
+            assert_eq!(fields.sentdate.unwrap_or(record.sentdate), record.sentdate, "{label}");
+            let release = if store.name.starts_with("cyrus-3.13") { "3.13" } else { "3.6" };
+            assert_eq!(dialect.release(), release, "{label}");
+            *compared.entry(dialect).or_insert(0) += 1;
+        }
+    });
+    let fewest = CacheDialect::ALL.map(|dialect| compared.get(&dialect).copied().unwrap_or(0));
+    assert!(fewest[0] >= 12 * 100 && fewest[1] >= 4 * 100, "{compared:?}");
 }
 
 /// The records that are proven, and the layout that was found.

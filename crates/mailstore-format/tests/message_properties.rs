@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mailstore_format::message::MessageReader;
+use mailstore_format::message::{CacheDialect, MessageReader};
 use proptest::prelude::*;
 
 /// The items of a cache record.
@@ -23,11 +23,13 @@ fn items(record: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn check_any(message: &[u8]) {
-    let mut cache = Vec::new();
-    let fields = MessageReader::default().read(message, &mut cache);
-    assert_eq!(fields.size, message.len() as u64);
-    assert_eq!(fields.cache_len, cache.len());
-    assert_eq!(items(&cache).len(), 10);
+    for dialect in CacheDialect::ALL {
+        let mut cache = Vec::new();
+        let fields = MessageReader::default().with_dialect(dialect).read(message, &mut cache);
+        assert_eq!(fields.size, message.len() as u64);
+        assert_eq!(fields.cache_len, cache.len());
+        assert_eq!(items(&cache).len(), 10);
+    }
 }
 
 /// Pieces that matter to the parser, so that random messages reach its corners.
@@ -59,6 +61,7 @@ const PIECES: &[&str] = &[
     "=?iso-2022-jp?B?GyRC?=",
     "Content-Type: multipart/mixed; boundary=B\r\n",
     "Content-Type: message/rfc822\r\n",
+    "Content-Type: message/global\r\n",
     "Content-Type: multipart/digest; boundary*0=B; boundary*1*=\r\n",
     "Subject: ",
     "From: ",

@@ -144,9 +144,9 @@ impl Work {
         let root = root.or_else(first).unwrap_or_default();
         let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
         let (site, conf) = (Site::of(&store), Some(store.conf().clone()));
-        let expunge_files = match &args.cyrus_bin {
-            Some(_) => store::expunge_files(&store),
-            None => Vec::new(),
+        let (site, expunge_files) = match &args.cyrus_bin {
+            Some(bin) => (site.asking_tools(bin), store::expunge_files(&store)),
+            None => (site, Vec::new()),
         };
         Ok(Self { site, expunge_files, conf, targets, misplaced, umask, list_damage, root })
     }

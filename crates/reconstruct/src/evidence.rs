@@ -17,6 +17,7 @@ use mailstore_format::{
 use crate::journal::Journal;
 use crate::likeness::Likeness;
 
+pub use crate::dialect::ChosenDialect;
 pub use header_traces::{HeaderCopy, HeaderTraces};
 pub use index_trust::IndexTrust;
 
@@ -25,6 +26,8 @@ pub use index_trust::IndexTrust;
 pub struct Evidence {
     /// The mailbox's directories.
     pub directory: DirectoryEvidence,
+    /// In whose manner new cache records are made.
+    pub cache_dialect: ChosenDialect,
     /// `cyrus.index`.
     pub index: IndexEvidence,
     /// Whether it is this mailbox's newest.

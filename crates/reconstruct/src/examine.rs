@@ -1,13 +1,13 @@
 //! Looking at messages: in parallel within a mailbox, each read at most once, memory bounded.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
 
 use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
-use mailstore_format::index::IndexRecord;
-use mailstore_format::message::{CACHE_VERSION, MessageReader};
+use mailstore_format::index::{IndexRecord, Layout};
+use mailstore_format::message::{CacheDialect, MessageReader};
 use rayon::prelude::*;
 
 use crate::cache_file::CacheFile;
@@ -33,6 +33,8 @@ const BUFFER_KEPT: usize = 8 << 20;
 pub(crate) struct Examiner<'a> {
     pub(crate) places: &'a Places,
     pub(crate) check: Check,
+    /// In which new cache records are made.
+    pub(crate) dialect: CacheDialect,
     /// The mailbox's records.
     pub(crate) index: &'a IndexEvidence,
     /// The slots of UIDs that have several records, newest record first.
@@ -64,15 +66,16 @@ enum Reads {
 
 /// Buffers that a thread keeps from message to message.
 pub(crate) struct Scratch {
-    pub(crate) reader: MessageReader,
+    /// One for each dialect that was needed.
+    readers: BTreeMap<CacheDialect, MessageReader>,
+    layout: Option<&'static Layout>,
     pub(crate) message: Vec<u8>,
     old_item: Vec<u8>,
 }
 
 impl Scratch {
-    pub(crate) fn new() -> Self {
-        let reader = MessageReader::with_day_start(crate::plan::start_of_local_day_number);
-        Self { reader, message: Vec::new(), old_item: Vec::new() }
+    fn new(layout: Option<&'static Layout>) -> Self {
+        Self { readers: BTreeMap::new(), layout, message: Vec::new(), old_item: Vec::new() }
     }
 
     /// Gives a buffer back that one large message blew up.
@@ -141,8 +144,13 @@ impl Examiner<'_> {
             let look = |scratch: &mut Scratch, candidate: &Candidate<'_>| {
                 self.look(*candidate, reads, scratch)
             };
-            candidates.par_iter().with_min_len(8).map_init(Scratch::new, look).collect()
+            let scratch = || self.scratch();
+            candidates.par_iter().with_min_len(8).map_init(scratch, look).collect()
         })
+    }
+
+    pub(crate) fn scratch(&self) -> Scratch {
+        Scratch::new(self.index.layout)
     }
 
     /// Looks at a UID. Of several records for it that one counts whose message the file is; where
@@ -253,10 +261,11 @@ impl Examiner<'_> {
         match directory.and_then(|at| at.read_message(evidence.uid, LARGEST_MESSAGE, message)) {
             Ok(meta) => {
                 evidence.file = with_identity(evidence.file, identity_of(&meta));
-                new_item = judge(evidence, record, place, scratch);
+                new_item = self.judge(evidence, record, place, scratch);
                 let is_its = record.is_some_and(|record| evidence.is_message_of(record));
                 let other = evidence.reading.as_mut().filter(|_| !is_its);
-                crlf_item = other.and_then(|reading| scratch.note_other_line_ends(reading));
+                crlf_item =
+                    other.and_then(|reading| scratch.note_other_line_ends(self.dialect, reading));
             }
             Err(ReadError::NotFound) => evidence.file = FileEvidence::Absent,
             Err(ReadError::NotRegular(_)) => evidence.file = FileEvidence::Odd,
@@ -269,6 +278,39 @@ impl Examiner<'_> {
         let bytes_read = u64::try_from(scratch.message.len()).unwrap_or(u64::MAX);
         scratch.shrink();
         Looked { evidence: evidence.clone(), new_item, crlf_item, bytes_read }
+    }
+
+    /// Notes what the bytes that were read are, against the record; returns the message's cache
+    /// record where the old one cannot serve, or is of another message.
+    ///
+    /// A record that serves is compared with what its own server makes of the message; a new one is
+    /// made as the store's server does.
+    fn judge(
+        &self,
+        evidence: &mut MessageEvidence,
+        record: Option<&IndexRecord>,
+        place: Place,
+        scratch: &mut Scratch,
+    ) -> Option<Vec<u8>> {
+        let whole = matches!(evidence.cache, CacheItem::Sound(_));
+        let kept = record.filter(|record| whole && Place::of(record) == place);
+        let its_own = kept.map(|record| CacheDialect::readable_at(record.cache_version));
+        let dialect = its_own.unwrap_or(self.dialect);
+        let (mut reading, mut item) = scratch.understand_for(record, dialect);
+        let same_message =
+            record.is_none_or(|record| record.guid.is_null() || record.guid == reading.fields.guid);
+        let comparable =
+            kept.is_some_and(|record| record.cache_version == reading.fields.cache_version);
+        let cache_differs = comparable && same_message && scratch.old_item != item;
+        if whole && !same_message {
+            evidence.cached_likeness = Some(Likeness::of_cache_record(&scratch.old_item));
+        }
+        let needed = kept.is_none() || !same_message || cache_differs;
+        if needed && dialect != self.dialect {
+            (reading, item) = scratch.understand_for(record, self.dialect);
+        }
+        evidence.reading = Some(Reading { cache_differs, ..reading });
+        needed.then_some(item)
     }
 
     /// What an earlier look yielded, where neither file nor record changed since.
@@ -363,87 +405,98 @@ impl Looked {
     }
 }
 
-/// Notes what the bytes that were read are, against the record; returns the message's cache record
-/// where the old one cannot serve, or is of another message.
-fn judge(
-    evidence: &mut MessageEvidence,
-    record: Option<&IndexRecord>,
-    place: Place,
-    scratch: &mut Scratch,
-) -> Option<Vec<u8>> {
-    let mut item = Vec::new();
-    let mut reading = scratch.understand(&mut item);
-    let other =
-        record.filter(|record| !record.guid.is_null() && record.guid != reading.fields.guid);
-    if let Some((converted, its_item)) = other.and_then(|record| scratch.understand_as_crlf(record))
-    {
-        (reading, item) = (converted, its_item);
-    }
-    let same_message =
-        record.is_none_or(|record| record.guid.is_null() || record.guid == reading.fields.guid);
-    let whole = matches!(evidence.cache, CacheItem::Sound(_));
-    let sound = whole && record.is_some_and(|record| Place::of(record) == place);
-    let comparable = record.is_some_and(|record| record.cache_version == CACHE_VERSION);
-    reading.cache_differs = sound && comparable && same_message && scratch.old_item != item;
-    if whole && !same_message {
-        evidence.cached_likeness = Some(Likeness::of_cache_record(&scratch.old_item));
-    }
-    let needed = !sound || !same_message || reading.cache_differs;
-    evidence.reading = Some(reading);
-    needed.then_some(item)
-}
-
 impl Scratch {
     /// What the bytes that were read are; their cache record goes to `item`.
-    pub(crate) fn understand(&mut self, item: &mut Vec<u8>) -> Reading {
-        Self::reading_of(&mut self.reader, &self.message, item)
+    pub(crate) fn understand(&mut self, dialect: CacheDialect, item: &mut Vec<u8>) -> Reading {
+        let reader = reader(&mut self.readers, dialect, self.layout);
+        reading_of(reader, &self.message, item)
+    }
+
+    /// The same, with their cache record; with every bare LF made CRLF, where only that makes them
+    /// the message of `record`.
+    fn understand_for(
+        &mut self,
+        record: Option<&IndexRecord>,
+        dialect: CacheDialect,
+    ) -> (Reading, Vec<u8>) {
+        let mut item = Vec::new();
+        let reading = self.understand(dialect, &mut item);
+        let other =
+            record.filter(|record| !record.guid.is_null() && record.guid != reading.fields.guid);
+        let converted = other.and_then(|record| self.understand_as_crlf(dialect, record));
+        converted.unwrap_or((reading, item))
     }
 
     /// What the bytes are once every bare LF is CRLF, where that makes them the message of `record`.
-    fn understand_as_crlf(&mut self, record: &IndexRecord) -> Option<(Reading, Vec<u8>)> {
+    fn understand_as_crlf(
+        &mut self,
+        dialect: CacheDialect,
+        record: &IndexRecord,
+    ) -> Option<(Reading, Vec<u8>)> {
         let len = u64::try_from(self.message.len()).ok()?;
         let bare = bare_lfs(&self.message);
         let converted = len.checked_add(u64::try_from(bare).ok()?)?;
         if bare == 0 || converted != record.size {
             return None;
         }
-        let (reading, item) = self.with_other_line_ends(bare);
+        let (reading, item) = self.with_other_line_ends(dialect, bare);
         (reading.fields.guid == record.guid).then_some((reading, item))
     }
 
     /// Notes what a file that is not its record's message is once its bare LFs are CRLF, where its
     /// header has such; returns its cache record then.
-    pub(crate) fn note_other_line_ends(&mut self, reading: &mut Reading) -> Option<Vec<u8>> {
+    pub(crate) fn note_other_line_ends(
+        &mut self,
+        dialect: CacheDialect,
+        reading: &mut Reading,
+    ) -> Option<Vec<u8>> {
         let first_line = self.message.split(|&byte| byte == b'\n').next()?;
         let bare = bare_lfs(&self.message);
         let may_be_other = bare > 0 && !reading.with_crlf && reading.fields.has_header;
         if !may_be_other || first_line.last() == Some(&b'\r') {
             return None;
         }
-        let (as_crlf, item) = self.with_other_line_ends(bare);
+        let (as_crlf, item) = self.with_other_line_ends(dialect, bare);
         reading.as_crlf = Some(Box::new(as_crlf));
         Some(item)
     }
 
     /// What the bytes are with their `bare` LFs made CRLF.
-    fn with_other_line_ends(&mut self, bare: usize) -> (Reading, Vec<u8>) {
+    fn with_other_line_ends(&mut self, dialect: CacheDialect, bare: usize) -> (Reading, Vec<u8>) {
         let mut item = Vec::new();
         let message = with_crlf(&self.message, bare);
-        let reading = Self::reading_of(&mut self.reader, &message, &mut item);
+        let reader = reader(&mut self.readers, dialect, self.layout);
+        let reading = reading_of(reader, &message, &mut item);
         (Reading { with_crlf: true, ..reading }, item)
     }
+}
 
-    fn reading_of(reader: &mut MessageReader, message: &[u8], item: &mut Vec<u8>) -> Reading {
-        let fields = reader.read(message, item);
-        Reading {
-            fields,
-            likeness: Likeness::of_cache_record(item),
-            blank: message.iter().all(|&byte| byte == 0),
-            staged: None::<StagedCache>,
-            cache_differs: false,
-            with_crlf: false,
-            as_crlf: None,
+/// The reader for this dialect, and for an index of this layout.
+fn reader<'a>(
+    readers: &'a mut BTreeMap<CacheDialect, MessageReader>,
+    dialect: CacheDialect,
+    layout: Option<&Layout>,
+) -> &'a mut MessageReader {
+    readers.entry(dialect).or_insert_with(|| {
+        let reader = MessageReader::with_day_start(crate::plan::start_of_local_day_number);
+        let reader = reader.with_dialect(dialect);
+        match layout {
+            Some(layout) => reader.for_index(layout),
+            None => reader,
         }
+    })
+}
+
+fn reading_of(reader: &mut MessageReader, message: &[u8], item: &mut Vec<u8>) -> Reading {
+    let fields = reader.read(message, item);
+    Reading {
+        fields,
+        likeness: Likeness::of_cache_record(item),
+        blank: message.iter().all(|&byte| byte == 0),
+        staged: None::<StagedCache>,
+        cache_differs: false,
+        with_crlf: false,
+        as_crlf: None,
     }
 }
 

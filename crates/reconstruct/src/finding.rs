@@ -116,6 +116,8 @@ codes! {
     CacheRecordDamaged = "cache-record-damaged",
     /// A cache record is whole, but not what the message yields.
     CacheRecordWrong = "cache-record-wrong",
+    /// New cache records are made in another manner than the server's own, which is not known.
+    CacheDialectUnjudged = "cache-dialect-unjudged",
     /// Size, header size or dates in a record are not what the message yields.
     DerivedFields = "derived-fields",
     /// A record's message file lies in the other of spool and archive than the record says.

@@ -14,10 +14,11 @@ use mailstore_format::annotations::Annotation;
 use mailstore_format::header_file::HeaderFile;
 use mailstore_format::{Uid, db};
 
+use crate::dialect;
 use crate::error::Error;
 use crate::evidence::{
-    DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, IndexTrust, Leftover,
-    MessageEvidence, OddInPlace, Slot, StoredAnnotation, Stray, Witnesses,
+    ChosenDialect, DirectoryEvidence, Evidence, HeaderFileEvidence, IndexEvidence, IndexTrust,
+    Leftover, MessageEvidence, OddInPlace, Slot, StoredAnnotation, Stray, Witnesses,
 };
 use crate::examine::{Candidate, Examiner, identity_of};
 use crate::index_reader::{looks_newer, read_index};
@@ -104,10 +105,12 @@ impl Look<'_> {
     ) -> Result<Evidence, Error> {
         let Self { context, target, places, .. } = *self;
         let location = &target.location;
+        let cache_dialect = dialect::choose(context.options.cache_dialect, &index, context.site);
         let (candidates, rivals) = candidates(&index, places);
         let examiner = Examiner {
             places,
             check: context.options.check,
+            dialect: cache_dialect.dialect,
             index: &index,
             rivals: &rivals,
             pool: context.pool,
@@ -120,6 +123,7 @@ impl Look<'_> {
         let (annotations, annotations_whole) = annotations(context, target, self.held);
         let mut evidence = Evidence {
             directory: directory_evidence(location, places),
+            cache_dialect,
             header_file,
             spool_cache: places.spool.cache.evidence(),
             archive_cache: places.archive_cache(),
@@ -160,6 +164,7 @@ impl Look<'_> {
 fn unavailable(why: String) -> Evidence {
     Evidence {
         directory: DirectoryEvidence { unavailable: Some(why), ..DirectoryEvidence::default() },
+        cache_dialect: ChosenDialect::default(),
         index: IndexEvidence::default(),
         index_trust: IndexTrust::Current,
         header_file: HeaderFileEvidence::Missing,

@@ -23,6 +23,7 @@
 mod aftercare;
 mod apply;
 mod cache_file;
+mod dialect;
 mod error;
 pub mod evidence;
 mod examine;
@@ -46,6 +47,7 @@ mod run;
 mod search;
 mod site;
 mod staging;
+mod store_sample;
 mod target;
 #[cfg(test)]
 mod test_mailbox;
@@ -61,7 +63,7 @@ pub use journal::{Journal, Renamed, Wanted, WantedBecause};
 pub use likeness::Likeness;
 pub use memory::Memory;
 pub use observer::{Observer, Silent};
-pub use options::{Check, Options, PrunePolicy};
+pub use options::{Check, DialectChoice, Options, PrunePolicy};
 pub use plan::plan;
 pub use plan_file::{PlanFileError, PlanWriter, SavedPlans};
 pub use report::{FollowUp, MailboxReport, State, Summary};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mailstore_format::message::CacheDialect;
 use serde::{Deserialize, Serialize};
 
 /// How closely a message is looked at.
@@ -13,6 +14,31 @@ pub enum Check {
     Stat,
     /// Every message is read; its GUID, derived fields and cache record are computed anew.
     Full,
+}
+
+/// In whose manner new cache records are made. The names are those of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum DialectChoice {
+    /// In that of the server, as its records tell.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// [`CacheDialect::Cyrus36`]
+    #[serde(rename = "3.6")]
+    Cyrus36,
+    /// [`CacheDialect::Cyrus313`]
+    #[serde(rename = "3.13")]
+    Cyrus313,
+}
+
+impl DialectChoice {
+    pub(crate) fn dialect(self) -> Option<CacheDialect> {
+        match self {
+            Self::Auto => None,
+            Self::Cyrus36 => Some(CacheDialect::Cyrus36),
+            Self::Cyrus313 => Some(CacheDialect::Cyrus313),
+        }
+    }
 }
 
 /// How much `--prune` may take out of sight before it is refused.
@@ -71,6 +97,8 @@ pub struct Options {
     pub check: Check,
     /// Expunge records whose message is proved absent; `None` leaves them.
     pub prune: Option<PrunePolicy>,
+    /// In whose manner new cache records are made.
+    pub cache_dialect: DialectChoice,
     /// How long to wait for the locks of one mailbox.
     pub lock_timeout: Duration,
     /// Threads that read and parse messages; at least 1.
@@ -82,6 +110,7 @@ impl Default for Options {
         Self {
             check: Check::default(),
             prune: None,
+            cache_dialect: DialectChoice::default(),
             lock_timeout: Duration::from_secs(30),
             jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }

@@ -246,6 +246,7 @@ impl Draughtsman<'_> {
         }
         self.report_unknown_flags();
         self.name_every_keyword();
+        self.report_cache_dialect();
         self.drafts.sort_by_key(|draft| draft.record.uid);
         self.finish()
     }

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::evidence::Evidence;
 use crate::finding::Finding;
-use crate::options::{Check, Options, PrunePolicy};
+use crate::options::{Check, DialectChoice, Options, PrunePolicy};
 use crate::plan::{Plan, Policy};
 use crate::target::Target;
 
@@ -64,6 +64,8 @@ struct Settings {
     now_ns: i64,
     check: Check,
     prune: Option<PrunePolicy>,
+    #[serde(default)]
+    cache_dialect: DialectChoice,
 }
 
 /// A mailbox, as it is written.
@@ -110,9 +112,15 @@ impl PlanWriter {
         options: &Options,
         now: Timestamp,
     ) -> io::Result<Self> {
-        let Options { check, prune, .. } = *options;
-        let settings =
-            Settings { version: VERSION, store: store.into(), now_ns: now.0, check, prune };
+        let Options { check, prune, cache_dialect, .. } = *options;
+        let settings = Settings {
+            version: VERSION,
+            store: store.into(),
+            now_ns: now.0,
+            check,
+            prune,
+            cache_dialect,
+        };
         write_line(&mut sink, &Line::<MailboxLine<'_>>::Plan(settings))?;
         Ok(Self { sink: Mutex::new(sink), now })
     }
@@ -197,8 +205,8 @@ impl SavedPlans {
     /// `options` with the settings for which the plans were made.
     #[must_use]
     pub fn options(&self, options: &Options) -> Options {
-        let Settings { check, prune, .. } = self.settings;
-        Options { check, prune, ..options.clone() }
+        let Settings { check, prune, cache_dialect, .. } = self.settings;
+        Options { check, prune, cache_dialect, ..options.clone() }
     }
 
     /// Those of `targets` of which there is a plan, and the names of mailboxes that are none of them.
@@ -252,6 +260,8 @@ fn digest_of_evidence(evidence: &Evidence) -> Guid {
         annotations_whole,
         journal,
         index_trust,
+        // What the rest of the store tells of its server may change: the plan's digest tells.
+        cache_dialect: _,
     } = evidence;
     // What other mailboxes tell changes while these are repaired; where that makes another plan of
     // this one, the plan's own digest tells.
@@ -293,6 +303,7 @@ mod tests {
             now_ns: 7,
             check: Check::Full,
             prune: Some(PrunePolicy { max_percent: 0.3, ..PrunePolicy::default() }),
+            cache_dialect: DialectChoice::Cyrus313,
         });
         let Line::Plan(settings) = line else { unreachable!() };
         serde_json::to_string(&Line::<MailboxLine<'_>>::Plan(settings)).unwrap()
@@ -307,6 +318,7 @@ mod tests {
         assert_eq!(saved.store(), Path::new("/etc/imapd.conf"));
         let options = saved.options(&Options { jobs: 3, ..Options::default() });
         assert_eq!((options.check, options.jobs), (Check::Full, 3));
+        assert_eq!(options.cache_dialect, DialectChoice::Cyrus313);
         assert_eq!(options.prune.unwrap().max_percent.to_bits(), 0.3_f64.to_bits());
         let mut target = Target::in_directory(Path::new("/nowhere"));
         assert!(saved.of(&target).is_none());

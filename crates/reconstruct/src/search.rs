@@ -193,7 +193,7 @@ impl Examiner<'_> {
                     let chosen = stray.identity.size > 0 && stray.reading.is_none();
                     if chosen && choice(stray) { self.read_stray(stray, scratch) } else { None }
                 };
-                batch.par_iter().with_min_len(4).map_init(Scratch::new, read).collect()
+                batch.par_iter().with_min_len(4).map_init(|| self.scratch(), read).collect()
             });
             for (stray, read) in batch.iter_mut().zip(read) {
                 let Some(ReadStray { mut reading, item, crlf_item }) = read else { continue };
@@ -216,8 +216,8 @@ impl Examiner<'_> {
         let same = read.is_ok_and(|meta| identity_of(&meta) == stray.identity);
         let read = same.then(|| {
             let mut item = Vec::new();
-            let mut reading = scratch.understand(&mut item);
-            let crlf_item = scratch.note_other_line_ends(&mut reading);
+            let mut reading = scratch.understand(self.dialect, &mut item);
+            let crlf_item = scratch.note_other_line_ends(self.dialect, &mut reading);
             ReadStray { reading, item, crlf_item }
         });
         scratch.shrink();

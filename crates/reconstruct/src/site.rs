@@ -1,22 +1,22 @@
 //! What the mailboxes of one run have in common: the server around them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use mailstore::config::ImapdConf;
 use mailstore::lock::{self, LockSpace};
 use mailstore::store::Store;
 use mailstore_format::annotations::Annotation;
-use mailstore_format::index::IndexHeader;
 use mailstore_format::{Uid, db};
 
+use crate::dialect::version_of_server;
 use crate::evidence::StoredAnnotation;
-use crate::gather::{read_file_prefix, read_whole};
+use crate::gather::read_whole;
+use crate::store_sample::StoreSample;
 use crate::target::Target;
 use crate::witnesses::WitnessSources;
 
-/// How many indexes are asked for their version until one tells it.
-const SAMPLES: usize = 50;
 /// How long the server-wide annotations are waited for.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -28,7 +28,8 @@ pub struct Site {
     conversations: bool,
     status_cache: bool,
     conf: Option<ImapdConf>,
-    index_version: Option<u32>,
+    sample: StoreSample,
+    server_cache_version: Option<u16>,
     annotations: ServerAnnotations,
     witness_sources: WitnessSources,
 }
@@ -60,10 +61,19 @@ impl Site {
             conversations: store.conf().conversations(),
             status_cache: store.conf().status_cache().is_some(),
             conf: Some(store.conf().clone()),
-            index_version: common_version(store),
+            sample: StoreSample::of(store),
+            server_cache_version: None,
             annotations: ServerAnnotations::read(store),
             witness_sources: WitnessSources::of(store),
         }
+    }
+
+    /// Where no record tells what the server writes into caches, the tools in `bin` are asked.
+    #[must_use]
+    pub fn asking_tools(self, bin: &Path) -> Self {
+        let unknown = self.sample.cache_version.is_none();
+        let server_cache_version = unknown.then(|| version_of_server(bin)).flatten();
+        Self { server_cache_version, ..self }
     }
 
     pub(crate) fn lock_space(&self) -> Option<&LockSpace> {
@@ -90,7 +100,17 @@ impl Site {
 
     /// The index version of the store's mailboxes.
     pub(crate) fn index_version(&self) -> Option<u32> {
-        self.index_version
+        self.sample.index_version
+    }
+
+    /// The highest cache version among some of the store's newest records.
+    pub(crate) fn cache_version(&self) -> Option<u16> {
+        self.sample.cache_version
+    }
+
+    /// The cache version that the installed server writes, where it was asked for.
+    pub(crate) fn server_cache_version(&self) -> Option<u16> {
+        self.server_cache_version
     }
 
     pub(crate) fn witness_sources(&self) -> &WitnessSources {
@@ -139,21 +159,4 @@ impl ServerAnnotations {
         };
         read().map_or(Self::Unknown, Self::ByMailbox)
     }
-}
-
-/// The commonest version among some of the store's indexes: what its server writes, whatever single
-/// mailbox was brought from elsewhere.
-fn common_version(store: &Store) -> Option<u32> {
-    let versions = store.mailboxes().iter().filter_map(|entry| {
-        let index = store.location(entry).ok()?.index;
-        let bytes = read_file_prefix(&index, 192)?;
-        let layout = IndexHeader::layout_in(&bytes).ok()?;
-        let sound = !IndexHeader::crc_state(&bytes, layout).is_bad();
-        sound.then_some(layout.version)
-    });
-    let mut counts = BTreeMap::<u32, usize>::new();
-    for version in versions.take(SAMPLES) {
-        *counts.entry(version).or_default() += 1;
-    }
-    counts.into_iter().max_by_key(|&(version, count)| (count, version)).map(|(version, _)| version)
 }

@@ -173,6 +173,12 @@ impl Layout {
         })
     }
 
+    /// Whether times are 64-bit nanoseconds, not 32-bit seconds (version 20 and later).
+    #[must_use]
+    pub const fn has_wide_times(&self) -> bool {
+        self.version >= 20
+    }
+
     /// Whether header and records carry a CRC-32 (version 12 and later).
     #[must_use]
     pub const fn has_crc(&self) -> bool {

@@ -1,12 +1,13 @@
 //! Address lists as Cyrus reads them (`lib/parseaddr.c`: `parseaddr_list` and what it calls).
 //!
 //! Where Cyrus departs from RFC 5322: a domain is made of letters, digits, `-`, `[`, `]`, `:`, `@`
-//! and single dots, and anything else ends it; a local part without a domain gets
+//! and single dots (in 3.13 of 8-bit bytes too), and anything else ends it; a local part without a domain gets
 //! `unspecified-domain`; in `addr (comment)` the comment is the name; an unbalanced quote ends the
 //! list and takes with it what it stood in; a comma after `<addr>` is not needed.
 
 use super::arena::{Arena, Run, Span};
 use super::cursor::{is_blank, is_space};
+use super::dialect::CacheDialect;
 
 /// One address, or the start or the end of a group.
 #[derive(Debug, Clone, Copy)]
@@ -22,15 +23,16 @@ pub(super) struct Address {
 const NO_DOMAIN: &[u8] = b"unspecified-domain";
 
 /// Reads the value of an address field, folds and all.
-pub(super) fn decode_addresses(value: &[u8], arena: &mut Arena) -> Run {
+pub(super) fn decode_addresses(value: &[u8], dialect: CacheDialect, arena: &mut Arena) -> Run {
     let start = arena.address_count();
-    Reader { text: value, at: 0, arena }.list();
+    Reader { text: value, at: 0, dialect, arena }.list();
     arena.addresses_since(start)
 }
 
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
+    dialect: CacheDialect,
     arena: &'a mut Arena,
 }
 
@@ -237,7 +239,7 @@ impl Reader<'_> {
                     self.arena.push(byte);
                     comment = None;
                 }
-                _ if byte.is_ascii_alphanumeric() => {
+                _ if self.stands_in_domains(byte) => {
                     self.step();
                     self.arena.push(byte);
                     comment = None;
@@ -267,6 +269,10 @@ impl Reader<'_> {
         let domain = self.arena.since(mark);
         let comment = comment.map(|(start, end)| self.store_comment(start, end));
         (end, domain, comment.unwrap_or_default())
+    }
+
+    fn stands_in_domains(&self, byte: u8) -> bool {
+        byte.is_ascii_alphanumeric() || !byte.is_ascii() && self.dialect.takes_8bit_domains()
     }
 
     /// Steps over a comment whose `(` is behind; where its text begins and ends.
@@ -344,8 +350,12 @@ mod tests {
 
     /// Each address as `name|route|mailbox|domain`, `-` for what is not there.
     fn read(value: &str) -> Vec<String> {
+        read_in(CacheDialect::Cyrus36, value)
+    }
+
+    fn read_in(dialect: CacheDialect, value: &str) -> Vec<String> {
         let mut arena = Arena::default();
-        let run = decode_addresses(value.as_bytes(), &mut arena);
+        let run = decode_addresses(value.as_bytes(), dialect, &mut arena);
         let show = |span: Option<Span>| {
             span.map_or("-".into(), |span| String::from_utf8_lossy(arena.text(span)).into_owned())
         };
@@ -380,6 +390,13 @@ mod tests {
     fn a_missing_domain_is_named_so() {
         assert_eq!(read("postmaster"), ["-|-|postmaster|unspecified-domain"]);
         assert_eq!(read("<>"), ["-|-||unspecified-domain"]);
+    }
+
+    #[test]
+    fn an_8bit_byte_ends_a_domain_before_3_13() {
+        let value = "a@b\u{fc}.org (x)";
+        assert_eq!(read(value)[0], "-|-|a|b");
+        assert_eq!(read_in(CacheDialect::Cyrus313, value), ["x|-|a|b\u{fc}.org"]);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! Content-Transfer-Encoding and Content-Language (`imap/message.c`: `message_parse_type`,
 //! `message_parse_disposition`, `message_parse_encoding`, `message_parse_language`).
 //!
-//! A value with anything unexpected in it counts as if the field were not there. Tokens are kept in
-//! capitals.
+//! A value with anything unexpected in it counts as if the field were not there, but for a Content-Type
+//! in 3.13. Tokens are kept in capitals.
 
 use super::arena::{Arena, Run, Span};
 use super::cursor::{Cursor, is_space};
+use super::dialect::CacheDialect;
 use super::encoded_words::decode_encoded_words;
 use super::header_encoding::encode_8bit_value;
 use super::parameters::{Parameter, decode_parameters, is_token_breaker};
@@ -16,6 +17,14 @@ pub(super) struct ContentType {
     pub(super) media_type: Span,
     pub(super) subtype: Span,
     pub(super) parameters: Run,
+}
+
+impl ContentType {
+    /// What stands for a value that cannot be read; not in capitals.
+    fn unreadable(arena: &mut Arena) -> Self {
+        let (media_type, subtype) = (arena.store(b"application"), arena.store(b"octet-stream"));
+        Self { media_type, subtype, parameters: Run::default() }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +49,20 @@ fn token<'a>(cursor: &mut Cursor<'a>, ends: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Reads a Content-Type whose value begins `text`, which may run on into later fields.
-pub(super) fn decode_content_type(text: &[u8], arena: &mut Arena) -> Option<ContentType> {
+pub(super) fn decode_content_type(
+    text: &[u8],
+    dialect: CacheDialect,
+    arena: &mut Arena,
+) -> Option<ContentType> {
     let mut cursor = Cursor::new(text);
     if !cursor.skip_space_and_comments() {
         return None;
     }
+    let unreadable = dialect.distrusts_bad_types();
+    decode_type(cursor, arena).or_else(|| unreadable.then(|| ContentType::unreadable(arena)))
+}
+
+fn decode_type(cursor: Cursor<'_>, arena: &mut Arena) -> Option<ContentType> {
     // Old versions of macOS Mail encode the whole value as encoded words.
     let rest = cursor.rest();
     if rest.len() > 2 && rest.starts_with(b"=?") {

@@ -1,5 +1,6 @@
 //! The RFC 5322/MIME reader: from the bytes of a message file to what its index record derives from
-//! them, and to its record in `cyrus.cache`, byte for byte as Cyrus 3.6.1 writes it.
+//! them, and to its record in `cyrus.cache`, byte for byte as Cyrus writes it: in the [`CacheDialect`]
+//! of its release.
 //!
 //! [`MessageReader::read`] does all of it in one go; [`MessageFields`] is what it returns. A reader
 //! keeps its buffers, so use one for many messages.
@@ -30,6 +31,7 @@ mod content_fields;
 mod content_hash;
 mod cursor;
 mod date;
+mod dialect;
 mod encoded_words;
 mod header_encoding;
 mod header_fields;
@@ -38,11 +40,11 @@ mod part;
 mod structure;
 mod transfer_encoding;
 
+use crate::index::Layout;
 use crate::{Guid, Timestamp};
 use structure::Structure;
 
-/// The version of the cache records that [`MessageReader`] makes (`MAILBOX_CACHE_MINOR_VERSION`).
-pub const CACHE_VERSION: u16 = 11;
+pub use dialect::CacheDialect;
 
 /// What an index record derives from its message's bytes (`imap/message.c`:
 /// `message_create_record`).
@@ -59,9 +61,11 @@ pub struct MessageFields {
     /// internaldate (`mailbox_append_index_record`; in the server's time zone too).
     pub sentdate: Option<Timestamp>,
     /// The moment that the Date field names; None where it names none, or the first second of 1970.
-    /// The record then holds its internaldate. Both are as an index up to version 19 stores them:
+    /// The record then holds its internaldate. Both are as the index stores them: up to version 19
     /// seconds modulo 2^32, so that the year 2200 is one before 2106.
     pub gmtime: Option<Timestamp>,
+    /// The version of the cache record: that of the reader's dialect.
+    pub cache_version: u16,
     /// CRC-32 of the cache record.
     pub cache_crc: u32,
     /// Length of the cache record in bytes.
@@ -77,6 +81,8 @@ pub struct MessageFields {
 pub struct MessageReader {
     structure: Structure,
     day_start: fn(i64) -> i64,
+    dialect: CacheDialect,
+    wide_times: bool,
 }
 
 impl Default for MessageReader {
@@ -91,7 +97,20 @@ impl MessageReader {
     /// `sentdate` depends on it, and nothing else.
     #[must_use]
     pub fn with_day_start(day_start: fn(i64) -> i64) -> Self {
-        Self { structure: Structure::default(), day_start }
+        let dialect = CacheDialect::default();
+        Self { structure: Structure::default(), day_start, dialect, wide_times: false }
+    }
+
+    /// The same in the manner of other releases than the default's.
+    #[must_use]
+    pub fn with_dialect(self, dialect: CacheDialect) -> Self {
+        Self { dialect, ..self }
+    }
+
+    /// The same for an index of this layout: from version 20 on dates beyond 2106 can be told.
+    #[must_use]
+    pub fn for_index(self, layout: &Layout) -> Self {
+        Self { wide_times: layout.has_wide_times(), ..self }
     }
 
     /// Reads one message. Appends its cache record to `cache`, as it stands in `cyrus.cache`: ten
@@ -100,7 +119,7 @@ impl MessageReader {
     /// Any bytes are a message. (Cyrus refuses to read an empty file; here it is a message without
     /// header and content.)
     pub fn read(&mut self, message: &[u8], cache: &mut Vec<u8>) -> MessageFields {
-        self.structure.read(message);
+        self.structure.read(message, self.dialect);
         let start = cache.len();
         cache_record::encode(&self.structure, cache);
         let record = cache.get(start..).unwrap_or_default();
@@ -115,12 +134,23 @@ impl MessageReader {
             guid: Guid::of(message),
             size: u64::try_from(message.len()).unwrap_or(u64::MAX),
             header_size: header.size,
-            sentdate: sentdate.map(as_stored),
-            gmtime: gmtime.map(as_stored),
+            sentdate: sentdate.map(|seconds| self.as_stored(seconds)),
+            gmtime: gmtime.map(|seconds| self.as_stored(seconds)),
+            cache_version: self.dialect.cache_version(),
             cache_crc: crc32fast::hash(record),
             cache_len: record.len(),
-            received: self.structure.received.map(as_stored),
+            received: self.structure.received.map(|seconds| self.as_stored(seconds)),
             has_header: has_header(message),
+        }
+    }
+
+    /// A time as the index stores it, whatever is lost by that: up to version 19 its seconds in 32
+    /// unsigned bits, later its nanoseconds in 64.
+    fn as_stored(&self, seconds: i64) -> Timestamp {
+        if self.wide_times {
+            Timestamp(seconds.wrapping_mul(1_000_000_000))
+        } else {
+            Timestamp::from_seconds(seconds & 0xffff_ffff)
         }
     }
 }
@@ -132,10 +162,4 @@ fn has_header(message: &[u8]) -> bool {
     let line = if first.starts_with(b"From ") { lines.next().unwrap_or_default() } else { first };
     let name = line.iter().take_while(|byte| byte.is_ascii_graphic() && **byte != b':').count();
     name > 0 && line.get(name) == Some(&b':')
-}
-
-/// A time as an index of version 19 or below stores it: its seconds in 32 unsigned bits, whatever is
-/// lost by that.
-fn as_stored(seconds: i64) -> Timestamp {
-    Timestamp::from_seconds(seconds & 0xffff_ffff)
 }

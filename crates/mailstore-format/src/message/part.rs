@@ -9,6 +9,7 @@ use super::content_fields::{
     decode_transfer_encoding,
 };
 use super::content_hash::{DecodedContent, TransferEncoding};
+use super::dialect::CacheDialect;
 use super::header_fields::{Field, HeaderFields};
 
 /// The type of a part without a (readable) Content-Type of its own.
@@ -25,7 +26,7 @@ impl DefaultType {
             Self::PlainText => b"TEXT/PLAIN; CHARSET=us-ascii",
             Self::Message => b"MESSAGE/RFC822",
         };
-        decode_content_type(text, arena).unwrap_or_default()
+        decode_content_type(text, CacheDialect::default(), arena).unwrap_or_default()
     }
 }
 
@@ -33,20 +34,21 @@ impl DefaultType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Multipart,
-    /// message/rfc822
+    /// message/rfc822; where the dialect knows it, message/global
     Message,
     /// text/*
     Text,
-    /// message/*, but not rfc822
+    /// message/*, but no [`Kind::Message`]
     OtherMessage,
     Other,
 }
 
 impl Kind {
-    fn of(content_type: &ContentType, arena: &Arena) -> Self {
+    fn of(content_type: &ContentType, dialect: CacheDialect, arena: &Arena) -> Self {
         match (arena.text(content_type.media_type), arena.text(content_type.subtype)) {
             (b"MULTIPART", _) => Self::Multipart,
             (b"MESSAGE", b"RFC822") => Self::Message,
+            (b"MESSAGE", b"GLOBAL") if dialect.knows_message_global() => Self::Message,
             (b"MESSAGE", _) => Self::OtherMessage,
             (b"TEXT", _) => Self::Text,
             _ => Self::Other,
@@ -70,11 +72,11 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    fn decode(fields: &HeaderFields<'_>, arena: &mut Arena) -> Self {
+    fn decode(fields: &HeaderFields<'_>, dialect: CacheDialect, arena: &mut Arena) -> Self {
         let mut addresses = |field| {
             fields
                 .raw_value(field)
-                .map_or_else(Run::default, |value| decode_addresses(value, arena))
+                .map_or_else(Run::default, |value| decode_addresses(value, dialect, arena))
         };
         Self {
             from: addresses(Field::From),
@@ -140,9 +142,9 @@ pub(super) struct Part {
 
 impl Part {
     /// A part of which nothing is known but its type.
-    pub(super) fn new(content_type: ContentType, arena: &Arena) -> Self {
+    pub(super) fn new(content_type: ContentType, dialect: CacheDialect, arena: &Arena) -> Self {
         Self {
-            kind: Kind::of(&content_type, arena),
+            kind: Kind::of(&content_type, dialect, arena),
             content_type,
             disposition: None,
             languages: Run::default(),
@@ -170,14 +172,15 @@ impl Part {
         fields: &HeaderFields<'_>,
         default: DefaultType,
         is_message: bool,
+        dialect: CacheDialect,
         arena: &mut Arena,
     ) -> Self {
         let content_type = fields
             .text_from(Field::ContentType)
-            .and_then(|text| decode_content_type(text, arena))
+            .and_then(|text| decode_content_type(text, dialect, arena))
             .unwrap_or_else(|| default.content_type(arena));
         let envelope =
-            if is_message { Envelope::decode(fields, arena) } else { Envelope::default() };
+            if is_message { Envelope::decode(fields, dialect, arena) } else { Envelope::default() };
         Self {
             disposition: fields
                 .text_from(Field::ContentDisposition)
@@ -193,14 +196,21 @@ impl Part {
                 .text_from(Field::ContentTransferEncoding)
                 .and_then(|text| decode_transfer_encoding(text, arena)),
             envelope,
-            ..Self::new(content_type, arena)
+            ..Self::new(content_type, dialect, arena)
         }
     }
 
-    /// How the content is encoded, as far as it is undone: never for message/* (`message_parse_charset`).
-    pub(super) fn transfer_encoding(&self, arena: &Arena) -> TransferEncoding {
+    /// How the content is encoded, as far as it is undone; not in every dialect for message/*
+    /// (`message_parse_charset`).
+    pub(super) fn transfer_encoding(
+        &self,
+        dialect: CacheDialect,
+        arena: &Arena,
+    ) -> TransferEncoding {
         match self.kind {
-            Kind::Message | Kind::OtherMessage => TransferEncoding::None,
+            Kind::Message | Kind::OtherMessage if !dialect.decodes_messages() => {
+                TransferEncoding::None
+            }
             _ => TransferEncoding::of_name(self.encoding.map(|name| arena.text(name))),
         }
     }

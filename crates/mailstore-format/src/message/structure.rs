@@ -3,7 +3,8 @@
 //! `message_parse_content`).
 //!
 //! Where Cyrus departs from RFC 2046: a multipart without a boundary parameter is one content; the
-//! line end before a delimiter is taken to be two bytes, whatever it is; a delimiter may end a header.
+//! line end before a delimiter is taken to be two bytes, whatever it is (3.6); a delimiter may end a
+//! header; so may a line feed alone (3.13).
 //!
 //! Cyrus recurses. Here the parts under way are on a stack of our own. Multiparts are followed as
 //! deep as Cyrus follows them (`boundary_limit`, 1000 by default); Cyrus has no limit for nested
@@ -15,6 +16,7 @@ use memchr::{memchr, memchr_iter, memmem};
 use super::arena::Arena;
 use super::boundaries::{Boundaries, decode_boundary};
 use super::content_hash::DecodedContent;
+use super::dialect::CacheDialect;
 use super::header_fields::{HeaderFields, newest_received};
 use super::part::{DefaultType, Extent, Kind, Part};
 
@@ -69,6 +71,8 @@ pub(super) struct Structure {
     pub(super) cached_headers: Vec<u8>,
     /// The moment, in seconds since 1970, of the newest Received field that has one.
     pub(super) received: Option<i64>,
+    /// In whose manner it was read.
+    pub(super) dialect: CacheDialect,
     boundaries: Boundaries,
     open: Vec<Open>,
     scratch: Vec<u8>,
@@ -76,11 +80,12 @@ pub(super) struct Structure {
 
 impl Structure {
     /// Reads a message, in place of the one before.
-    pub(super) fn read(&mut self, message: &[u8]) {
+    pub(super) fn read(&mut self, message: &[u8], dialect: CacheDialect) {
         self.parts.clear();
         self.arena.clear();
         self.cached_headers.clear();
         self.received = None;
+        self.dialect = dialect;
         self.boundaries.clear();
         self.open.clear();
         Parser { message, offset: 0, nested_messages: 0, structure: self }.run();
@@ -155,6 +160,8 @@ impl<'a> Parser<'a> {
     /// Reads a header; whether a delimiter ended it, and the part with it.
     fn read_header(&mut self, default: DefaultType, is_message: bool) -> (Part, bool) {
         let start = self.offset;
+        let dialect = self.structure.dialect;
+        let takes_bare_line_feeds = dialect.takes_bare_line_feeds();
         let outermost = self.structure.parts.is_empty();
         let mut boundary = Extent::default();
         let mut delimited = false;
@@ -167,7 +174,7 @@ impl<'a> Parser<'a> {
             let length = memchr(b'\n', rest).map_or(rest.len(), |end| end.saturating_add(1));
             let line = rest.get(..length).unwrap_or_default();
             self.offset = line_start.saturating_add(length);
-            if line.starts_with(b"\r\n") {
+            if line.starts_with(b"\r\n") || takes_bare_line_feeds && line == b"\n" {
                 break self.offset;
             }
             if line.first() == Some(&b'-') {
@@ -208,16 +215,17 @@ impl<'a> Parser<'a> {
             header: Extent { size: size_of(text), lines: fields.lines },
             content_offset: wrap(self.offset),
             boundary,
-            ..Part::decode(&fields, default, is_message, &mut self.structure.arena)
+            ..Part::decode(&fields, default, is_message, dialect, &mut self.structure.arena)
         };
         (part, delimited)
     }
 
     /// The message of a message/rfc822 part that a delimiter ended before it began.
     fn add_empty_message(&mut self, index: usize) {
-        let content_type = DefaultType::PlainText.content_type(&mut self.structure.arena);
-        let child = self.structure.parts.len();
-        self.structure.parts.push(Part::new(content_type, &self.structure.arena));
+        let Structure { parts, arena, dialect, .. } = &mut *self.structure;
+        let content_type = DefaultType::PlainText.content_type(arena);
+        let child = parts.len();
+        parts.push(Part::new(content_type, *dialect, arena));
         self.link_child(index, child);
     }
 
@@ -314,7 +322,7 @@ impl<'a> Parser<'a> {
     fn hash_content(&mut self, part: &mut Part, start: usize) {
         let length = usize::try_from(part.content.size).unwrap_or(usize::MAX);
         let end = start.saturating_add(length).min(self.message.len());
-        let encoding = part.transfer_encoding(&self.structure.arena);
+        let encoding = part.transfer_encoding(self.structure.dialect, &self.structure.arena);
         part.decoded =
             DecodedContent::of(self.slice(start, end), encoding, &mut self.structure.scratch);
     }
@@ -339,9 +347,12 @@ impl<'a> Parser<'a> {
                 content.extent.lines = lines;
                 content.boundary.lines = 2;
             }
-            if let Some(size) = content.extent.size.checked_sub(2) {
-                content.extent.size = size;
-                content.boundary.size = content.boundary.size.wrapping_add(2);
+            let takes_bare_line_feeds = self.structure.dialect.takes_bare_line_feeds();
+            let is_bare = takes_bare_line_feeds && !text.ends_with(b"\r\n");
+            let line_end = if is_bare { 1 } else { 2 };
+            if content.extent.size >= 2 {
+                content.extent.size = content.extent.size.wrapping_sub(line_end);
+                content.boundary.size = content.boundary.size.wrapping_add(line_end);
             }
         }
         content

@@ -8,7 +8,7 @@ use super::undo::UndoArgs;
 use clap::{ArgAction, ArgGroup, Parser, Subcommand, ValueEnum};
 use incident::INCIDENT_VARIABLE;
 use mailstore::store::Selection;
-use reconstruct::{Check, Options, PrunePolicy};
+use reconstruct::{Check, DialectChoice, Options, PrunePolicy};
 
 /// Rebuild the index and cache of Cyrus IMAP mailboxes from their message files.
 ///
@@ -49,13 +49,18 @@ pub(crate) struct Args {
 
     /// Apply saved plans, each mailbox only where it is still what it was; lines of mailboxes may be
     /// taken out of the file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check", "prune", "resume"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check", "cache_dialect", "prune", "resume"])]
     pub(crate) apply: Option<PathBuf>,
 
     /// How closely to look: stat believes a record whose CRC, cache CRC and file size agree; full
     /// reads every message
     #[arg(long, value_enum, default_value_t = CheckArg::Stat, value_name = "LEVEL")]
     pub(crate) check: CheckArg,
+
+    /// As which release's server to make new cache records; auto: as the store's own server does,
+    /// which its records tell
+    #[arg(long, value_enum, default_value_t = CacheDialectArg::Auto, value_name = "RELEASE")]
+    pub(crate) cache_dialect: CacheDialectArg,
 
     /// Threads that read messages [default: the number of cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
@@ -176,6 +181,26 @@ pub(crate) enum CheckArg {
     Full,
 }
 
+/// As which server new cache records are made.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum CacheDialectArg {
+    Auto,
+    #[value(name = "3.6")]
+    Cyrus36,
+    #[value(name = "3.13")]
+    Cyrus313,
+}
+
+impl From<CacheDialectArg> for DialectChoice {
+    fn from(argument: CacheDialectArg) -> Self {
+        match argument {
+            CacheDialectArg::Auto => Self::Auto,
+            CacheDialectArg::Cyrus36 => Self::Cyrus36,
+            CacheDialectArg::Cyrus313 => Self::Cyrus313,
+        }
+    }
+}
+
 fn percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse::<f64>() {
         Ok(share) if (0.0..=100.0).contains(&share) => Ok(share),
@@ -202,6 +227,7 @@ impl Args {
                 CheckArg::Full => Check::Full,
             },
             prune: self.prune.then(|| self.prune_policy()),
+            cache_dialect: self.cache_dialect.into(),
             lock_timeout: self.server.lock_timeout(),
             jobs: self.jobs.map_or(defaults.jobs, usize::from),
         }

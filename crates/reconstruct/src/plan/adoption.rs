@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use mailstore_format::index::IndexRecord;
-use mailstore_format::message::CACHE_VERSION;
 use mailstore_format::{InternalFlags, SystemFlags, Timestamp, Uid, UserFlags};
 
 use super::keyword_slots::with_keyword;
@@ -123,7 +122,7 @@ impl Draughtsman<'_> {
         let record = IndexRecord {
             uid,
             internal_flags,
-            cache_version: CACHE_VERSION,
+            cache_version: reading.fields.cache_version,
             cache_crc: reading.fields.cache_crc,
             ..known
         };

@@ -35,8 +35,10 @@ impl<'a> Draughtsman<'a> {
         self.find_about(uid, Code::MessagePutBack, Remedy::Repair, detail);
         let moves = Place::of(&draft.record) != *place;
         self.settle_place(draft, *place);
+        // Where its header ends elsewhere than its record says, so it does in its cache item.
+        let fits = draft.record.header_size == source.reading.fields.header_size;
         self.settle_derived_fields(draft, source.reading);
-        if moves || draft.cache == CacheSource::None {
+        if moves || !fits || draft.cache == CacheSource::None {
             self.take_cache_of(draft, source);
         }
         self.bring_back_if_pruned(draft, Some(source.reading.fields.guid));
@@ -50,7 +52,7 @@ impl<'a> Draughtsman<'a> {
         if let Some(staged) = source.reading.staged {
             draft.cache = CacheSource::Staged(staged);
             draft.record.cache_crc = source.reading.fields.cache_crc;
-            draft.record.cache_version = mailstore_format::message::CACHE_VERSION;
+            draft.record.cache_version = source.reading.fields.cache_version;
             self.stale_cache_of(source.place);
         } else if let Some((owner, CacheItem::Sound(len))) = owner {
             draft.cache = CacheSource::Old { offset: owner.cache_offset, len };

@@ -1,11 +1,11 @@
 //! Messages that have a record: what it says stays, what it derives from the message is checked.
 
 use mailstore_format::index::IndexRecord;
-use mailstore_format::message::{CACHE_VERSION, MessageFields};
+use mailstore_format::message::MessageFields;
 use mailstore_format::{InternalFlags, Timestamp};
 
 use super::{CacheSource, Draft, Draughtsman, old_cache};
-use crate::evidence::{CacheItem, FileEvidence, MessageEvidence, Place, Reading};
+use crate::evidence::{CacheItem, ChosenDialect, FileEvidence, MessageEvidence, Place, Reading};
 use crate::finding::{Code, Remedy};
 use crate::journal::WantedBecause;
 
@@ -194,8 +194,25 @@ impl<'a> Draughtsman<'a> {
         }
         draft.cache = CacheSource::Staged(staged);
         draft.record.cache_crc = reading.fields.cache_crc;
-        draft.record.cache_version = CACHE_VERSION;
+        draft.record.cache_version = reading.fields.cache_version;
         self.stale_cache_of(Place::of(&draft.record));
+    }
+
+    /// Tells of new cache records that are not in the manner of the server's own.
+    pub(super) fn report_cache_dialect(&mut self) {
+        let ChosenDialect { dialect, unjudged } = self.evidence.cache_dialect;
+        let Some(version) = unjudged else { return };
+        let made = self.drafts.iter().filter(|draft| matches!(draft.cache, CacheSource::Staged(_)));
+        let made = made.count();
+        if made > 0 {
+            let detail = format!(
+                "{made} cache records are made as Cyrus {} makes them (version {}): its own are \
+                 of version {version}, which no server has judged here",
+                dialect.release(),
+                dialect.cache_version()
+            );
+            self.find(Code::CacheDialectUnjudged, Remedy::Note, detail);
+        }
     }
 
     fn cache_is_there(&self, record: &IndexRecord) -> bool {

@@ -21,9 +21,9 @@ use mailstore::spool::{OddEntry, OddKind};
 
 use super::*;
 use crate::evidence::{
-    CacheFileEvidence, DirectoryEvidence, FileEvidence, FileIdentity, HeaderFileEvidence,
-    IndexEvidence, IndexTrust, Leftover, MessageEvidence, OddInPlace, Place, Reading, Slot,
-    Witnesses,
+    CacheFileEvidence, ChosenDialect, DirectoryEvidence, FileEvidence, FileIdentity,
+    HeaderFileEvidence, IndexEvidence, IndexTrust, Leftover, MessageEvidence, OddInPlace, Place,
+    Reading, Slot, Witnesses,
 };
 use crate::journal::{Journal, Renamed, WantedBecause};
 use crate::likeness::Likeness;
@@ -99,6 +99,7 @@ pub(crate) fn sound(uids: &[u32]) -> Evidence {
     let crc = crc32fast::hash(&header_file.encode());
     let mut evidence = Evidence {
         directory: DirectoryEvidence::default(),
+        cache_dialect: ChosenDialect::default(),
         index: IndexEvidence {
             identity: Some(FileIdentity { ino: 1, size: 1, mtime: NOW }),
             header_proven: true,

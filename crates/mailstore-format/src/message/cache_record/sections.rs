@@ -6,7 +6,6 @@
 //! (a message's own header and text) and the places of the parts; then come the lists of the parts
 //! that have parts. 0 stands for a part without any.
 
-use crate::message::arena::Arena;
 use crate::message::content_hash::DecodedContent;
 use crate::message::part::{Kind, Part};
 use crate::message::structure::{Structure, size_of};
@@ -29,10 +28,6 @@ struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
-    fn arena(&self) -> &'a Arena {
-        &self.structure.arena
-    }
-
     fn children(&self, part: &Part) -> impl Iterator<Item = &'a Part> {
         let parts = &self.structure.parts;
         let at = move |index: Option<usize>| index.and_then(|index| parts.get(index));
@@ -58,7 +53,7 @@ impl<'a> Sections<'a> {
                         no_charset(Some(child), out);
                     } else {
                         number(child.content.size, out);
-                        charset(child, self.arena(), out);
+                        self.charset(child, out);
                     }
                 }
                 self.follow_with_children(part, lists);
@@ -78,7 +73,7 @@ impl<'a> Sections<'a> {
             for child in self.children(message) {
                 place(child, out);
                 number(if is_empty_multipart(child) { 0 } else { child.content.size }, out);
-                charset(child, self.arena(), out);
+                self.charset(child, out);
             }
             self.follow_with_children(message, lists);
             return;
@@ -89,9 +84,32 @@ impl<'a> Sections<'a> {
             no_charset(None, out);
         } else {
             number(message.content.size, out);
-            charset(message, self.arena(), out);
+            self.charset(message, out);
         }
         lists.push(message);
+    }
+
+    /// The character set's name with one to four NULs after it, its length and the encoding before
+    /// it.
+    fn charset(&self, part: &Part, out: &mut Vec<u8>) {
+        let Structure { arena, dialect, .. } = self.structure;
+        let name = part.charset_name(arena).unwrap_or_default();
+        let mut length = 0;
+        if !name.is_empty() {
+            length = (size_of(name) | 3).wrapping_add(1);
+            if length > 0xffff {
+                length = 0;
+            }
+        }
+        let encoding = part.transfer_encoding(*dialect, arena);
+        number(length << 16 | u32::from(encoding.code()), out);
+        if length > 0 {
+            let start = out.len();
+            out.extend_from_slice(name);
+            let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+            out.resize(end.max(out.len()), 0);
+        }
+        content(Some(part), out);
     }
 
     fn follow_with_children(&self, part: &Part, lists: &mut Vec<&'a Part>) {
@@ -125,24 +143,4 @@ fn content(part: Option<&Part>, out: &mut Vec<u8>) {
 fn no_charset(part: Option<&Part>, out: &mut Vec<u8>) {
     number(NO_CHARSET, out);
     content(part, out);
-}
-
-/// The character set's name with one to four NULs after it, its length and the encoding before it.
-fn charset(part: &Part, arena: &Arena, out: &mut Vec<u8>) {
-    let name = part.charset_name(arena).unwrap_or_default();
-    let mut length = 0;
-    if !name.is_empty() {
-        length = (size_of(name) | 3).wrapping_add(1);
-        if length > 0xffff {
-            length = 0;
-        }
-    }
-    number(length << 16 | u32::from(part.transfer_encoding(arena).code()), out);
-    if length > 0 {
-        let start = out.len();
-        out.extend_from_slice(name);
-        let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
-        out.resize(end.max(out.len()), 0);
-    }
-    content(Some(part), out);
 }
