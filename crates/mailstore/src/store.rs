@@ -40,7 +40,12 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// mailboxes.db is no database of a known kind.
-    #[error("the list of mailboxes {} is unreadable: {source}", path.display())]
+    #[error(
+        "the list of mailboxes {} is unreadable: {source}; set it aside and put the newest copy of \
+         it that can be read in its place, with the server stopped (the server keeps copies in \
+         db.backup1 and db.backup2 beside it)",
+        path.display()
+    )]
     Decode {
         /// The database.
         path: PathBuf,
