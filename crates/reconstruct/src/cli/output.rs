@@ -25,6 +25,8 @@ pub(crate) struct Output {
     quiet: bool,
     verbose: u8,
     dry_run: bool,
+    /// What a dry run says of a mailbox that would change.
+    planned: &'static str,
     progress: Option<ProgressDisplay>,
     stdout: Mutex<std::io::Stdout>,
     /// What the repaired mailboxes leave to do.
@@ -47,10 +49,16 @@ impl Output {
             quiet: args.quiet,
             verbose: args.verbose,
             dry_run,
+            planned: "would be repaired",
             progress: (!args.quiet).then(|| ProgressDisplay::new(terminal)),
             stdout: Mutex::new(std::io::stdout()),
             follow_up: Mutex::default(),
         }
+    }
+
+    /// Of a run that undoes another.
+    pub(crate) fn of_undo(self) -> Self {
+        Self { planned: "would be put back", ..self }
     }
 
     pub(crate) fn waiting_for_database(&self, wait: &LockWait) {
@@ -88,7 +96,7 @@ impl Output {
         if self.json {
             self.print_json(&Line::Summary(summary));
         } else if !self.quiet {
-            self.print(&summary_text(summary, self.dry_run));
+            self.print(&summary_text(summary, self.dry_run, self.planned));
             if let Ok(follow_up) = self.follow_up.lock() {
                 self.print(&follow_up_text(&follow_up, tools));
             }
@@ -126,7 +134,7 @@ impl Output {
         let name = &report.mailbox;
         let mut text = match report.state {
             State::Repaired => format!("{name}: repaired\n"),
-            State::Planned => format!("{name}: would be repaired\n"),
+            State::Planned => format!("{name}: {}\n", self.planned),
             State::Resumed | State::Sound if self.verbose < 2 && report.findings.is_empty() => {
                 return String::new();
             }
@@ -212,7 +220,7 @@ fn described(wait: &LockWait) -> String {
     format!("{} is held by {holders}", wait.path.display())
 }
 
-fn summary_text(summary: &Summary, dry_run: bool) -> String {
+fn summary_text(summary: &Summary, dry_run: bool, planned: &str) -> String {
     let mut parts = vec![format!("{} mailboxes", summary.mailboxes)];
     let mut add = |count: u64, what: &str| {
         if count > 0 {
@@ -222,7 +230,7 @@ fn summary_text(summary: &Summary, dry_run: bool) -> String {
     add(summary.sound, "sound");
     add(summary.left, "left with damage");
     add(summary.repaired, "repaired");
-    add(summary.planned, "would be repaired");
+    add(summary.planned, planned);
     add(summary.resumed, "done before");
     add(summary.undone, "put back");
     add(summary.refused, "refused");

@@ -66,7 +66,7 @@ pub(crate) struct UndoArgs {
 
 /// Does it. Returns the exit status.
 pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
-    let output = Output::new(args.output, args.dry_run);
+    let output = Output::new(args.output, args.dry_run).of_undo();
     if args.run.is_empty() || args.run.contains('/') || args.run.starts_with('.') {
         bail!("'{}' is no run's name", args.run);
     }
