@@ -308,10 +308,11 @@ impl Japanese<'_> {
                 return rest;
             }
         }
-        if self.version == 0 && self.segment_is_empty {
+        // Of three in a row only the second is told.
+        self.segment_is_empty = !(self.version == 0 && self.segment_is_empty);
+        if !self.segment_is_empty {
             push_replacement(self.decoded);
         }
-        self.segment_is_empty = true;
         rest
     }
 }
@@ -445,6 +446,7 @@ mod tests {
         assert_eq!(text(jp, b"\x1bZa"), "\u{fffd}Za");
         assert_eq!(text(jp, b"\x1b$BF|\x1b(B\x1b$BF|"), "日\u{fffd}日");
         assert_eq!(text(Variant::Japanese(1), b"\x1b$BF|\x1b(B\x1b$BF|"), "日日");
+        assert_eq!(text(jp, b"\x1b(J\x1b(J\x1b$BF|"), "\u{fffd}日");
     }
 
     #[test]
