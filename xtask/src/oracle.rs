@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "CORPUS-DIR", required_unless_present = "nasty")]
     corpus: Option<PathBuf>,
     /// What is done to line ends first
-    #[arg(long, value_enum, default_value_t = LineEndsArg::Crlf)]
+    #[arg(long, value_enum, default_value_t = LineEndsArg::Crlf, conflicts_with = "nasty")]
     line_ends: LineEndsArg,
     /// Instead of the messages, this many that were made of them by cutting and changing bytes
     #[arg(long, value_name = "N")]
@@ -64,12 +64,12 @@ impl From<LineEndsArg> for LineEnds {
 
 impl Arguments {
     fn samples(&self) -> Result<Vec<Sample>> {
+        if let Some(number) = self.nasty {
+            return Ok(NastyMessages::new(self.seed).take(number).collect());
+        }
+        let corpus = self.corpus.as_deref().context("neither a corpus nor --nasty")?;
         let line_ends = LineEnds::from(self.line_ends);
-        let mut samples = match (self.nasty, &self.corpus) {
-            (Some(number), _) => NastyMessages::new(self.seed).take(number).collect(),
-            (None, Some(corpus)) => Corpus::read(corpus)?.messages,
-            (None, None) => Vec::new(),
-        };
+        let mut samples = Corpus::read(corpus)?.messages;
         for sample in &mut samples {
             sample.bytes = line_ends.apply(&sample.bytes);
         }

@@ -23,6 +23,8 @@ use super::part::{DefaultType, Extent, Kind, Part};
 /// Cyrus's default for `boundary_limit`.
 const MAX_BOUNDARIES: usize = 1000;
 const MAX_NESTED_MESSAGES: usize = 1000;
+/// What Cyrus reads beyond the end of a file is less, or it dies of it.
+const PAGE: usize = 4096;
 
 /// A length as Cyrus's 32-bit counters have it.
 pub(super) fn wrap(length: usize) -> u32 {
@@ -319,12 +321,24 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The size of a message in a message/rfc822 part can exceed what is there, by a byte for each
+    /// delimiter that only a line feed stands before. Cyrus hashes what lies beyond the end of the
+    /// file in its last page: NULs.
     fn hash_content(&mut self, part: &mut Part, start: usize) {
         let length = usize::try_from(part.content.size).unwrap_or(usize::MAX);
         let end = start.saturating_add(length).min(self.message.len());
         let encoding = part.transfer_encoding(self.structure.dialect, &self.structure.arena);
-        part.decoded =
-            DecodedContent::of(self.slice(start, end), encoding, &mut self.structure.scratch);
+        let content = self.slice(start, end);
+        let beyond = length.saturating_sub(content.len()).min(PAGE);
+        let mut with_nuls = Vec::new();
+        let content = if beyond == 0 {
+            content
+        } else {
+            with_nuls.extend_from_slice(content);
+            with_nuls.resize(content.len().saturating_add(beyond), 0);
+            &with_nuls
+        };
+        part.decoded = DecodedContent::of(content, encoding, &mut self.structure.scratch);
     }
 
     /// Reads up to the next delimiter, or to the end of the message.

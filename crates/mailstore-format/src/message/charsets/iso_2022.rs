@@ -141,7 +141,12 @@ impl Set {
                 };
                 double_byte::table("ibm-943_P15A-2003")?.character(high, low)
             }
-            Self::JisX0212 => high_pair(double_byte::table("euc-jp-2007/8f"), lead, trail),
+            // EUC-JP has another tilde, and a row of IBM's.
+            Self::JisX0212 => match (lead, trail) {
+                (0x22, 0x37) => Some('~'),
+                (0x73, _) => None,
+                _ => high_pair(double_byte::table("euc-jp-2007/8f"), lead, trail),
+            },
             Self::Gb2312 => high_pair(double_byte::table(GB_2312), lead, trail),
             Self::KsX1001 => high_pair(double_byte::table("windows-949-2000"), lead, trail),
             Self::Ascii | Self::Roman | Self::Katakana => None,
@@ -308,10 +313,11 @@ impl Japanese<'_> {
                 return rest;
             }
         }
-        if self.version == 0 && self.segment_is_empty {
+        // Of three in a row only the second is told.
+        self.segment_is_empty = !(self.version == 0 && self.segment_is_empty);
+        if !self.segment_is_empty {
             push_replacement(self.decoded);
         }
-        self.segment_is_empty = true;
         rest
     }
 }
@@ -431,7 +437,7 @@ mod tests {
         assert_eq!(text(jp, b"\x1b$BF|\x1b(BA\x1b(J\\~\x1b(I1"), "日A¥‾ｱ");
         assert_eq!(text(jp, b"\x1b$BF|\nA"), "日\nA");
         assert_eq!(text(jp, b"\x1b$(D0!"), "\u{fffd}0!");
-        assert_eq!(text(Variant::Japanese(1), b"\x1b$(D0!"), "丂");
+        assert_eq!(text(Variant::Japanese(1), b"\x1b$(D0!\"7s2"), "丂~\u{fffd}");
         assert_eq!(text(Variant::Japanese(2), b"\x1b.A\x1bNi"), "é");
     }
 
@@ -445,6 +451,7 @@ mod tests {
         assert_eq!(text(jp, b"\x1bZa"), "\u{fffd}Za");
         assert_eq!(text(jp, b"\x1b$BF|\x1b(B\x1b$BF|"), "日\u{fffd}日");
         assert_eq!(text(Variant::Japanese(1), b"\x1b$BF|\x1b(B\x1b$BF|"), "日日");
+        assert_eq!(text(jp, b"\x1b(J\x1b(J\x1b$BF|"), "\u{fffd}日");
     }
 
     #[test]

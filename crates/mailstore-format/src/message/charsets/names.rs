@@ -64,7 +64,10 @@ pub(super) fn cyrus_name(name: &[u8]) -> Option<&'static str> {
 pub(super) fn icu_converter(name: &[u8]) -> Option<Converter> {
     // Options follow a comma; none that Cyrus's callers give makes another converter of these.
     let name = name.split(|&byte| byte == b',').next()?;
-    ICU.get(IcuKey::of(name)?.as_bytes()).copied()
+    let converter = ICU.get(IcuKey::of(name)?.as_bytes());
+    // A name that is not known is looked for once more without its `x-`, a small one only.
+    let without_x = || ICU.get(IcuKey::of(name.strip_prefix(b"x-")?)?.as_bytes());
+    converter.or_else(without_x).copied()
 }
 
 /// A name as ICU compares it: letters in lower case and digits, without zeros that lead a number.
@@ -120,6 +123,9 @@ mod tests {
         assert_eq!(icu("ISO_8859-2"), Some("ibm-912_P100-1995"));
         assert_eq!(icu("iso 8859 02"), Some("ibm-912_P100-1995"));
         assert_eq!(icu("cp1252,anything"), Some("ibm-5348_P100-1997"));
+        assert_eq!(icu("x-koi8-r"), Some("ibm-878_P100-1996"));
+        assert_eq!(icu("X-koi8-r"), None);
+        assert_eq!(icu("x-x-koi8-r"), None);
         assert_eq!(icu("iso-8859-00"), None);
         assert_eq!(icu(""), None);
         assert_eq!(icu(&"x".repeat(60)), None);
