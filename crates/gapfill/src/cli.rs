@@ -34,8 +34,12 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let memory = incident.map(|incident| Memory::begin(incident, &lives, &begun())).transpose()?;
     let started = Instant::now();
     let mut run = Run::new(&sources, &lives, &options, &output);
-    run = memory.iter().fold(run, |run, memory| run.remembered_by(memory));
-    run = stage.iter().fold(run, |run, stage| run.staged_in(stage));
+    if let Some(memory) = &memory {
+        run = run.remembered_by(memory);
+    }
+    if let Some(stage) = &stage {
+        run = run.staged_in(stage);
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs()).build();
     let summary = pool.context("cannot start threads")?.install(|| run.compare());
     output.end();

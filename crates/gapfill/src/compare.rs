@@ -155,24 +155,23 @@ fn take_moves(pairs: &[Pair], meetings: &mut [Meeting]) {
 /// A message that was moved in the source, and deleted in the live store where it had been before,
 /// was deleted by who lives on: each side has a tombstone of its own there.
 fn take_deleted_before_move(pairs: &[Pair], meetings: &mut [Meeting]) {
-    let mut deleted = HashMap::<Guid, Vec<usize>>::new();
-    for (number, (pair, meeting)) in pairs.iter().zip(&*meetings).enumerate() {
+    let mut deleted = HashMap::<Guid, usize>::new();
+    for (pair, meeting) in pairs.iter().zip(&*meetings) {
         let messages = meeting.deleted_on_both_sides.iter();
         for message in messages.filter_map(|&at| pair.source.messages.get(at)) {
-            deleted.entry(message.guid).or_default().push(number);
+            *deleted.entry(message.guid).or_default() += 1;
         }
     }
     if deleted.is_empty() {
         return;
     }
-    for (number, (pair, meeting)) in pairs.iter().zip(meetings).enumerate() {
+    for (pair, meeting) in pairs.iter().zip(meetings) {
         meeting.settle(&pair.source, |surplus, guid| {
-            let elsewhere = deleted.get_mut(guid)?;
-            let at = elsewhere.iter().position(|&other| other != number)?;
+            let left = deleted.get_mut(guid).filter(|left| **left > 0)?;
             if !matches!(surplus.hint, Hint::Nothing | Hint::UidTaken) {
                 return None;
             }
-            elsewhere.remove(at);
+            *left = left.saturating_sub(1);
             Some((Class::Deleted, Because::DeletedBeforeMove))
         });
     }
@@ -194,10 +193,12 @@ fn left_over_live(pairs: &[Pair], meetings: &[Meeting]) -> HashMap<Guid, Vec<Lef
     }
     for (number, (pair, meeting)) in pairs.iter().zip(meetings).enumerate() {
         let Some(live) = &pair.live else { continue };
-        let deleted = meeting.behind.iter().map(|&(_, at)| at);
-        for at in deleted.chain(meeting.live_left.iter().copied()) {
+        // What the source has expunged, it shows to have left the mailbox.
+        let deleted = meeting.behind.iter().map(|&(_, at)| (at, true));
+        let others = meeting.live_left.iter().map(|&at| (at, pair.standing.covered));
+        for (at, covered) in deleted.chain(others) {
             let Some(message) = live.messages.get(at) else { continue };
-            let place = LeftOver { pair: number, live: at, covered: pair.standing.covered };
+            let place = LeftOver { pair: number, live: at, covered };
             left_over.entry(message.guid).or_default().push(place);
         }
     }

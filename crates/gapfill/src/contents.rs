@@ -287,11 +287,10 @@ impl Contents {
                     let other = !read.is_null() && read != row.guid;
                     message.file = if other { FileState::Bad } else { file };
                 }
-                Some(_) => {}
                 None if expunged || self.index != IndexState::Whole => {
                     added.push(Message::of_row(row));
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
         self.messages.append(&mut added);

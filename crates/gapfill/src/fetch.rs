@@ -103,10 +103,10 @@ pub(crate) fn fetch(
     results.resize_with(orders.len(), || None);
     for (at, delivered) in fetched {
         let mut delivered = delivered?;
-        if retry && matches!(delivered.result, Err(Damage::Unreadable(_))) {
-            if let Some(order) = orders.get(at) {
-                delivered = deliver(order, stage)?;
-            }
+        if let (true, Err(Damage::Unreadable(_)), Some(order)) =
+            (retry, &delivered.result, orders.get(at))
+        {
+            delivered = deliver(order, stage)?;
         }
         if let Some(slot) = results.get_mut(at) {
             *slot = Some(delivered);

@@ -74,12 +74,11 @@ fn by_count(mut one: Vec<Message>, other: Vec<Message>) -> Vec<Message> {
         *known.entry(message.guid).or_default() += 1;
     }
     for mut message in other.into_iter().filter(|message| !message.expunged) {
-        match known.get_mut(&message.guid).filter(|left| **left > 0) {
-            Some(left) => *left = left.saturating_sub(1),
-            None => {
-                message.uid = Uid(0);
-                one.push(message);
-            }
+        if let Some(left) = known.get_mut(&message.guid).filter(|left| **left > 0) {
+            *left = left.saturating_sub(1);
+        } else {
+            message.uid = Uid(0);
+            one.push(message);
         }
     }
     one.sort_by_key(|message| message.uid);

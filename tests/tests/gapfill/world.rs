@@ -15,7 +15,7 @@ use mailstore_tests::{
 use serde_json::Value;
 
 /// The users.
-pub const USERS: [&str; 2] = ["alice", "bob"];
+pub(crate) const USERS: [&str; 2] = ["alice", "bob"];
 /// Folders that both sides have, below each user's INBOX.
 const FOLDERS: [&str; 4] = ["INBOX", "INBOX.Work", "INBOX.Old", "INBOX.Stale"];
 
@@ -24,7 +24,7 @@ const FIRST_COPIES: usize = 6;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub(crate) enum Side {
     /// The one whose volume is rescued.
     Rescued,
     /// The one that users live on.
@@ -36,13 +36,13 @@ type At = Option<(String, u32)>;
 
 /// One copy of a message.
 #[derive(Debug, Clone)]
-pub struct Copy {
-    pub user: &'static str,
-    pub guid: Guid,
-    pub rescued: At,
-    pub live: At,
-    /// Whether the live side ever had it.
-    was_live: bool,
+pub(crate) struct Copy {
+    pub(crate) user: &'static str,
+    pub(crate) guid: Guid,
+    pub(crate) rescued: At,
+    pub(crate) live: At,
+    /// Where both sides had it at the fork.
+    fork: At,
     /// Whether it was copied: then it is not moved or deleted, which would look like a move.
     copied: bool,
     /// Whether it was moved on a side: a copy of it is not then told from what was moved.
@@ -52,13 +52,13 @@ pub struct Copy {
 }
 
 /// A gap as a comparison has to tell it: mailbox, GUID and class.
-pub type Expected = (String, String, String);
+pub(crate) type Expected = (String, String, String);
 
 /// Both servers and the ledger.
-pub struct World {
-    pub rescued: Server,
-    pub live: Server,
-    pub copies: Vec<Copy>,
+pub(crate) struct World {
+    pub(crate) rescued: Server,
+    pub(crate) live: Server,
+    pub(crate) copies: Vec<Copy>,
     random: Random,
     /// Every UID that the live side gave out, by user and folder.
     live_uids: BTreeSet<(&'static str, String, u32)>,
@@ -69,7 +69,7 @@ pub struct World {
 
 impl World {
     /// A server with some mail, and its copy, both running.
-    pub fn fork(cyrus: &Cyrus, layout: Layout, seed: u64) -> Result<Self> {
+    pub(crate) fn fork(cyrus: &Cyrus, layout: Layout, seed: u64) -> Result<Self> {
         let options = ServerOptions::new(layout).with_conversations().in_memory();
         let rescued = Server::start(cyrus, options)?;
         let mut admin = rescued.admin()?;
@@ -107,7 +107,7 @@ impl World {
         let rescued = Server::serve(store)?;
         let mut world = Self { rescued, live, ..self };
         for copy in &mut world.copies {
-            (copy.live, copy.was_live) = (copy.rescued.clone(), true);
+            (copy.live, copy.fork) = (copy.rescued.clone(), copy.rescued.clone());
             if let Some((folder, uid)) = &copy.live {
                 world.live_uids.insert((copy.user, folder.clone(), *uid));
             }
@@ -139,7 +139,7 @@ impl World {
     }
 
     /// APPENDs a new message.
-    pub fn append(&mut self, side: Side, user: &'static str, folder: &str) -> Result<()> {
+    pub(crate) fn append(&mut self, side: Side, user: &'static str, folder: &str) -> Result<()> {
         let text = self.text(user);
         self.append_text(side, user, folder, &text)
     }
@@ -165,13 +165,12 @@ impl World {
         if side == Side::Live {
             self.live_uids.insert((user, folder.to_owned(), uid));
         }
-        let was_live = side == Side::Live;
         let copy = Copy {
             user,
             guid,
             rescued,
             live,
-            was_live,
+            fork: None,
             copied: false,
             moved: false,
             flagged: false,
@@ -287,18 +286,19 @@ impl World {
     }
 
     /// A day of mail: on the rescued side all of it, on the live one what users did since.
-    pub fn traffic(&mut self, steps: usize) -> Result<()> {
+    pub(crate) fn traffic(&mut self, steps: usize) -> Result<()> {
         for _ in 0..steps {
             let user = *self.random.pick(&[&USERS[0], &USERS[1]]);
             let side = if self.random.one_in(3) { Side::Live } else { Side::Rescued };
-            match self.random.below(9) {
+            match self.random.below(11) {
                 0 | 1 => self.deliver(side, user)?,
                 2 => self.append(side, user, "INBOX.Work")?,
                 3 => self.append_twice(side, user, "INBOX")?,
                 4 => self.copy_one(side)?,
-                5 => self.move_one(side)?,
+                5 | 9 => self.move_one(side)?,
                 6 => self.expunge(Side::Live)?,
                 7 => self.expunge(Side::Rescued)?,
+                8 => self.move_one(Side::Live)?,
                 _ => self.flag()?,
             }
         }
@@ -307,7 +307,7 @@ impl World {
 
     /// What happens to whole folders: one is renamed, one deleted on each side after it got mail,
     /// one made with mail.
-    pub fn folders(&mut self) -> Result<()> {
+    pub(crate) fn folders(&mut self) -> Result<()> {
         let user = USERS[0];
         self.append(Side::Rescued, user, "INBOX.Old")?;
         self.append(Side::Rescued, user, "INBOX.Stale")?;
@@ -323,7 +323,7 @@ impl World {
     }
 
     /// Stops the rescued side; a copy of its tree.
-    pub fn rescue(self) -> Result<(Store, Ledger, Server)> {
+    pub(crate) fn rescue(self) -> Result<(Store, Ledger, Server)> {
         let ledger = Ledger {
             copies: self.copies,
             live_uids: self.live_uids,
@@ -339,15 +339,15 @@ fn new_uid(reply: &Reply) -> Result<u32> {
 }
 
 /// What became of each copy.
-pub struct Ledger {
-    pub copies: Vec<Copy>,
+pub(crate) struct Ledger {
+    pub(crate) copies: Vec<Copy>,
     live_uids: BTreeSet<(&'static str, String, u32)>,
     new_folders: BTreeSet<String>,
 }
 
 impl Ledger {
     /// The class of a copy, where anything is to be told of it.
-    pub fn class(&self, copy: &Copy) -> Option<&'static str> {
+    pub(crate) fn class(&self, copy: &Copy) -> Option<&'static str> {
         let deleted_later = |folder: &str| {
             copy.user == USERS[0] && (folder == "INBOX.Old" || folder == "INBOX.Stale")
         };
@@ -357,23 +357,16 @@ impl Ledger {
             }
             (Some(_), Some(_)) => Some("moved"),
             (Some((folder, _)), None) if deleted_later(folder) => None,
-            (Some(_), None) if copy.was_live => Some("deleted"),
+            (Some(_), None) if copy.fork.is_some() => Some("deleted"),
             (Some((folder, _)), None) if self.new_folders.contains(folder) => None,
             (Some((folder, uid)), None) => {
                 let taken = self.live_uids.contains(&(copy.user, folder.clone(), *uid));
                 Some(if taken { "uid-taken" } else { "missing" })
             }
-            (None, Some(_)) if copy.was_live && self.was_rescued(copy) => Some("state-behind"),
+            // Whoever moved it since wants it.
+            (None, Some(_)) if copy.live == copy.fork => Some("state-behind"),
             (None, _) => None,
         }
-    }
-
-    /// Whether the rescued side had it: it is then one of the first copies, or was copied from one.
-    fn was_rescued(&self, copy: &Copy) -> bool {
-        self.copies
-            .iter()
-            .take(FIRST_COPIES * FOLDERS.len() * USERS.len())
-            .any(|first| std::ptr::eq(first, copy))
     }
 
     /// The mailbox, as the live server's operators call it, that a copy is told under.
@@ -384,7 +377,7 @@ impl Ledger {
     }
 
     /// All that a comparison has to tell of single messages, sorted.
-    pub fn expected(&self) -> Vec<Expected> {
+    pub(crate) fn expected(&self) -> Vec<Expected> {
         let told = self.copies.iter().filter_map(|copy| {
             let class = self.class(copy)?;
             Some((Self::mailbox(copy), copy.guid.to_string(), class.to_owned()))
@@ -396,7 +389,7 @@ impl Ledger {
 }
 
 /// A run of `gapfill` on the live server's store.
-pub fn gapfill(live: &Store, from: &[PathBuf], arguments: &[&str]) -> Result<ToolRun> {
+pub(crate) fn gapfill(live: &Store, from: &[PathBuf], arguments: &[&str]) -> Result<ToolRun> {
     let mut command = gapfill_command()?;
     for path in from {
         command.arg("--from").arg(path);
@@ -407,7 +400,7 @@ pub fn gapfill(live: &Store, from: &[PathBuf], arguments: &[&str]) -> Result<Too
 }
 
 /// What a run told of single messages, sorted.
-pub fn told(run: &ToolRun) -> Vec<Expected> {
+pub(crate) fn told(run: &ToolRun) -> Vec<Expected> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let of_message = |line: &&Value| line["type"] == "gap" && line["guid"] != "0".repeat(40);
     let lines = run.json.iter().filter(of_message);
@@ -418,7 +411,7 @@ pub fn told(run: &ToolRun) -> Vec<Expected> {
 }
 
 /// What a run told of whole mailboxes: class and number of messages by mailbox.
-pub fn told_of_mailboxes(run: &ToolRun) -> BTreeMap<String, (String, u64)> {
+pub(crate) fn told_of_mailboxes(run: &ToolRun) -> BTreeMap<String, (String, u64)> {
     let of_mailbox = |line: &&Value| line["type"] == "gap" && line["guid"] == "0".repeat(40);
     let lines = run.json.iter().filter(of_mailbox).map(|line| {
         let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();

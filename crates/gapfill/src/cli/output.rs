@@ -67,10 +67,10 @@ impl Output {
         if self.args.json {
             if self.by_user {
                 for (user, counts) in &summary.by_user {
-                    self.json(json!({"type": "user", "user": user, "classes": classes(counts)}));
+                    print_json(&json!({"type": "user", "user": user, "classes": classes(counts)}));
                 }
             }
-            self.json(json!({
+            print_json(&json!({
                 "type": "summary",
                 "mailboxes": summary.mailboxes,
                 "failed": summary.failed,
@@ -91,49 +91,40 @@ impl Output {
             for (user, counts) in &summary.by_user {
                 let user = if user.is_empty() { "(nobody's)" } else { user };
                 let told: Vec<_> = told(counts).map(|(c, n, _)| format!("{n} {c}")).collect();
-                self.line(&format!("{user}: {}", told.join(", ")));
+                print(&format!("{user}: {}", told.join(", ")));
             }
-            self.line("");
+            print("");
         }
-        self.line(&format!("{:<14} {:>10} {:>12}", "class", "messages", "bytes"));
+        print(&format!("{:<14} {:>10} {:>12}", "class", "messages", "bytes"));
         for (class, messages, bytes) in told(&summary.counts) {
-            self.line(&format!("{class:<14} {messages:>10} {:>12}", HumanBytes(bytes).to_string()));
+            print(&format!("{class:<14} {messages:>10} {:>12}", HumanBytes(bytes).to_string()));
         }
-        self.line(&format!(
+        print(&format!(
             "{} mailboxes compared, {} files ({}) read",
             summary.mailboxes,
             summary.files_read,
             HumanBytes(summary.bytes_read)
         ));
         if summary.failed > 0 {
-            self.line(&format!("{} live mailboxes could not be compared", summary.failed));
+            print(&format!("{} live mailboxes could not be compared", summary.failed));
         }
         if summary.unreadable > 0 {
-            self.line(&format!(
+            print(&format!(
                 "{} entries of the sources could not be read: run again with --retry-bad, or on a \
                  copy of the volume",
                 summary.unreadable
             ));
         }
         if summary.gaps() > 0 && !remembered {
-            self.line("nobody remembers the gaps: give --incident DIR to have them delivered");
+            print("nobody remembers the gaps: give --incident DIR to have them delivered");
         }
-    }
-
-    fn line(&self, line: &str) {
-        // Whoever closes the pipe does not want the rest.
-        let _ = writeln!(std::io::stdout(), "{line}");
-    }
-
-    fn json(&self, value: Value) {
-        self.line(&value.to_string());
     }
 
     fn report(&self, report: &MailboxReport) {
         let mailbox = report.mailbox.as_ref();
         let name = mailbox.map_or("(no mailbox)", |mailbox| mailbox.name.as_str());
         if self.args.json {
-            self.json(json!({
+            print_json(&json!({
                 "type": "mailbox",
                 "mailbox": mailbox.map(|mailbox| &mailbox.name),
                 "uniqueid": mailbox.map(|mailbox| &mailbox.uniqueid),
@@ -142,7 +133,7 @@ impl Output {
                 "unreadable": report.unreadable,
                 "error": report.error,
             }));
-            report.gaps.iter().for_each(|gap| self.json(gap_line(name, gap)));
+            report.gaps.iter().for_each(|gap| print_json(&gap_line(name, gap)));
             return;
         }
         for gap in report.gaps.iter().filter(|_| self.args.verbose > 0) {
@@ -151,9 +142,18 @@ impl Output {
             } else {
                 format!("uid {} {}", gap.uid, gap.guid)
             };
-            self.line(&format!("{name}: {} {what}: {}", gap.class, gap.evidence));
+            print(&format!("{name}: {} {what}: {}", gap.class, gap.evidence));
         }
     }
+}
+
+fn print(line: &str) {
+    // Whoever closes the pipe does not want the rest.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn print_json(value: &Value) {
+    print(&value.to_string());
 }
 
 /// The classes that have any messages, in their order.

@@ -5,7 +5,7 @@ mod copies;
 mod gaps;
 mod likeness;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use mailstore_format::Guid;
 
@@ -59,7 +59,7 @@ impl Outcome<'_> {
             }
         }
         let mut reports = Vec::new();
-        for (number, said) in by_pair.into_iter().enumerate() {
+        for (number, said) in by_pair.iter().enumerate() {
             reports.extend(self.report(number, said));
         }
         Ok(reports)
@@ -101,50 +101,34 @@ impl Outcome<'_> {
         all
     }
 
-    /// Reads what is to be restored; where the mailbox's own copies are bad, all others are tried.
+    /// Reads what is to be restored; where a mailbox's own copies are bad, all others are tried.
     fn read(&mut self, said: &mut [Said]) -> Result<(), Error> {
-        let wanted: Vec<usize> = said
-            .iter()
-            .enumerate()
-            .filter(|(_, said)| said.class.is_to_be_restored())
-            .map(|(at, _)| at)
-            .collect();
-        let own: Vec<Order> =
+        let wanted = positions(said, |said| said.class.is_to_be_restored());
+        let orders: Vec<Order> =
             wanted.iter().filter_map(|&at| Some(self.order(said.get(at)?))).collect();
-        self.fetch(&wanted, &own, said)?;
-        let bad: Vec<usize> = wanted
-            .into_iter()
-            .filter(|&at| said.get(at).is_some_and(|said| matches!(said.fetched, Some(Err(_)))))
-            .collect();
-        let guids: HashSet<Guid> = bad
-            .iter()
-            .filter_map(|&at| said.get(at))
-            .map(|said| said.message.guid)
-            .filter(|guid| !guid.is_null())
-            .collect();
-        if guids.is_empty() {
-            return Ok(());
+        self.fetch(&wanted, &orders, said)?;
+        let bad = positions(said, |said| {
+            matches!(said.fetched, Some(Err(_))) && is_proven(said) && !said.message.guid.is_null()
+        });
+        if bad.is_empty() { Ok(()) } else { self.read_elsewhere(&bad, said) }
+    }
+
+    fn read_elsewhere(&mut self, bad: &[usize], said: &mut [Said]) -> Result<(), Error> {
+        let messages = bad.iter().filter_map(|&at| said.get(at)).map(|said| said.message.guid);
+        let copies = Copies::anywhere(&self.pairs, &messages.collect());
+        let (mut at, mut orders, mut before) = (Vec::new(), Vec::new(), Vec::new());
+        for &number in bad {
+            let Some(said) = said.get(number) else { continue };
+            let others = self.elsewhere(&copies, said);
+            if let (false, Some(Err(damage))) = (others.is_empty(), &said.fetched) {
+                at.push(number);
+                before.push(damage.clone());
+                orders.push(Order { copies: others, ..self.order(said) });
+            }
         }
-        let copies = Copies::anywhere(&self.pairs, &guids);
-        let more: Vec<(usize, Order)> = bad
-            .into_iter()
-            .filter_map(|at| {
-                let said = said.get(at)?;
-                let order = Order { copies: self.elsewhere(&copies, said), ..self.order(said) };
-                (!order.copies.is_empty() && is_proven(said)).then_some((at, order))
-            })
-            .collect();
-        let (at, orders): (Vec<_>, Vec<_>) = more.into_iter().unzip();
-        let before: HashMap<usize, Damage> = at
-            .iter()
-            .filter_map(|&at| match &said.get(at)?.fetched {
-                Some(Err(damage)) => Some((at, damage.clone())),
-                _ => None,
-            })
-            .collect();
         self.fetch(&at, &orders, said)?;
         // What was wrong with the message's own file says more than what was with others.
-        for (at, damage) in before {
+        for (at, damage) in at.into_iter().zip(before) {
             if let Some(said) = said.get_mut(at)
                 && matches!(said.fetched, Some(Err(_)))
             {
@@ -212,22 +196,23 @@ impl Outcome<'_> {
         }
     }
 
-    fn report(&mut self, number: usize, said: Vec<Said>) -> Option<MailboxReport> {
+    fn report(&mut self, number: usize, said: &[Said]) -> Option<MailboxReport> {
         let (pair, compared) = (self.pairs.get(number)?, self.compared.get(number)?);
         let work = self.works.get_mut(number)?;
-        let said_before = &compared.verdicts;
         let mut counts = compared.counts.clone();
         counts.merge(&work.report.counts);
         counts.add_all(Class::Duplicate, pair.source.duplicates);
-        for verdict in said_before {
+        for verdict in &compared.verdicts {
             if let Some(message) = pair.source.messages.get(verdict.message) {
                 counts.take(verdict.class, message.size);
             }
         }
-        said.iter().for_each(|said| counts.add(said.class, said.message.size));
+        for said in said {
+            counts.add(said.class, said.message.size);
+        }
         counts.0.retain(|_, count| count.messages > 0);
         work.report.counts = counts;
-        work.report.gaps = gaps::of(self.group, &work.plan, pair, &said);
+        work.report.gaps = gaps::of(self.group, &work.plan, pair, said);
         let report = std::mem::take(&mut work.report);
         // Live mailboxes that no source has are nobody's question.
         let asked = !work.plan.parts.is_empty();
@@ -238,4 +223,9 @@ impl Outcome<'_> {
 /// Whether anything but a damaged file tells what the message's bytes were.
 fn is_proven(said: &Said) -> bool {
     said.message.voucher != Voucher::File || said.message.file != FileState::Bad
+}
+
+fn positions(said: &[Said], wanted: impl Fn(&Said) -> bool) -> Vec<usize> {
+    let numbered = said.iter().enumerate();
+    numbered.filter(|(_, said)| wanted(said)).map(|(at, _)| at).collect()
 }

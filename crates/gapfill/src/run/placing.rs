@@ -1,6 +1,6 @@
 //! Loose messages that no mailbox knows: where they belong.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use incident::{Gap, MailboxId};
 use mailstore_format::{Guid, SystemFlags, ThreadId, Timestamp, Uid};
@@ -31,14 +31,14 @@ struct Destination {
 pub(super) fn place(run: &Run<'_>, loose: &LooseSet) -> Result<Vec<MailboxReport>, Error> {
     let mut rest = MailboxReport::default();
     let mut reports = BTreeMap::<(usize, MailboxId), MailboxReport>::new();
-    let mut seen = HashMap::<Guid, ()>::new();
+    let mut seen = HashSet::new();
     for (file, known) in loose.all() {
         rest.files_read = rest.files_read.saturating_add(1);
         rest.bytes_read = rest.bytes_read.saturating_add(file.size);
         let guid = file.stored_guid();
         if !file.is_mail {
             rest.counts.add(Class::NotMail, file.size);
-        } else if seen.insert(guid, ()).is_some() {
+        } else if !seen.insert(guid) {
             rest.counts.add(Class::Duplicate, file.size);
         } else {
             match known {

@@ -17,14 +17,18 @@ impl Copies {
     /// In any mailbox of the sources.
     pub(super) fn in_sources(pairs: &[Pair], guids: &HashSet<Guid>) -> Self {
         let mut copies = Self::default();
-        pairs.iter().for_each(|pair| copies.add(&pair.source, guids));
+        for pair in pairs {
+            copies.add(&pair.source, guids);
+        }
         copies
     }
 
     /// In any mailbox of either side.
     pub(super) fn anywhere(pairs: &[Pair], guids: &HashSet<Guid>) -> Self {
         let mut copies = Self::in_sources(pairs, guids);
-        pairs.iter().filter_map(|pair| pair.live.as_ref()).for_each(|live| copies.add(live, guids));
+        for live in pairs.iter().filter_map(|pair| pair.live.as_ref()) {
+            copies.add(live, guids);
+        }
         copies
     }
 
