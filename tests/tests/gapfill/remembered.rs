@@ -57,7 +57,7 @@ fn a_run_that_was_killed_ends_with_the_same_gaps_when_it_is_run_again() -> Resul
     const NAME: &str = "a_run_that_was_killed_ends_with_the_same_gaps_when_it_is_run_again";
     let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
     let mut world = World::fork(&cyrus, Layout::ById, SEED)?;
-    world.traffic(40)?;
+    world.traffic(30)?;
     world.folders()?;
     let (rescued, _, live) = world.rescue()?;
     let undisturbed = live.path().join("undisturbed");

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use mailstore_format::Guid;
@@ -285,21 +286,26 @@ impl World {
         Ok(())
     }
 
-    /// A day of mail: on the rescued side all of it, on the live one what users did since.
+    /// A day of mail on the rescued side, and then what came and what users did on the live one.
     pub(crate) fn traffic(&mut self, steps: usize) -> Result<()> {
+        self.traffic_on(Side::Rescued, steps)?;
+        // Indexes tell time in whole seconds, and an outage takes longer than one.
+        std::thread::sleep(Duration::from_millis(1100));
+        self.traffic_on(Side::Live, steps / 2)
+    }
+
+    fn traffic_on(&mut self, side: Side, steps: usize) -> Result<()> {
         for _ in 0..steps {
             let user = *self.random.pick(&[&USERS[0], &USERS[1]]);
-            let side = if self.random.one_in(3) { Side::Live } else { Side::Rescued };
-            match self.random.below(11) {
+            match self.random.below(9) {
                 0 | 1 => self.deliver(side, user)?,
                 2 => self.append(side, user, "INBOX.Work")?,
                 3 => self.append_twice(side, user, "INBOX")?,
                 4 => self.copy_one(side)?,
-                5 | 9 => self.move_one(side)?,
-                6 => self.expunge(Side::Live)?,
-                7 => self.expunge(Side::Rescued)?,
-                8 => self.move_one(Side::Live)?,
-                _ => self.flag()?,
+                5 | 6 => self.move_one(side)?,
+                7 => self.expunge(side)?,
+                _ if side == Side::Rescued => self.flag()?,
+                _ => self.expunge(side)?,
             }
         }
         Ok(())
