@@ -17,9 +17,13 @@ fn mailbox(directory: &Path, records: &[IndexRecord], files: &[u32]) {
         ..IndexHeader::default()
     };
     let mut bytes = header.encode(layout);
-    records.iter().for_each(|record| record.encode_into(layout, &mut bytes));
+    for record in records {
+        record.encode_into(layout, &mut bytes);
+    }
     fs::write(directory.join("cyrus.index"), bytes).unwrap();
-    files.iter().for_each(|uid| fs::write(directory.join(format!("{uid}.")), b"").unwrap());
+    for uid in files {
+        fs::write(directory.join(format!("{uid}.")), b"").unwrap();
+    }
 }
 
 fn record(uid: u32) -> IndexRecord {

@@ -46,9 +46,7 @@ impl Outcome<'_> {
         let mut said = self.said();
         self.read(&mut said)?;
         for said in &mut said {
-            if matches!(said.fetched, Some(Err(_))) {
-                self.judge_damage(said);
-            }
+            self.judge_damage(said);
         }
         likeness::find_near_duplicates(&self.pairs, &self.compared, &mut said);
         let mut by_pair: Vec<Vec<Said>> = Vec::new();
@@ -182,10 +180,12 @@ impl Outcome<'_> {
         others.filter(|copy| !own.contains(&copy.path())).cloned().collect()
     }
 
-    /// No copy is intact. A file of which nothing tells what it was can be what is left of the
-    /// message that the live store has under its UID.
+    /// A message of which no copy is intact is damaged. A file of which nothing tells what it was can
+    /// be what is left of the message that the live store has under its UID.
     fn judge_damage(&self, said: &mut Said) {
-        said.class = Class::Damaged;
+        if matches!(said.fetched, Some(Err(_))) {
+            said.class = Class::Damaged;
+        }
         if said.because != Because::UidTaken || said.message.voucher != Voucher::File {
             return;
         }
