@@ -3,30 +3,35 @@
 mod args;
 mod output;
 mod progress;
+mod snapshot;
 mod stores;
 
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use gapfill::{LiveStore, Memory, Options, Run, Source, Stage};
 use incident::{Incident, RunStart};
-use mailstore::identity::adopt_umask;
 use mailstore_format::Timestamp;
 
 pub(crate) use args::Args;
+use args::Command;
 use output::Output;
 
 /// Does what was asked for. Returns the exit status.
 pub(crate) fn run(args: &Args) -> Result<u8> {
+    match &args.command {
+        None => compare(args),
+        Some(Command::Snapshot(args)) => snapshot::run(args),
+    }
+}
+
+fn compare(args: &Args) -> Result<u8> {
     let output = Output::new(args.output, args.by_user);
-    let confs = stores::configurations(&args.to, args.stores.as_deref())?;
-    stores::become_account(&confs)?;
-    confs.first().into_iter().for_each(adopt_umask);
-    let open = |conf| {
-        LiveStore::open(conf, args.lock_timeout(), &mut |wait| output.waiting_for(wait))
-            .map_err(|error| anyhow!("{error}; is it the right configuration (--to)?"))
-    };
-    let lives = confs.into_iter().map(open).collect::<Result<Vec<_>>>()?;
+    let named = stores::named(&args.to, args.stores.as_deref())?;
+    stores::become_account(&named)?;
+    let open =
+        |named| stores::open(named, args.lock_timeout(), &mut |wait| output.waiting_for(wait));
+    let lives = named.into_iter().map(open).collect::<Result<Vec<_>>>()?;
     let sources = open_sources(args, &lives, &output)?;
     let options = options(args, &lives);
     let stage = args.stage.as_deref().map(Stage::open).transpose()?;
@@ -52,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 }
 
 fn open_sources(args: &Args, lives: &[LiveStore], output: &Output) -> Result<Vec<Source>> {
-    let prefix = lives.first().map_or(&b"DELETED"[..], |live| live.store().conf().deleted_prefix());
+    let prefix = lives.first().map_or(&b"DELETED"[..], |live| live.namespace().deleted_prefix());
     let mut sources = Vec::new();
     for path in &args.from {
         let path = path.canonicalize().with_context(|| format!("no source {}", path.display()))?;
@@ -66,7 +71,7 @@ fn open_sources(args: &Args, lives: &[LiveStore], output: &Output) -> Result<Vec
 
 fn options(args: &Args, lives: &[LiveStore]) -> Options {
     let owner = |user: &String| {
-        let namespace = lives.first().map(|live| live.store().namespace());
+        let namespace = lives.first().map(LiveStore::namespace);
         namespace.map_or_else(|| user.clone().into_bytes(), |names| names.parse_userid(user))
     };
     Options {

@@ -52,6 +52,17 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A snapshot cannot be written.
+    #[error("cannot write the snapshot: {0}")]
+    WriteSnapshot(std::io::Error),
+    /// A snapshot cannot be read.
+    #[error("cannot read the snapshot {}: {why}", path.display())]
+    Snapshot {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// The incident cannot be written.
     #[error(transparent)]
     Incident(#[from] incident::Error),

@@ -37,6 +37,7 @@ mod pairing;
 mod place;
 mod report;
 mod run;
+mod snapshot;
 mod source;
 mod stage;
 

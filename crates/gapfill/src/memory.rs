@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use incident::{
-    Incident, MailboxGaps, Outcome, RunEnd, RunId, RunStart, RunStatus, StoreBinding, StoreId,
-    Wanted, WantedId,
+    Incident, MailboxGaps, Outcome, RunEnd, RunId, RunStart, RunStatus, StoreId, Wanted, WantedId,
 };
 use mailstore_format::{Guid, Uid};
 
@@ -39,7 +38,13 @@ impl Memory {
     ) -> Result<Self, incident::Error> {
         let mut runs = Vec::new();
         for live in stores {
-            let store = incident.store(&StoreBinding::of(live.store().conf())?)?;
+            let binding = live.binding()?;
+            // Who is on another machine cannot be named when the incident is made.
+            let store = if live.is_elsewhere() {
+                incident.bind(&binding)?
+            } else {
+                incident.store(&binding)?
+            };
             runs.push((store, incident.begin_run(store, start)?));
         }
         let mut wanted = HashMap::<_, Vec<_>>::new();

@@ -134,7 +134,7 @@ fn find(
         return (number, Some(at));
     }
     let has_owner = |store: &LiveStore| {
-        let parts = store.store().namespace().parts(name);
+        let parts = store.namespace().parts(name);
         parts.inbox().is_some_and(|inbox| store.with_name(&inbox).is_some())
     };
     (numbered().find(|(_, store)| has_owner(store)).map_or(0, |(number, _)| number), None)
@@ -151,12 +151,12 @@ fn planned(
     let name = mailbox.name.as_ref();
     let deleted_in_source = live_store
         .zip(name)
-        .is_some_and(|(store, name)| store.store().namespace().parts(name).deleted.is_some());
+        .is_some_and(|(store, name)| store.namespace().parts(name).deleted.is_some());
     let tombstone = live_store.zip(name).is_some_and(|(store, name)| {
         live.is_none() && store.has_tombstone(name, &mailbox.uniqueid)
     });
     let shown = |name: &InternalName| {
-        live_store.map_or_else(|| name.to_string(), |s| s.store().namespace().display(name))
+        live_store.map_or_else(|| name.to_string(), |s| s.namespace().display(name))
     };
     let id = live_mailbox.map_or_else(|| source_id(mailbox, name.map(shown)), id_of);
     PlannedPair {
@@ -208,5 +208,5 @@ fn owner(
     if let Some(live) = store.mailboxes().get(live.unwrap_or(usize::MAX)) {
         return live.owner.clone();
     }
-    store.store().namespace().owner(mailbox.name.as_ref()?)
+    store.namespace().owner(mailbox.name.as_ref()?)
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use super::snapshot::SnapshotArgs;
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use gapfill::Ambiguous;
 use incident::INCIDENT_VARIABLE;
 
@@ -15,13 +16,18 @@ use incident::INCIDENT_VARIABLE;
 #[derive(Debug, Parser)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "gapfill", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// A tree that may have mail: a server's, a spool, a mailbox directory, lost+found, a Maildir,
     /// plain files; repeatable
     #[arg(long, value_name = "DIR", required = true)]
     pub(crate) from: Vec<PathBuf>,
 
-    /// The live store: a server's configuration, or a name of the stores file; repeatable
+    /// The live store: a server's configuration, a name of the stores file, or a snapshot that was
+    /// made on another machine; repeatable
     #[arg(long, value_name = "STORE", required = true)]
     pub(crate) to: Vec<PathBuf>,
 
@@ -69,6 +75,12 @@ pub(crate) struct Args {
     pub(crate) output: OutputArgs,
 }
 
+/// What else the command can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Snapshot(SnapshotArgs),
+}
+
 /// How much is told, and how.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct OutputArgs {
@@ -90,6 +102,8 @@ Examples:
   gapfill --from /mnt/rescued --to /etc/imapd.conf
   gapfill --from /mnt/rescued --from /mnt/backup --to store7 --by-user
   gapfill --from /mnt/rescued/lost+found --to store7 --incident /srv/outage --stage /srv/stage
+  gapfill snapshot -C /etc/imapd.conf > store7.snapshot     on the machine of store7, and here
+  gapfill --from /mnt/rescued --to store7.snapshot
 
 Exit status:
   0  the live store lacks nothing

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use gapfill::LiveStore;
 use mailstore::config::ImapdConf;
-use mailstore::identity::{AccountHints, StoreAccount};
+use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
+use mailstore::lock::LockWait;
 use serde::Deserialize;
 
 /// Where the stores file is, unless it is named.
@@ -25,13 +28,47 @@ struct StoreEntry {
     config: PathBuf,
 }
 
-/// The configurations of the stores that were named.
-pub(super) fn configurations(names: &[PathBuf], stores: Option<&Path>) -> Result<Vec<ImapdConf>> {
-    let load = |path: &Path| {
-        ImapdConf::load(path)
-            .map_err(|error| anyhow!("{error}; correct it, or name the server's with --to"))
+/// A store that was named.
+#[derive(Debug)]
+pub(super) enum Named {
+    /// One on this machine.
+    Configuration(Box<ImapdConf>),
+    /// One on another.
+    Snapshot(PathBuf),
+}
+
+/// The stores that were named.
+pub(super) fn named(names: &[PathBuf], stores: Option<&Path>) -> Result<Vec<Named>> {
+    let of = |name: &PathBuf| {
+        let path = configuration(name, stores)?;
+        if LiveStore::is_snapshot(&path) {
+            return Ok(Named::Snapshot(path));
+        }
+        Ok(Named::Configuration(Box::new(load(&path)?)))
     };
-    names.iter().map(|name| load(&configuration(name, stores)?)).collect()
+    names.iter().map(of).collect()
+}
+
+/// Reads a configuration.
+pub(super) fn load(path: &Path) -> Result<ImapdConf> {
+    ImapdConf::load(path)
+        .map_err(|error| anyhow!("{error}; correct it, or name the server's (--to)"))
+}
+
+/// Opens a store that was named.
+pub(super) fn open(
+    named: Named,
+    timeout: Duration,
+    on_wait: &mut dyn FnMut(&LockWait),
+) -> Result<LiveStore> {
+    match named {
+        Named::Configuration(conf) => {
+            adopt_umask(&conf);
+            LiveStore::open(*conf, timeout, on_wait)
+                .map_err(|error| anyhow!("{error}; is it the right configuration (--to)?"))
+        }
+        Named::Snapshot(path) => Ok(LiveStore::open_snapshot(&path)?),
+    }
 }
 
 /// A path is one that has a `/` in it, or is there; all else is a name.
@@ -58,15 +95,20 @@ fn configuration(name: &Path, stores: Option<&Path>) -> Result<PathBuf> {
     Ok(entry.config.clone())
 }
 
-/// Becomes the account that all of the servers run as.
-pub(super) fn become_account(confs: &[ImapdConf]) -> Result<()> {
+/// Becomes the account that all of the servers run as. Where all stores are on other machines, the
+/// process stays what it is.
+pub(super) fn become_account(named: &[Named]) -> Result<()> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let hints = AccountHints {
         environment_user: variable("CYRUS_USER"),
         environment_group: variable("CYRUS_GROUP"),
     };
-    let mut accounts = confs.iter().map(|conf| StoreAccount::of_server(conf, &hints));
-    let first = accounts.next().context("no live store was named")??;
+    let mut accounts = named.iter().filter_map(|named| match named {
+        Named::Configuration(conf) => Some(StoreAccount::of_server(conf, &hints)),
+        Named::Snapshot(_) => None,
+    });
+    let Some(first) = accounts.next() else { return Ok(()) };
+    let first = first?;
     for account in accounts {
         let account = account?;
         if account.uid != first.uid {

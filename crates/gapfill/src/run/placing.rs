@@ -132,7 +132,7 @@ fn recipient(stores: &[LiveStore], file: &LooseFile) -> Option<Destination> {
         _ => "high",
     };
     let owner = String::from_utf8_lossy(user).into_owned();
-    let namespace = stores.get(*store)?.store().namespace();
+    let namespace = stores.get(*store)?.namespace();
     let mut name = namespace.user_parts(user).inbox()?.as_bytes().to_vec();
     name.extend_from_slice(format!(".{RECOVERY_FOLDER}").as_bytes());
     let name = mailstore::name::InternalName::new(name);
@@ -155,7 +155,7 @@ fn local_user(store: &LiveStore, address: &[u8]) -> Option<Vec<u8>> {
     let local = halves.next()?.split(|&byte| byte == b'+').next()?;
     let domain = halves.next();
     let whole = domain.map(|domain| [local, b"@", domain].concat());
-    let namespace = store.store().namespace();
+    let namespace = store.namespace();
     whole.into_iter().chain([local.to_vec()]).find(|user| {
         let inbox = namespace.user_parts(user).inbox();
         !local.is_empty() && inbox.is_some_and(|inbox| store.with_name(&inbox).is_some())

@@ -1,14 +1,15 @@
 //! What becomes of single messages, on stores made by hand.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod stores;
 
 use std::fs;
 use std::path::Path;
 
-use gapfill::{Ambiguous, Class, Options, Stage};
+use gapfill::{Ambiguous, Class, LiveStore, Options, Stage};
 use mailstore_format::Guid;
 
-use stores::{INBOX, Mailbox, Put, Tree, compare, compare_with, put, text};
+use stores::{INBOX, Mailbox, Put, Tree, compare, compare_with, compare_with_snapshot, put, text};
 
 const WORK: Mailbox<'static> =
     Mailbox { name: "user.alice.Work", id: "9k01work", mbtype: "e", forgotten: 0 };
@@ -171,4 +172,38 @@ fn with_paranoid_every_file_of_the_sources_is_read() {
         (read(&mut live, rescued.path(), false), read(&mut live, rescued.path(), true)),
         (0, 2)
     );
+}
+
+#[test]
+fn a_snapshot_of_a_store_says_what_the_store_itself_says() {
+    let gone = Put { expunged: true, has_file: false, ..put(2, &text(2)) };
+    let lost = Put { has_file: false, ..put(3, &text(3)) };
+    let rescued = Tree::new()
+        .with(INBOX, &[1, 2, 3, 4].map(|uid| put(uid, &text(uid))))
+        .with(WORK, &[put(1, &text(9))]);
+    let mut live = Tree::new().with(INBOX, &[put(1, &text(1)), gone, lost]);
+    let itself = compare(&mut live, &[rescued.path()]);
+    let expected = [
+        ("user.alice", 2, "deleted"),
+        ("user.alice", 3, "wanted"),
+        ("user.alice", 4, "missing"),
+        ("user.alice.Work", 0, "mailbox-gone"),
+    ];
+    assert_eq!(itself.classes(), expected);
+    let by_snapshot = compare_with_snapshot(&mut live, &[rescued.path()]);
+    assert_eq!(by_snapshot.classes(), expected);
+    assert_eq!(by_snapshot.summary.counts, itself.summary.counts);
+}
+
+#[test]
+fn a_snapshot_that_was_cut_short_is_refused() {
+    let mut live = Tree::new().with(INBOX, &[put(1, &text(1))]).with(WORK, &[]);
+    let path = live.snapshot();
+    let whole = fs::read(&path).unwrap();
+    let last_line = whole[..whole.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap();
+    fs::write(&path, &whole[..=last_line]).unwrap();
+    let error = LiveStore::open_snapshot(&path).unwrap_err().to_string();
+    assert!(error.contains("cut short: 1 of 2"), "{error}");
+    fs::write(&path, &whole[..last_line + 10]).unwrap();
+    assert!(LiveStore::open_snapshot(&path).is_err());
 }

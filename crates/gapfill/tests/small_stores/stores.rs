@@ -109,6 +109,20 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// A snapshot of it, beside it.
+    pub(crate) fn snapshot(&mut self) -> PathBuf {
+        let path = self.path().join("snapshot");
+        let mut out = fs::File::create(&path).unwrap();
+        self.live().write_snapshot(&mut out, &mut |_| {}).unwrap();
+        assert!(
+            LiveStore::is_snapshot(&path)
+                && !LiveStore::is_snapshot(&self.path().join("imapd.conf"))
+        );
+        path
+    }
+}
+
 fn index(mailbox: Mailbox<'_>, messages: &[Put]) -> Vec<u8> {
     let layout = Layout::of_version(17).unwrap();
     let records: Vec<_> = messages.iter().filter(|message| message.has_record).collect();
@@ -170,15 +184,24 @@ pub(crate) fn compare(live: &mut Tree, from: &[&Path]) -> Said {
     compare_with(live, from, &Options::default(), None)
 }
 
+pub(crate) fn compare_with_snapshot(live: &mut Tree, from: &[&Path]) -> Said {
+    let snapshot = LiveStore::open_snapshot(&live.snapshot()).unwrap();
+    run(snapshot, from, &Options::default(), None)
+}
+
 pub(crate) fn compare_with(
     live: &mut Tree,
     from: &[&Path],
     options: &Options,
     stage: Option<&Stage>,
 ) -> Said {
+    run(live.live(), from, options, stage)
+}
+
+fn run(live: LiveStore, from: &[&Path], options: &Options, stage: Option<&Stage>) -> Said {
     let open = |path: &&Path| Source::open(path, b"DELETED").unwrap();
     let sources: Vec<_> = from.iter().map(open).collect();
-    let (lives, listener) = ([live.live()], Listener::default());
+    let (lives, listener) = ([live], Listener::default());
     let mut run = Run::new(&sources, &lives, options, &listener);
     if let Some(stage) = stage {
         run = run.staged_in(stage);
