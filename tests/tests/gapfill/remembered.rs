@@ -26,19 +26,19 @@ fn new_incident(live: &Store, directory: &Path) -> Result<()> {
 }
 
 /// The gaps of an incident, but for when they were seen, sorted.
-fn gaps(live: &Store, directory: &Path) -> Result<Vec<Value>> {
+fn remembered_gaps(live: &Store, directory: &Path) -> Result<Vec<Value>> {
     let mut command = incident_command()?;
     command.env("CYRUS_USER", &live.cyrus().account().name);
     let output = command.arg("export").arg(directory).arg("--json").output()?;
     ensure!(output.status.success(), "{output:?}");
     let mut gaps = Vec::new();
     for line in String::from_utf8(output.stdout)?.lines() {
-        let mut line: Value = serde_json::from_str(line)?;
-        if line["type"] == "gap" {
+        let mut exported: Value = serde_json::from_str(line)?;
+        if exported["type"] == "gap" {
             for when in ["run", "first_seen", "last_seen"] {
-                line[when] = Value::Null;
+                exported[when] = Value::Null;
             }
-            gaps.push(line);
+            gaps.push(exported);
         }
     }
     gaps.sort_by_key(Value::to_string);
@@ -63,7 +63,7 @@ fn a_run_that_was_killed_ends_with_the_same_gaps_when_it_is_run_again() -> Resul
     let undisturbed = live.path().join("undisturbed");
     new_incident(&live, &undisturbed)?;
     remembered(&live, &rescued, &undisturbed)?;
-    let expected = gaps(&live, &undisturbed)?;
+    let expected = remembered_gaps(&live, &undisturbed)?;
     assert!(expected.len() > 5, "{expected:#?}");
 
     let killed = live.path().join("killed");
@@ -82,7 +82,7 @@ fn a_run_that_was_killed_ends_with_the_same_gaps_when_it_is_run_again() -> Resul
     assert!(interrupted > 0, "every run was done before it was killed");
     for _ in 0..2 {
         remembered(&live, &rescued, &killed)?;
-        assert_eq!(gaps(&live, &killed)?, expected);
+        assert_eq!(remembered_gaps(&live, &killed)?, expected);
     }
     Ok(())
 }
@@ -116,7 +116,7 @@ fn a_message_that_was_pruned_is_found_on_a_later_volume_with_its_flags() -> Resu
     assert_eq!(run.status, Some(1), "{}", run.stderr);
     let classes: Vec<_> = told(&run).into_iter().map(|gap| (gap.0, gap.2)).collect();
     assert_eq!(classes, [("user.alice".to_owned(), "wanted".to_owned())]);
-    let gaps = gaps(&live, &incident)?;
+    let gaps = remembered_gaps(&live, &incident)?;
     let gap = gaps.first().context("a gap")?;
     assert_eq!((&gap["restore"], &gap["keywords"]), (&true.into(), &serde_json::json!(["later"])));
     let staged = gap["staged"].as_str().context("a staged copy")?;

@@ -244,14 +244,10 @@ impl World {
         Ok(())
     }
 
-    fn other_folder(&self, folder: &str) -> &'static str {
-        if folder == "INBOX" { "INBOX.Work" } else { "INBOX" }
-    }
-
     fn move_one(&mut self, side: Side) -> Result<()> {
         let Some(n) = self.choose(side) else { return Ok(()) };
         let (folder, uid) = self.place(side, n)?;
-        let to = self.other_folder(&folder);
+        let to = other_folder(&folder);
         let mut session = self.session(side, self.copies[n].user, &folder)?;
         let reply = session.move_to(&uid.to_string(), to)?;
         self.copies[n].moved = true;
@@ -262,7 +258,7 @@ impl World {
     fn copy_one(&mut self, side: Side) -> Result<()> {
         let Some(n) = self.choose(side).filter(|&n| !self.copies[n].moved) else { return Ok(()) };
         let (folder, uid) = self.place(side, n)?;
-        let to = self.other_folder(&folder);
+        let to = other_folder(&folder);
         let Copy { user, guid, .. } = self.copies[n];
         let reply = self.session(side, user, &folder)?.copy(&uid.to_string(), to)?;
         self.copies[n].copied = true;
@@ -337,6 +333,10 @@ impl World {
         };
         Ok((self.rescued.into_store()?, ledger, self.live))
     }
+}
+
+fn other_folder(folder: &str) -> &'static str {
+    if folder == "INBOX" { "INBOX.Work" } else { "INBOX" }
 }
 
 fn new_uid(reply: &Reply) -> Result<u32> {

@@ -29,20 +29,30 @@ pub(crate) struct Arguments {
     /// How often everything is measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
+    /// Where the trees are made [default: target/]
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// The gapfill to measure [default: this workspace's, built for release]
+    #[arg(long, value_name = "PROGRAM")]
+    gapfill: Option<PathBuf>,
     /// The rsync to compare with
     #[arg(long, value_name = "PROGRAM", default_value = "rsync")]
     rsync: PathBuf,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let ours = build_program("gapfill", Profile::Release)?;
+    let ours = match &arguments.gapfill {
+        Some(program) => program.clone(),
+        None => build_program("gapfill", Profile::Release)?,
+    };
     let version = Command::new(&arguments.rsync).arg("--version").output();
     version.with_context(|| format!("{} does not run", arguments.rsync.display()))?;
     let heading = ["", "messages", "mailboxes", "seconds", "messages/s", "peak MiB", "times rsync"];
     let mut table = Table::new(&heading);
     for &messages in &arguments.messages {
         println!("xtask: two trees of {messages} messages");
-        let trees = Trees::make(messages, arguments.each)?;
+        let parent = arguments.directory.clone().unwrap_or_else(|| workspace().join("target"));
+        let trees = Trees::make(&parent, messages, arguments.each)?;
         let (mut of_ours, mut of_rsync) = (Vec::new(), Vec::new());
         // The first round fills the cache and does not count.
         for round in 0..=arguments.rounds {
@@ -84,8 +94,7 @@ struct Trees {
 }
 
 impl Trees {
-    fn make(messages: u32, each: u32) -> Result<Self> {
-        let parent = workspace().join("target");
+    fn make(parent: &Path, messages: u32, each: u32) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("bench-gapfill-").tempdir_in(parent)?;
         let mut trees = Self { directory, missing: 0 };
         let (live, conf) = (trees.at("live"), trees.at("conf"));
