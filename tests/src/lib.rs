@@ -67,5 +67,5 @@ pub use server::Server;
 pub use skipped::{skip_without_privilege, skipped_tests_dir};
 pub use snapshot::{Differences, Expect, MailboxSnapshot, MessageSnapshot, Snapshot};
 pub use store::Store;
-pub use tool::{Reconstruct, ToolRun, incident_command};
+pub use tool::{Reconstruct, ToolRun, gapfill_command, incident_command};
 pub use tree::{Entry, Tree};

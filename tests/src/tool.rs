@@ -160,8 +160,18 @@ impl ToolRun {
 /// says of accounts and incidents.
 pub fn incident_command() -> Result<Command> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build("incident").map_err(|error| format!("{error:#}")));
-    let binary = built.as_deref().map_err(|why| anyhow!("can't build incident: {why}"))?;
+    command_of("incident", &BUILT)
+}
+
+/// The `gapfill` command, likewise.
+pub fn gapfill_command() -> Result<Command> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    command_of("gapfill", &BUILT)
+}
+
+fn command_of(program: &str, built: &OnceLock<Result<PathBuf, String>>) -> Result<Command> {
+    let built = built.get_or_init(|| build(program).map_err(|error| format!("{error:#}")));
+    let binary = built.as_deref().map_err(|why| anyhow!("can't build {program}: {why}"))?;
     let mut command = Command::new(binary);
     command.stdin(Stdio::null());
     for variable in ["CYRUS_USER", "CYRUS_GROUP", "MAILSTORE_INCIDENT"] {

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use mailstore_format::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::error::Error;
+use crate::gaps::RecordedGap;
 use crate::incident::Incident;
 use crate::journal::{AnnotationLine, path_bytes};
 use crate::mailboxes::MailboxOutcome;
@@ -105,6 +106,29 @@ enum Line<'a> {
         mtime: Option<i64>,
         restored: Option<i64>,
     },
+    Gap {
+        store: i64,
+        uniqueid: &'a str,
+        mailbox: &'a str,
+        uid: u32,
+        copy: u32,
+        guid: String,
+        class: &'a str,
+        restore: bool,
+        evidence: &'a str,
+        messages: u64,
+        bytes: u64,
+        system_flags: u16,
+        keywords: &'a [String],
+        internaldate: i64,
+        savedate: i64,
+        thread_id: String,
+        origin: PathIfAny<'a>,
+        staged: PathIfAny<'a>,
+        run: i64,
+        first_seen: i64,
+        last_seen: i64,
+    },
 }
 
 impl Incident {
@@ -119,6 +143,7 @@ impl Incident {
         export.rows(self.findings(), of_finding)?;
         export.rows(self.wanted(), of_wanted)?;
         export.rows(self.quarantined(), of_quarantined)?;
+        export.rows(self.gaps(), of_gap)?;
         Ok(export.result)
     }
 }
@@ -254,5 +279,44 @@ fn of_quarantined(recorded: &RecordedFile) -> Line<'_> {
         guid: recorded.file.guid.map(|guid| guid.to_string()),
         mtime: nanos(recorded.file.mtime),
         restored: nanos(recorded.restored),
+    }
+}
+
+fn of_gap(recorded: &RecordedGap) -> Line<'_> {
+    let gap = &recorded.gap;
+    Line::Gap {
+        store: recorded.store.0,
+        uniqueid: &recorded.mailbox.uniqueid,
+        mailbox: &recorded.mailbox.name,
+        uid: gap.uid.0,
+        copy: gap.copy,
+        guid: gap.guid.to_string(),
+        class: &gap.class,
+        restore: gap.restore,
+        evidence: &gap.evidence,
+        messages: gap.messages,
+        bytes: gap.bytes,
+        system_flags: gap.system_flags.0,
+        keywords: &gap.keywords,
+        internaldate: gap.internaldate.0,
+        savedate: gap.savedate.0,
+        thread_id: gap.thread_id.to_string(),
+        origin: PathIfAny(gap.origin.as_deref()),
+        staged: PathIfAny(gap.staged.as_deref()),
+        run: recorded.run.0,
+        first_seen: recorded.first_seen.0,
+        last_seen: recorded.last_seen.0,
+    }
+}
+
+/// A path that there need not be: as [`path_bytes`] has it, or null.
+struct PathIfAny<'a>(Option<&'a Path>);
+
+impl Serialize for PathIfAny<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(path) => path_bytes::serialize(path, serializer),
+            None => serializer.serialize_none(),
+        }
     }
 }

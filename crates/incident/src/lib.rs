@@ -3,7 +3,8 @@
 //! An [`Incident`] is a directory with one SQLite database, bound to the stores it is about
 //! ([`StoreBinding`]). A tool begins a run ([`RunStart`]), records of each mailbox in one
 //! transaction what became of it ([`MailboxRecord`]): [`Finding`]s, messages that are lost
-//! ([`WantedMessage`]), files that were put away ([`Quarantined`]), and ends the run ([`RunEnd`]).
+//! ([`WantedMessage`]), files that were put away ([`Quarantined`]), what a source has and the store
+//! lacks ([`Gap`]), and ends the run ([`RunEnd`]).
 //! Later tools ask for what is [`Wanted`], by GUID or one after the other, and how fast the disks
 //! were ([`Rate`]). Threads share an incident; processes open one each.
 //!
@@ -43,6 +44,7 @@ mod error;
 mod export;
 mod file_system;
 mod findings;
+mod gaps;
 mod incident;
 pub mod journal;
 mod mailboxes;
@@ -63,6 +65,7 @@ mod tests;
 pub use directory::make_for;
 pub use error::Error;
 pub use findings::{Finding, RecordedFinding};
+pub use gaps::{Gap, MailboxGaps, RecordedGap};
 pub use incident::{About, INCIDENT_VARIABLE, Incident};
 pub use mailboxes::{MailboxId, MailboxOutcome, MailboxRecord, Outcome};
 pub use pages::Pages;

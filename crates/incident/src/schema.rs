@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::Error;
 
 /// The n-th brings a database from version n-1 to version n. What was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// What tells our databases from others (`PRAGMA application_id`): "MSRI".
 const APPLICATION: i32 = 0x4D53_5249;
@@ -89,10 +89,22 @@ mod tests {
         let count = |connection: &Connection| -> i64 {
             connection.query_row(tables, [], |row| row.get(0)).unwrap()
         };
-        assert_eq!(count(&connection), 9);
-        assert_eq!(version(&connection).unwrap(), 1);
+        assert_eq!(count(&connection), 10);
+        assert_eq!(version(&connection).unwrap(), 2);
         migrated(&mut connection).unwrap();
-        assert_eq!(count(&connection), 9);
+        assert_eq!(count(&connection), 10);
+    }
+
+    #[test]
+    fn a_database_of_the_first_release_gets_the_later_tables() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        migrate(&mut connection, Path::new(PATH), None).unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+        let rows = connection.query_row("SELECT count(*) FROM gaps", [], |row| row.get(0));
+        assert_eq!(rows, Ok(0_i64));
     }
 
     #[test]
@@ -110,9 +122,9 @@ mod tests {
         migrated(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 7).unwrap();
         let error = migrated(&mut connection).unwrap_err();
-        assert!(matches!(error, Error::Newer { found: 7, known: 1, .. }));
+        assert!(matches!(error, Error::Newer { found: 7, known: 2, .. }));
         let text = "incident.sqlite has tables of version 7, and this program knows versions up to \
-                    1: use a program of the newer release";
+                    2: use a program of the newer release";
         assert_eq!(error.to_string(), text);
     }
 

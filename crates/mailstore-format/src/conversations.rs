@@ -18,9 +18,13 @@
 //! # Ok::<(), mailstore_format::DecodeError>(())
 //! ```
 
+mod message_rows;
+
 use crate::db::{DbContents, Standing};
 use crate::dlist;
 use crate::{DecodeError, Guid, InternalFlags, SystemFlags, ThreadId, Timestamp, Uid};
+
+pub use message_rows::{MessageRow, MessageRows};
 
 /// Hexadecimal digits of a GUID.
 const GUID_DIGITS: usize = 40;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Group, Uid, User};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use thiserror::Error;
 
 use crate::config::ImapdConf;
@@ -129,6 +130,20 @@ impl StoreAccount {
     ///
     /// A process that is the account already is left as it is; root on a store that root owns, too.
     pub fn become_account(&self) -> Result<(), IdentityError> {
+        self.switch(false)
+    }
+
+    /// As [`Self::become_account`], but where this process is root it keeps the right to read and
+    /// search everything, and nothing else of root's: rescued trees belong to anybody, and the
+    /// `lost+found` of a file system to root alone.
+    ///
+    /// To be called before threads are started: each has rights of its own, which those that it
+    /// starts inherit.
+    pub fn become_reader(&self) -> Result<(), IdentityError> {
+        self.switch(true)
+    }
+
+    fn switch(&self, keep_reading: bool) -> Result<(), IdentityError> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         let current = Uid::effective();
         if current == uid && Uid::current() == uid {
@@ -145,7 +160,13 @@ impl StoreAccount {
                 _ => nix::unistd::setgroups(&[gid])?,
             }
             nix::unistd::setgid(gid)?;
+            if keep_reading {
+                rustix::thread::set_keep_capabilities(true).map_err(as_nix)?;
+            }
             nix::unistd::setuid(uid)?;
+            if keep_reading {
+                only_read_everything().map_err(as_nix)?;
+            }
             // Nothing may lead back: a setuid that left a way would succeed here.
             match nix::unistd::setuid(Uid::from_raw(0)) {
                 Err(_) => Ok(()),
@@ -155,6 +176,18 @@ impl StoreAccount {
         };
         change().map_err(|errno| IdentityError::Refused { wanted: self.to_string(), errno })
     }
+}
+
+/// Gives up every right but that to read and search everything.
+fn only_read_everything() -> rustix::io::Result<()> {
+    let reading = CapabilitySet::DAC_READ_SEARCH;
+    let inheritable = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: reading, permitted: reading, inheritable };
+    rustix::thread::set_capabilities(None, sets)
+}
+
+fn as_nix(errno: rustix::io::Errno) -> Errno {
+    Errno::from_raw(errno.raw_os_error())
 }
 
 impl std::fmt::Display for StoreAccount {
@@ -224,6 +257,43 @@ mod tests {
     fn a_missing_store_is_an_error_not_a_guess() {
         let missing = StoreAccount::owner_of(Path::new("/nonexistent/conf"));
         assert!(matches!(missing, Err(IdentityError::Owner { .. })));
+    }
+
+    /// In another process, since the change is for good.
+    #[test]
+    fn a_reader_reads_everything_and_writes_as_the_account() {
+        let daemon = StoreAccount::named("daemon", None).unwrap().unwrap();
+        if let Some(secret) = std::env::var_os("READ_AS_DAEMON") {
+            daemon.become_reader().unwrap();
+            assert_eq!(std::fs::read(&secret).unwrap(), b"of root alone");
+            let threads = std::thread::spawn(move || {
+                assert!(std::fs::read(&secret).is_ok());
+                assert!(std::fs::write(&secret, b"").is_err());
+            });
+            threads.join().unwrap();
+            let made = std::env::temp_dir().join(format!("reader-{}", std::process::id()));
+            std::fs::write(&made, b"").unwrap();
+            let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&made).unwrap());
+            std::fs::remove_file(&made).unwrap();
+            assert_eq!(owner, daemon.uid);
+        } else if Uid::effective().is_root() {
+            let directory = tempfile::tempdir().unwrap();
+            let secret = directory.path().join("secret");
+            std::fs::write(&secret, b"of root alone").unwrap();
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&secret, private).unwrap();
+            let again = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "identity::tests::a_reader_reads_everything_and_writes_as_the_account",
+                ])
+                .env("READ_AS_DAEMON", &secret)
+                .output()
+                .unwrap();
+            assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+        } else {
+            assert!(matches!(daemon.become_reader(), Err(IdentityError::NotAllowed { .. })));
+        }
     }
 
     /// Run again as another process, since the change is for good: root becomes `daemon`, and then

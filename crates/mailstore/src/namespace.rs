@@ -36,6 +36,30 @@ pub struct Namespace {
     deleted_prefix: Vec<u8>,
 }
 
+/// What the rules are made of: for a store whose configuration lies on another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceRules {
+    /// Whether operators separate levels by `/`, not by `.`.
+    pub unix_hierarchy_separator: bool,
+    /// Whether names can have a domain.
+    pub domains: bool,
+    /// The domain that names are in without saying so.
+    pub default_domain: Vec<u8>,
+    /// The first level of deleted mailboxes.
+    pub deleted_prefix: Vec<u8>,
+}
+
+impl From<NamespaceRules> for Namespace {
+    fn from(rules: NamespaceRules) -> Self {
+        Self {
+            separator: if rules.unix_hierarchy_separator { b'/' } else { b'.' },
+            domains: rules.domains,
+            default_domain: rules.default_domain,
+            deleted_prefix: rules.deleted_prefix,
+        }
+    }
+}
+
 impl From<&ImapdConf> for Namespace {
     fn from(conf: &ImapdConf) -> Self {
         Self {
@@ -67,6 +91,17 @@ impl Reading {
 }
 
 impl Namespace {
+    /// What the rules are made of.
+    #[must_use]
+    pub fn rules(&self) -> NamespaceRules {
+        NamespaceRules {
+            unix_hierarchy_separator: self.separator == b'/',
+            domains: self.domains,
+            default_domain: self.default_domain.clone(),
+            deleted_prefix: self.deleted_prefix.clone(),
+        }
+    }
+
     /// What separates levels in operators' names: `/` or `.`.
     #[must_use]
     pub fn separator(&self) -> char {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use mailstore::lock;
-use mailstore_format::conversations::{Folders, FoldersBy, GuidRow};
-use mailstore_format::db::{self, Standing};
+use mailstore_format::conversations::{FoldersBy, MessageRow, MessageRows};
+use mailstore_format::db;
 
 use super::{Gathered, HURRY};
 use crate::evidence::{ConversationRow, Coverage, Witnesses};
@@ -107,45 +107,28 @@ impl ConversationsCache {
     }
 }
 
+impl From<&MessageRow> for ConversationRow {
+    fn from(row: &MessageRow) -> Self {
+        Self {
+            uid: row.uid,
+            guid: row.guid,
+            system_flags: row.state.system_flags,
+            internal_flags: row.state.internal_flags,
+            internaldate: row.state.internaldate,
+            cid: row.cid,
+        }
+    }
+}
+
 impl UserRows {
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let contents = db::read(bytes).ok()?;
-        let folders = Folders::of(&contents)?;
-        let mut whole = contents.damage.is_empty();
-        let mut mailboxes = HashMap::<Vec<u8>, Vec<ConversationRow>>::new();
-        for entry in contents.entries.iter().filter(|entry| entry.key.first() == Some(&b'G')) {
-            let row = GuidRow::decode(&entry.key, &entry.value);
-            let live = entry.standing == Standing::Live;
-            let (Ok(row), true) = (row, live) else {
-                whole = false;
-                continue;
-            };
-            if row.part.is_some() {
-                continue;
-            }
-            let (Some(mailbox), Some(state)) = (folders.mailbox(row.folder), row.state) else {
-                whole = false;
-                continue;
-            };
-            let rows = match mailboxes.get_mut(mailbox) {
-                Some(rows) => rows,
-                None => mailboxes.entry(mailbox.to_vec()).or_default(),
-            };
-            rows.push(ConversationRow {
-                uid: row.uid,
-                guid: row.guid,
-                system_flags: state.system_flags,
-                internal_flags: state.internal_flags,
-                internaldate: state.internaldate,
-                cid: row.cid,
-            });
-        }
-        for rows in mailboxes.values_mut() {
-            rows.sort_by_key(|row| row.uid);
-            rows.shrink_to_fit();
-        }
-        let coverage = if whole { Coverage::Whole } else { Coverage::Partial };
-        Some(Self { by: folders.by, mailboxes, coverage })
+        let rows = MessageRows::of(&db::read(bytes).ok()?)?;
+        let coverage = if rows.whole { Coverage::Whole } else { Coverage::Partial };
+        let of_mailbox = |(mailbox, rows): (Vec<u8>, Vec<MessageRow>)| {
+            (mailbox, rows.iter().map(ConversationRow::from).collect())
+        };
+        let mailboxes = rows.mailboxes.into_iter().map(of_mailbox).collect();
+        Some(Self { by: rows.by, mailboxes, coverage })
     }
 
     fn tell_of(&self, target: &Target, witnesses: &mut Witnesses) {

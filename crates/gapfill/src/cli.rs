@@ -1,0 +1,110 @@
+//! What the command does with its arguments. Everything that matters is in the library.
+
+mod args;
+mod output;
+mod progress;
+mod snapshot;
+mod stores;
+
+use std::time::{Instant, SystemTime};
+
+use anyhow::{Context as _, Result};
+use gapfill::{LiveStore, Memory, Options, Run, Source, Stage};
+use incident::{Incident, RunStart};
+use mailstore_format::Timestamp;
+
+pub(crate) use args::Args;
+use args::Command;
+use output::Output;
+
+/// Does what was asked for. Returns the exit status.
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    match &args.command {
+        None => compare(args),
+        Some(Command::Snapshot(args)) => snapshot::run(args),
+    }
+}
+
+fn compare(args: &Args) -> Result<u8> {
+    let output = Output::new(args.output, args.by_user);
+    let named = stores::named(&args.to, args.stores.as_deref())?;
+    stores::become_account(&named)?;
+    let open =
+        |named| stores::open(named, args.lock_timeout(), &mut |wait| output.waiting_for(wait));
+    let lives = named.into_iter().map(open).collect::<Result<Vec<_>>>()?;
+    let sources = open_sources(args, &lives, &output)?;
+    let options = options(args, &lives);
+    let stage = args.stage.as_deref().map(Stage::open).transpose()?;
+    let incident = args.incident.as_deref().map(Incident::open).transpose()?;
+    let memory = incident.map(|incident| Memory::begin(incident, &lives, &begun())).transpose()?;
+    let started = Instant::now();
+    let mut run = Run::new(&sources, &lives, &options, &output);
+    if let Some(memory) = &memory {
+        run = run.remembered_by(memory);
+    }
+    if let Some(stage) = &stage {
+        run = run.staged_in(stage);
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs()).build();
+    let summary = pool.context("cannot start threads")?.install(|| run.compare());
+    output.end();
+    let summary = summary?;
+    if let Some(memory) = &memory {
+        memory.end(&summary, started.elapsed())?;
+    }
+    output.summary(&summary, memory.is_some());
+    Ok(summary.exit_status())
+}
+
+fn open_sources(args: &Args, lives: &[LiveStore], output: &Output) -> Result<Vec<Source>> {
+    let prefix = lives.first().map_or(&b"DELETED"[..], |live| live.namespace().deleted_prefix());
+    let mut sources = Vec::new();
+    for path in &args.from {
+        let path = path.canonicalize().with_context(|| format!("no source {}", path.display()))?;
+        let source = Source::open(&path, prefix)
+            .map_err(|source| gapfill::Error::Source { path: path.clone(), source })?;
+        output.source(&source);
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+fn options(args: &Args, lives: &[LiveStore]) -> Options {
+    let owner = |user: &String| {
+        let namespace = lives.first().map(LiveStore::namespace);
+        namespace.map_or_else(|| user.clone().into_bytes(), |names| names.parse_userid(user))
+    };
+    Options {
+        paranoid: args.paranoid,
+        ambiguous: args.ambiguous.into(),
+        retry_bad: args.retry_bad,
+        owners: args.user.iter().map(owner).collect(),
+    }
+}
+
+/// How the run begins.
+fn begun() -> RunStart {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let arguments = std::env::args_os().skip(1);
+    let named = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+    RunStart {
+        name: format!("{}-{}", named.strftime("%Y%m%dT%H%M%SZ"), std::process::id()),
+        tool: "gapfill".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        arguments: arguments.map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        started: Timestamp(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)),
+    }
+}
+
+/// An error with its causes in one line; a cause that its error already tells is not repeated.
+pub(crate) fn described(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.contains(&cause) {
+            told
+        } else if told.is_empty() {
+            cause
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
+}

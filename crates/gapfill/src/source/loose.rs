@@ -1,0 +1,112 @@
+//! Files that may be messages and are in no mailbox.
+
+use std::ffi::OsString;
+
+use mailstore::spool::SpoolScan;
+use mailstore::volume::{ReadError, message_file_name};
+use mailstore_format::{Guid, Timestamp};
+
+use super::SourceKind;
+use super::identity::is_database;
+use super::walk::{Directory, is_numbered_piece};
+use crate::hash::with_file;
+use crate::mail::{field, looks_like_mail, with_crlf};
+use crate::place::{Place, Skipped};
+
+/// A file that may be a message.
+#[derive(Debug, Clone)]
+pub(crate) struct LooseAt {
+    pub(crate) place: Place,
+    pub(crate) name: OsString,
+    pub(crate) ino: u64,
+}
+
+/// A loose file that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct LooseFile {
+    pub(crate) at: LooseAt,
+    /// The SHA-1 of its bytes as they are.
+    pub(crate) guid: Guid,
+    /// The SHA-1 of its bytes as Cyrus stores them, where their line ends are others.
+    pub(crate) guid_with_crlf: Option<Guid>,
+    pub(crate) size: u64,
+    pub(crate) mtime: Timestamp,
+    pub(crate) is_mail: bool,
+    /// For whom it was, as its header says, surest first.
+    pub(crate) recipients: Vec<Recipient>,
+}
+
+/// Somebody a message was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recipient {
+    pub(crate) address: Vec<u8>,
+    /// The header field that says so.
+    pub(crate) field: &'static str,
+}
+
+/// The fields that say for whom a message was delivered, surest first. They are written by mail
+/// servers at delivery; `To` is written by the sender and says nothing of that.
+const DELIVERY_FIELDS: [&str; 3] = ["X-Delivered-To", "Delivered-To", "Envelope-To"];
+
+/// The loose files of a directory. In a server's tree only what has a message's name, or lies in
+/// `lost+found`, may be one: its other files are databases, logs and scripts.
+pub(super) fn in_directory(
+    directory: &Directory,
+    kind: SourceKind,
+    in_mailbox: bool,
+) -> Vec<LooseAt> {
+    let found_by_fsck = directory
+        .place
+        .below()
+        .iter()
+        .any(|level| level == "lost+found" || is_numbered_piece(level));
+    let anything = match kind {
+        SourceKind::Files | SourceKind::Maildir | SourceKind::LostAndFound => true,
+        SourceKind::Cyrus | SourceKind::Mailbox => in_mailbox || found_by_fsck,
+    };
+    let at = |name: OsString, ino| LooseAt { place: directory.place.clone(), name, ino };
+    let mut found = Vec::new();
+    if directory.has_messages && !in_mailbox {
+        // Listed once more: a store's millions of messages are not kept in memory for this.
+        let scan = directory.place.open().and_then(|opened| SpoolScan::of(&opened));
+        let messages = scan.into_iter().flat_map(|scan| scan.messages);
+        found.extend(messages.map(|file| at(message_file_name(file.uid).into(), file.ino)));
+    }
+    for (name, ino) in &directory.others {
+        if (anything || is_numbered_piece(name)) && !is_database(name) {
+            found.push(at(name.clone(), *ino));
+        }
+    }
+    found
+}
+
+/// Reads a loose file.
+pub(crate) fn read_loose(at: &LooseAt) -> Result<LooseFile, Skipped> {
+    let read = || -> Result<LooseFile, ReadError> {
+        let directory = at.place.open()?;
+        let meta = directory.stat(&at.name)?;
+        with_file(&directory, &at.name, |bytes| LooseFile {
+            at: at.clone(),
+            guid: Guid::of(bytes),
+            guid_with_crlf: with_crlf(bytes).map(|converted| Guid::of(&converted)),
+            size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            mtime: meta.mtime,
+            is_mail: looks_like_mail(bytes),
+            recipients: recipients(bytes),
+        })
+    };
+    read().map_err(|error| Skipped::of(at.place.entry(&at.name), error))
+}
+
+fn recipients(message: &[u8]) -> Vec<Recipient> {
+    let mut found = Vec::new();
+    for name in DELIVERY_FIELDS {
+        for value in field(message, name.to_ascii_lowercase().as_bytes()) {
+            let bare = value.trim_ascii();
+            let bare = bare.strip_prefix(b"<").unwrap_or(bare);
+            let address = bare.strip_suffix(b">").unwrap_or(bare).to_vec();
+            found.push(Recipient { address, field: name });
+        }
+    }
+    found
+}

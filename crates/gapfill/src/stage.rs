@@ -1,0 +1,114 @@
+//! Verified copies of what is to be restored, so that a sick volume is read once.
+//!
+//! A copy is named by its GUID: `DIR/ab/abcd…`. What lies there under its name is whole: it was
+//! written under another name first.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use mailstore_format::{Guid, Timestamp};
+
+use crate::error::Error;
+
+/// A directory of verified copies.
+#[derive(Debug)]
+pub struct Stage {
+    directory: PathBuf,
+    /// Tells the temporary files of this process's threads apart.
+    next: AtomicU64,
+}
+
+impl Stage {
+    /// The directory at `path`, made where it is missing.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        make_directory(path)?;
+        let directory =
+            path.canonicalize().map_err(|e| failed("find the real path of", path, e))?;
+        Ok(Self { directory, next: AtomicU64::new(0) })
+    }
+
+    /// Puts a message there, unless it is there already. `received` becomes its modification time,
+    /// unless it is 0.
+    pub fn put(&self, guid: &Guid, message: &[u8], received: Timestamp) -> Result<PathBuf, Error> {
+        let name = guid.to_string();
+        let folder = self.directory.join(name.get(..2).unwrap_or_default());
+        let path = folder.join(&name);
+        let size = u64::try_from(message.len()).unwrap_or(u64::MAX);
+        if path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == size) {
+            return Ok(path);
+        }
+        make_directory(&folder)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let temporary = folder.join(format!(".{}-{number}", std::process::id()));
+        let written = write(&temporary, message, received);
+        let placed = written.and_then(|()| fs::rename(&temporary, &path));
+        if let Err(error) = placed {
+            // What is left of it would be in nobody's way, but for its room.
+            let _ = fs::remove_file(&temporary);
+            return Err(failed("write", &path, error));
+        }
+        Ok(path)
+    }
+
+    /// Makes all names durable that were made so far.
+    pub fn sync(&self) -> Result<(), Error> {
+        let sync = |path: &Path| File::open(path).and_then(|directory| directory.sync_all());
+        let listed = fs::read_dir(&self.directory);
+        for entry in listed.map_err(|error| failed("list", &self.directory, error))? {
+            let path = entry.map_err(|error| failed("list", &self.directory, error))?.path();
+            if path.is_dir() {
+                sync(&path).map_err(|error| failed("sync", &path, error))?;
+            }
+        }
+        sync(&self.directory).map_err(|error| failed("sync", &self.directory, error))
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), Error> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.map_err(|error| failed("make", path, error)),
+    }
+}
+
+fn write(path: &Path, message: &[u8], received: Timestamp) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(message)?;
+    if let Ok(nanos) = u64::try_from(received.0)
+        && nanos > 0
+    {
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos))?;
+    }
+    file.sync_all()
+}
+
+fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Stage { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_staged_once_under_its_guid_with_its_date() {
+        let temp = tempfile::tempdir().unwrap();
+        let stage = Stage::open(&temp.path().join("stage")).unwrap();
+        let (guid, received) = (Guid::of(b"abc"), Timestamp::from_seconds(1_700_000_000));
+        let path = stage.put(&guid, b"abc", received).unwrap();
+        assert!(path.ends_with("a9/a9993e364706816aba3e25717850c26c9cd0d89d"));
+        let meta = fs::metadata(&path).unwrap();
+        let modified = meta.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(modified.as_secs(), 1_700_000_000);
+        let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+        assert_eq!(stage.put(&guid, b"abc", received).unwrap(), path);
+        let again = std::os::unix::fs::MetadataExt::ino(&fs::metadata(&path).unwrap());
+        assert_eq!(inode, again);
+        stage.sync().unwrap();
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}
