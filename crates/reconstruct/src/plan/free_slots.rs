@@ -12,6 +12,9 @@ use crate::evidence::{Evidence, IndexEvidence, Slot};
 pub(super) struct FreeSlots {
     uids: Vec<Uid>,
     free: Vec<u64>,
+    /// Above this one nothing is known to be missing, where the index is not an older one.
+    last_uid: Option<Uid>,
+    is_older: bool,
 }
 
 impl FreeSlots {
@@ -57,7 +60,17 @@ impl FreeSlots {
         if evidence.index_trust.is_foreign() {
             free.fill(u64::MAX); // Nothing tells how many records there were anywhere.
         }
-        Self { uids, free }
+        let header = index.header.as_ref().filter(|_| index.header_proven);
+        let last_uid = header.map(|header| header.last_uid);
+        Self { uids, free, last_uid, is_older: evidence.index_trust.is_older() }
+    }
+
+    /// Whether there can have been a record of this UID that is missing.
+    pub(super) fn may_miss(&self, uid: Uid) -> bool {
+        if self.last_uid.is_some_and(|last| last < uid) {
+            return self.is_older;
+        }
+        self.free_in(self.gap_of(uid)) > 0
     }
 
     pub(super) fn gap_of(&self, uid: Uid) -> usize {

@@ -10,10 +10,10 @@ use mailstore_format::index::IndexRecord;
 use mailstore_format::{Guid, InternalFlags, Uid};
 
 use super::MessageContent;
+use super::free_slots::FreeSlots;
 use super::strays::is_held_open;
 use crate::evidence::{
-    CacheItem, Evidence, FileEvidence, FileIdentity, IndexEvidence, MessageEvidence, Place,
-    Reading, Slot,
+    CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place, Reading, Slot,
 };
 
 /// A file that was read, and where it lies.
@@ -132,8 +132,10 @@ impl<'a> Matching<'a> {
             return;
         }
         found.sort_by_key(|(uid, _)| *uid);
+        let slots = FreeSlots::of(evidence);
         for (uid, found) in found {
-            if let Some((other, holding)) = self.partner(evidence, uid, &found) {
+            let partner = self.partner(evidence, uid, &found);
+            if let Some((other, holding)) = partner.filter(|(other, _)| slots.may_miss(*other)) {
                 self.tell(other, holding);
             }
         }
@@ -148,14 +150,10 @@ impl<'a> Matching<'a> {
         found: &Holding<'a>,
     ) -> Option<(Uid, Holding<'a>)> {
         let other = message_uid(found.name.as_encoded_bytes())?;
-        let IndexEvidence { header, header_proven, .. } = &evidence.index;
-        let proven = header.as_ref().filter(|_| *header_proven && !evidence.index_trust.is_older());
-        let is_newer = proven.is_some_and(|header| other > header.last_uid);
         let at = evidence.messages.binary_search_by_key(&uid, |message| message.uid).ok()?;
         let displaced = Holding::of(evidence.messages.get(at)?, Kind::Displaced)?;
         let reading = displaced.reading;
-        let may_be_its = !is_newer
-            && displaced.place == found.place
+        let may_be_its = displaced.place == found.place
             && reading.fields.has_header
             && !reading.blank
             && reading.likeness.is_another(found.reading.likeness)

@@ -267,6 +267,14 @@ fn two_files_that_were_swapped_are_swapped_back_although_one_has_lost_its_record
     repair(&mut intact);
     let messages = [(1, "one"), (5, "five"), (6, "two")];
     assert_eq!(served(&intact), expected(&messages), "no record is lost: 2 was expunged");
+
+    let mut purged = Mailbox::with(&[(1, "one"), (2, "two"), (5, "five"), (7, "seven")]);
+    purged.destroy_record(7);
+    purged.store("3.", message("three"));
+    purged.swap("1.", "3.");
+    repair(&mut purged);
+    let messages = [(1, "one"), (2, "two"), (5, "five"), (7, "seven"), (8, "three")];
+    assert_eq!(served(&purged), expected(&messages), "none is missing where 3 would stand");
 }
 
 #[test]
