@@ -61,7 +61,8 @@ fn grid_start(layout: &Layout, first: usize) -> usize {
     header.saturating_add(behind)
 }
 
-/// The layout by which most records are found: of as many, with fewer breaks and less left over.
+/// The layout by which most records are found: of as many, with fewer breaks, the first behind the
+/// header where a record's place is, like the one that the header names, and less left over.
 fn best_fit(
     bytes: &[u8],
     layouts: impl Iterator<Item = &'static Layout>,
@@ -73,9 +74,21 @@ fn best_fit(
             forms.push(layout);
         }
     }
+    let named = IndexHeader::layout_in(bytes).ok();
     let surveys =
         forms.into_iter().map(|layout| (layout, Survey::of(bytes, layout, start(layout))));
-    surveys.max_by_key(|(_, survey)| (survey.whole, Reverse(survey.breaks), Reverse(survey.unread)))
+    surveys.max_by_key(|(layout, survey)| {
+        let in_place = survey.first.is_some_and(|first| is_a_place(layout, first));
+        let is_named = named.is_some_and(|named| alike(named, layout));
+        let (breaks, unread) = (Reverse(survey.breaks), Reverse(survey.unread));
+        (survey.whole, breaks, in_place, is_named, unread)
+    })
+}
+
+/// Whether a record begins at this offset where no bytes were lost or inserted.
+fn is_a_place(layout: &Layout, offset: usize) -> bool {
+    let behind = offset.checked_sub(layout.header_size);
+    behind.and_then(|behind| behind.checked_rem(layout.record_size)) == Some(0)
 }
 
 /// Whether the same CRCs fit under both layouts.
