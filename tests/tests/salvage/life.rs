@@ -42,7 +42,7 @@ impl Life {
     pub(crate) fn broken_promises(self, seed: u64) -> Result<Vec<String>> {
         let mut broken = Vec::new();
         let since = self.go_on(seed).context("living on after the repair")?;
-        let lived = Tree::read(self.server.path())?;
+        let lived = self.spool()?;
         let Some(refused) = self.undo(&[])? else { return Ok(vec!["undo hangs".into()]) };
         for mailbox in &self.repaired {
             let report = refused.mailbox(mailbox);
@@ -50,8 +50,8 @@ impl Life {
                 broken.push(format!("undo was not refused: {report}"));
             }
         }
-        let mut changed = lived.differences(&Tree::read(self.server.path())?);
-        changed.retain(|line| line.starts_with("spool") && !line.contains(".mailstore-recovery"));
+        let mut changed = lived.differences(&self.spool()?);
+        changed.retain(|line| !line.contains(".mailstore-recovery"));
         tell(&mut broken, "a refusal changed", changed);
 
         let Some(merged) = self.undo(&["--merge"])? else {
@@ -102,6 +102,11 @@ impl Life {
         let mut messages = self.view(mailbox)?.messages;
         messages.retain(|uid, _| uids.contains(uid));
         Ok(messages)
+    }
+
+    /// The mail. Beside it the server that runs makes and removes files as it likes.
+    fn spool(&self) -> Result<Tree> {
+        Tree::read(&self.server.path().join("spool"))
     }
 
     fn view(&self, mailbox: &str) -> Result<View> {
