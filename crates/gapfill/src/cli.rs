@@ -2,16 +2,14 @@
 
 mod args;
 mod output;
-mod progress;
 mod snapshot;
 mod stores;
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use gapfill::{LiveStore, Memory, Options, Run, Source, Stage};
 use incident::{Incident, RunStart};
-use mailstore_format::Timestamp;
 
 pub(crate) use args::Args;
 use args::Command;
@@ -36,7 +34,7 @@ fn compare(args: &Args) -> Result<u8> {
     let options = options(args, &lives);
     let stage = args.stage.as_deref().map(Stage::open).transpose()?;
     let incident = args.incident.as_deref().map(Incident::open).transpose()?;
-    let memory = incident.map(|incident| Memory::begin(incident, &lives, &begun())).transpose()?;
+    let memory = incident.map(|incident| Memory::begin(incident, &lives, &begin())).transpose()?;
     let started = Instant::now();
     let mut run = Run::new(&sources, &lives, &options, &output);
     if let Some(memory) = &memory {
@@ -83,28 +81,7 @@ fn options(args: &Args, lives: &[LiveStore]) -> Options {
 }
 
 /// How the run begins.
-fn begun() -> RunStart {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let arguments = std::env::args_os().skip(1);
-    let named = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-    RunStart {
-        name: format!("{}-{}", named.strftime("%Y%m%dT%H%M%SZ"), std::process::id()),
-        tool: "gapfill".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        arguments: arguments.map(|argument| argument.to_string_lossy().into_owned()).collect(),
-        started: Timestamp(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)),
-    }
-}
-
-/// An error with its causes in one line; a cause that its error already tells is not repeated.
-pub(crate) fn described(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
-        if told.contains(&cause) {
-            told
-        } else if told.is_empty() {
-            cause
-        } else {
-            format!("{told}: {cause}")
-        }
-    })
+fn begin() -> RunStart {
+    let (name, arguments) = (command_line::new_run_name(), command_line::arguments());
+    RunStart::now(name, "gapfill", env!("CARGO_PKG_VERSION"), arguments)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use incident::{INCIDENT_VARIABLE, Incident};
-use mailstore::identity::{AccountHints, StoreAccount};
+use mailstore::identity::StoreAccount;
 
 /// The memory of an outage: what was run, what is wanted, what was found and put away.
 ///
@@ -96,28 +96,6 @@ fn become_owner(directory: &Path) -> Result<()> {
         StoreAccount::owner_of(directory)?.become_account()?;
     }
     Ok(())
-}
-
-/// What the environment says of the server's account.
-fn account_hints() -> AccountHints {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    AccountHints {
-        environment_user: variable("CYRUS_USER"),
-        environment_group: variable("CYRUS_GROUP"),
-    }
-}
-
-/// An error with its causes in one line; a cause that its error already tells is not repeated.
-pub(crate) fn described(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
-        if told.contains(&cause) {
-            told
-        } else if told.is_empty() {
-            cause
-        } else {
-            format!("{told}: {cause}")
-        }
-    })
 }
 
 #[cfg(test)]

@@ -9,11 +9,5 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let args = cli::Args::parse();
-    match cli::run(&args) {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            eprintln!("incident: {}", cli::described(&error));
-            ExitCode::from(2)
-        }
-    }
+    command_line::ended("incident", cli::run(&args))
 }

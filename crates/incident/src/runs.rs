@@ -28,6 +28,15 @@ pub struct RunStart {
     pub started: Timestamp,
 }
 
+impl RunStart {
+    /// That of a run which begins now.
+    #[must_use]
+    pub fn now(name: String, tool: &str, version: &str, arguments: Vec<String>) -> Self {
+        let (tool, version) = (tool.to_owned(), version.to_owned());
+        Self { name, tool, version, arguments, started: now() }
+    }
+}
+
 /// How a run ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunEnd {

@@ -237,7 +237,8 @@ pub struct MailboxLocks {
 
 impl MailboxLocks {
     /// Takes the locks of `plan`, waiting up to `timeout` for all of them together. `on_wait` is
-    /// called when a lock is held by others, at once and then every few seconds.
+    /// called when a lock is held by others, at once and then every few seconds; it must not wait
+    /// for anybody: the lock may come to us meanwhile, and others wait behind us.
     ///
     /// Nobody waits behind a lock of ours for long while we wait for the next one: the server puts
     /// no time limit on the user's, and a POP3 session holds its INBOX's for hours

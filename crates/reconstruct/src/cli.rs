@@ -3,22 +3,20 @@
 mod args;
 mod output;
 mod plans;
-mod progress;
 mod store;
 mod triage;
 mod undo;
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use command_line::new_run_name;
 use incident::{Incident, RunStart, StoreBinding};
 use mailstore::config::ImapdConf;
 use mailstore::identity::StoreAccount;
 use mailstore::replace::FileOps;
 use mailstore::store::Selection;
 use mailstore::sync_log::SyncLog;
-use mailstore_format::Timestamp;
 use reconstruct::{
     Aftercare, MailboxReport, Memory, Observer, Progress, RECOVERY_DIRECTORY, Run, ServerTools,
     Site, Summary, Target, Workshop,
@@ -212,32 +210,6 @@ fn no_such_run(name: &str, root: &Path) -> anyhow::Error {
 
 /// How the run of this name begins.
 fn begun(tool: &str, name: &str) -> RunStart {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let arguments = std::env::args_os().skip(1);
-    RunStart {
-        name: name.to_owned(),
-        tool: tool.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        arguments: arguments.map(|argument| argument.to_string_lossy().into_owned()).collect(),
-        started: Timestamp(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)),
-    }
-}
-
-/// A name that sorts by time and that no other run on this machine has.
-fn new_run_name() -> String {
-    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-    format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), std::process::id())
-}
-
-/// An error with its causes in one line; a cause that its error already tells is not repeated.
-pub(crate) fn described(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
-        if told.contains(&cause) {
-            told
-        } else if told.is_empty() {
-            cause
-        } else {
-            format!("{told}: {cause}")
-        }
-    })
+    let arguments = command_line::arguments();
+    RunStart::now(name.to_owned(), tool, env!("CARGO_PKG_VERSION"), arguments)
 }

@@ -1,5 +1,4 @@
 //! The `reconstruct` command: reads the command line, calls the library, prints what it says.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod cli;
 
@@ -9,11 +8,5 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let args = cli::Args::parse();
-    match cli::run(&args) {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            eprintln!("reconstruct: {}", cli::described(&error));
-            ExitCode::from(2)
-        }
-    }
+    command_line::ended("reconstruct", cli::run(&args))
 }

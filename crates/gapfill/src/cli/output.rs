@@ -1,8 +1,8 @@
 //! What is printed: the result on stdout, everything else on stderr.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::sync::Mutex;
+use std::fmt::Write as _;
 
+use command_line::{Console, held_by};
 use gapfill::compare::Counts;
 use gapfill::{Class, MailboxReport, Observer, Source, Summary};
 use incident::Gap;
@@ -11,22 +11,17 @@ use mailstore::lock::LockWait;
 use serde_json::{Map, Value, json};
 
 use super::args::OutputArgs;
-use super::progress::ProgressDisplay;
 
 /// Prints.
 pub(crate) struct Output {
     args: OutputArgs,
     by_user: bool,
-    progress: ProgressDisplay,
-    /// Lines of several threads do not mix.
-    printing: Mutex<()>,
+    console: Console,
 }
 
 impl Output {
     pub(crate) fn new(args: OutputArgs, by_user: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal() && !args.quiet;
-        let progress = ProgressDisplay::new(terminal, args.quiet);
-        Self { args, by_user, progress, printing: Mutex::new(()) }
+        Self { args, by_user, console: Console::new("gapfill", !args.quiet) }
     }
 
     /// Says what a source was recognised as.
@@ -35,31 +30,29 @@ impl Output {
             return;
         }
         let unreadable = source.skipped.iter().filter(|skipped| skipped.hides_mail()).count();
-        eprintln!(
-            "gapfill: {} is {}: {} mailboxes, {} loose files, {} entries passed over, {unreadable} \
+        self.console.say(&format!(
+            "{} is {}: {} mailboxes, {} loose files, {} entries passed over, {unreadable} \
              not readable",
             source.path.display(),
             source.kind,
             source.mailboxes.len(),
             source.loose_files(),
             source.skipped.len() - unreadable,
-        );
+        ));
         for skipped in source.skipped.iter().filter(|s| self.args.verbose > 0 || s.hides_mail()) {
-            eprintln!("gapfill: {skipped}");
+            self.console.say(&skipped.to_string());
         }
     }
 
     pub(crate) fn waiting_for(&self, wait: &LockWait) {
-        let print =
-            || eprintln!("gapfill: waiting for {} ({:?})", wait.path.display(), wait.waited);
         if !self.args.quiet {
-            self.progress.above(print);
+            self.console.say(&format!("waiting: {}", held_by(wait)));
         }
     }
 
     /// Takes the progress away.
     pub(crate) fn end(&self) {
-        self.progress.end();
+        self.console.work_ended();
     }
 
     /// Says what a run found in all.
@@ -67,10 +60,12 @@ impl Output {
         if self.args.json {
             if self.by_user {
                 for (user, counts) in &summary.by_user {
-                    print_json(&json!({"type": "user", "user": user, "classes": classes(counts)}));
+                    self.console.print_json(
+                        &json!({"type": "user", "user": user, "classes": classes(counts)}),
+                    );
                 }
             }
-            print_json(&json!({
+            self.console.print_json(&json!({
                 "type": "summary",
                 "mailboxes": summary.mailboxes,
                 "failed": summary.failed,
@@ -82,49 +77,55 @@ impl Output {
                 "bytes_read": summary.bytes_read,
             }));
         } else if !self.args.quiet {
-            self.table(summary, remembered);
+            self.console.print(self.table(summary, remembered));
         }
     }
 
-    fn table(&self, summary: &Summary, remembered: bool) {
+    fn table(&self, summary: &Summary, remembered: bool) -> String {
+        let mut text = String::new();
+        let mut line = |line: &str| {
+            text.push_str(line);
+            text.push('\n');
+        };
         if self.by_user {
             for (user, counts) in &summary.by_user {
                 let user = if user.is_empty() { "(nobody's)" } else { user };
                 let told: Vec<_> = told(counts).map(|(c, n, _)| format!("{n} {c}")).collect();
-                print(&format!("{user}: {}", told.join(", ")));
+                line(&format!("{user}: {}", told.join(", ")));
             }
-            print("");
+            line("");
         }
-        print(&format!("{:<14} {:>10} {:>12}", "class", "messages", "bytes"));
+        line(&format!("{:<14} {:>10} {:>12}", "class", "messages", "bytes"));
         for (class, messages, bytes) in told(&summary.counts) {
-            print(&format!("{class:<14} {messages:>10} {:>12}", HumanBytes(bytes).to_string()));
+            line(&format!("{class:<14} {messages:>10} {:>12}", HumanBytes(bytes).to_string()));
         }
-        print(&format!(
+        line(&format!(
             "{} mailboxes compared, {} files ({}) read",
             summary.mailboxes,
             summary.files_read,
             HumanBytes(summary.bytes_read)
         ));
         if summary.failed > 0 {
-            print(&format!("{} live mailboxes could not be compared", summary.failed));
+            line(&format!("{} live mailboxes could not be compared", summary.failed));
         }
         if summary.unreadable > 0 {
-            print(&format!(
+            line(&format!(
                 "{} entries of the sources could not be read: run again with --retry-bad, or on a \
                  copy of the volume",
                 summary.unreadable
             ));
         }
         if summary.gaps() > 0 && !remembered {
-            print("nobody remembers the gaps: give --incident DIR to have them delivered");
+            line("nobody remembers the gaps: give --incident DIR to have them delivered");
         }
+        text
     }
 
     fn report(&self, report: &MailboxReport) {
         let mailbox = report.mailbox.as_ref();
         let name = mailbox.map_or("(no mailbox)", |mailbox| mailbox.name.as_str());
         if self.args.json {
-            print_json(&json!({
+            self.console.print_json(&json!({
                 "type": "mailbox",
                 "mailbox": mailbox.map(|mailbox| &mailbox.name),
                 "uniqueid": mailbox.map(|mailbox| &mailbox.uniqueid),
@@ -133,27 +134,20 @@ impl Output {
                 "unreadable": report.unreadable,
                 "error": report.error,
             }));
-            report.gaps.iter().for_each(|gap| print_json(&gap_line(name, gap)));
+            report.gaps.iter().for_each(|gap| self.console.print_json(&gap_line(name, gap)));
             return;
         }
+        let mut text = String::new();
         for gap in report.gaps.iter().filter(|_| self.args.verbose > 0) {
             let what = if gap.guid.is_null() && gap.messages != 1 {
                 format!("{} messages", gap.messages)
             } else {
                 format!("uid {} {}", gap.uid, gap.guid)
             };
-            print(&format!("{name}: {} {what}: {}", gap.class, gap.evidence));
+            let _ = writeln!(text, "{name}: {} {what}: {}", gap.class, gap.evidence);
         }
+        self.console.print(text);
     }
-}
-
-fn print(line: &str) {
-    // Whoever closes the pipe does not want the rest.
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-fn print_json(value: &Value) {
-    print(&value.to_string());
 }
 
 /// The classes that have any messages, in their order.
@@ -190,11 +184,11 @@ fn gap_line(mailbox: &str, gap: &Gap) -> Value {
 
 impl Observer for Output {
     fn started(&self, mailboxes: usize, messages: u64) {
-        self.progress.start(mailboxes, messages);
+        self.console.expect(mailboxes, messages);
     }
 
     fn progressed(&self, messages: u64, bytes: u64) {
-        self.progress.advance(messages, bytes);
+        self.console.advance(messages, bytes);
     }
 
     fn waiting(&self, wait: &LockWait) {
@@ -203,18 +197,15 @@ impl Observer for Output {
 
     fn finished(&self, report: &MailboxReport) {
         let name = report.mailbox.as_ref().map_or("(no mailbox)", |mailbox| &mailbox.name);
-        self.progress.mailbox_done();
-        let _printing = self.printing.lock();
-        self.progress.above(|| {
-            for unreadable in report.unreadable.iter().filter(|_| !self.args.quiet) {
-                eprintln!("gapfill: {name}: {unreadable}");
-            }
-            if let Some(error) = &report.error {
-                eprintln!("gapfill: {name}: {error}");
-            }
-            if !self.args.quiet || self.args.json {
-                self.report(report);
-            }
-        });
+        self.console.mailbox_done();
+        for unreadable in report.unreadable.iter().filter(|_| !self.args.quiet) {
+            self.console.say(&format!("{name}: {unreadable}"));
+        }
+        if let Some(error) = &report.error {
+            self.console.say(&format!("{name}: {error}"));
+        }
+        if !self.args.quiet || self.args.json {
+            self.report(report);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use gapfill::LiveStore;
 use mailstore::config::ImapdConf;
-use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
+use mailstore::identity::{StoreAccount, adopt_umask};
 use mailstore::lock::LockWait;
 use serde::Deserialize;
 
@@ -98,11 +98,7 @@ fn configuration(name: &Path, stores: Option<&Path>) -> Result<PathBuf> {
 /// Becomes the account that all of the servers run as. Where all stores are on other machines, the
 /// process stays what it is.
 pub(super) fn become_account(named: &[Named]) -> Result<()> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let hints = AccountHints {
-        environment_user: variable("CYRUS_USER"),
-        environment_group: variable("CYRUS_GROUP"),
-    };
+    let hints = command_line::account_hints();
     let mut accounts = named.iter().filter_map(|named| match named {
         Named::Configuration(conf) => Some(StoreAccount::of_server(conf, &hints)),
         Named::Snapshot(_) => None,

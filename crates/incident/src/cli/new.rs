@@ -7,8 +7,6 @@ use incident::{Incident, StoreBinding};
 use mailstore::config::ImapdConf;
 use mailstore::identity::StoreAccount;
 
-use super::account_hints;
-
 /// Make an incident
 ///
 /// The directory must not exist yet, or be empty. It belongs to the server's account, which the
@@ -73,7 +71,7 @@ pub(super) fn bindings(confs: &[ImapdConf]) -> Result<Vec<StoreBinding>> {
 
 /// The account that all of the servers run as: one incident has one owner.
 fn account_of(confs: &[ImapdConf]) -> Result<StoreAccount> {
-    let hints = account_hints();
+    let hints = command_line::account_hints();
     let mut accounts = confs.iter().map(|conf| StoreAccount::of_server(conf, &hints));
     let first = accounts.next().context("no configuration was named")??;
     for account in accounts {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
 use std::mem::discriminant;
 use std::sync::Mutex;
 
+use command_line::{Console, held_by};
 use mailstore::lock::LockWait;
 use mailstore_format::db::DbDamage;
 use reconstruct::{
@@ -14,7 +14,6 @@ use reconstruct::{
 use serde::Serialize;
 
 use super::args::OutputArgs;
-use super::progress::ProgressDisplay;
 
 /// Where more findings of one kind than this are counted instead of listed.
 const LISTED: usize = 3;
@@ -27,8 +26,7 @@ pub(crate) struct Output {
     dry_run: bool,
     /// What a dry run says of a mailbox that would change.
     planned: &'static str,
-    progress: Option<ProgressDisplay>,
-    stdout: Mutex<std::io::Stdout>,
+    console: Console,
     /// What the repaired mailboxes leave to do.
     follow_up: Mutex<BTreeSet<FollowUp>>,
 }
@@ -43,15 +41,13 @@ enum Line<'a> {
 
 impl Output {
     pub(crate) fn new(args: OutputArgs, dry_run: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal();
         Self {
             json: args.json,
             quiet: args.quiet,
             verbose: args.verbose,
             dry_run,
             planned: "would be repaired",
-            progress: (!args.quiet).then(|| ProgressDisplay::new(terminal)),
-            stdout: Mutex::new(std::io::stdout()),
+            console: Console::new("reconstruct", !args.quiet),
             follow_up: Mutex::default(),
         }
     }
@@ -62,15 +58,13 @@ impl Output {
     }
 
     pub(crate) fn waiting_for_database(&self, wait: &LockWait) {
-        self.say(&format!("reconstruct: waiting for the list of mailboxes: {}", described(wait)));
+        self.console.say(&format!("waiting for the list of mailboxes: {}", held_by(wait)));
     }
 
     /// Tells by what name a run over many mailboxes can be gone on with, before it may be cut short.
     pub(crate) fn run_begins(&self, name: &str) {
         if !self.quiet {
-            self.say(&format!(
-                "reconstruct: run {name}; if interrupted, go on with --resume {name}"
-            ));
+            self.console.say(&format!("run {name}; if interrupted, go on with --resume {name}"));
         }
     }
 
@@ -79,54 +73,25 @@ impl Output {
         for fault in damage {
             let code = Code::MailboxListDamaged;
             let (offset, what) = (fault.offset, &fault.fault);
-            self.say(&format!("reconstruct: mailboxes.db: {code}: at byte {offset}: {what}"));
+            self.console.say(&format!("mailboxes.db: {code}: at byte {offset}: {what}"));
         }
     }
 
     pub(crate) fn summary(&self, summary: &Summary, tools: Option<&ServerTools>) {
-        if let Some(progress) = &self.progress {
-            progress.end();
-        }
+        self.console.work_ended();
         for Failure { why, follow_up } in &summary.aftercare_failures {
-            self.say(&format!("reconstruct: {why}"));
+            self.console.say(why);
             if let Ok(mut left) = self.follow_up.lock() {
                 left.extend(follow_up.clone());
             }
         }
         if self.json {
-            self.print_json(&Line::Summary(summary));
+            self.console.print_json(&Line::Summary(summary));
         } else if !self.quiet {
-            self.print(&summary_text(summary, self.dry_run, self.planned));
+            self.console.print(summary_text(summary, self.dry_run, self.planned));
             if let Ok(follow_up) = self.follow_up.lock() {
-                self.print(&follow_up_text(&follow_up, tools));
+                self.console.print(follow_up_text(&follow_up, tools));
             }
-        }
-    }
-
-    fn say(&self, line: &str) {
-        match &self.progress {
-            Some(progress) => progress.above(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
-        }
-    }
-
-    fn print(&self, text: &str) {
-        let write = || {
-            if let Ok(mut stdout) = self.stdout.lock() {
-                // A reader that went away is no reason to stop repairing.
-                let _: Result<(), _> = stdout.write_all(text.as_bytes());
-            }
-        };
-        match &self.progress {
-            Some(progress) => progress.above(write),
-            None => write(),
-        }
-    }
-
-    fn print_json(&self, line: &Line<'_>) {
-        match serde_json::to_string(line) {
-            Ok(text) => self.print(&format!("{text}\n")),
-            Err(error) => self.say(&format!("reconstruct: cannot write JSON: {error}")),
         }
     }
 
@@ -176,26 +141,23 @@ impl Output {
 
 impl Observer for Output {
     fn started(&self, mailboxes: usize, messages: u64) {
-        if let Some(progress) = &self.progress {
-            progress.start(mailboxes, messages);
-        }
+        self.console.expect(mailboxes, messages);
     }
 
     fn progressed(&self, messages: u64, bytes: u64) {
-        if let Some(progress) = &self.progress {
-            progress.advance(messages, bytes);
-        }
+        self.console.advance(messages, bytes);
     }
 
     fn waiting(&self, mailbox: &str, wait: &LockWait) {
         if !self.quiet {
-            self.say(&format!("reconstruct: {mailbox}: waiting: {}", described(wait)));
+            self.console.say(&format!("{mailbox}: waiting: {}", held_by(wait)));
         }
     }
 
     fn finished(&self, report: &MailboxReport) {
+        self.console.mailbox_done();
         if let Some(error) = &report.error {
-            self.say(&format!("reconstruct: {}: {error}", report.mailbox));
+            self.console.say(&format!("{}: {error}", report.mailbox));
         }
         if matches!(report.state, State::Repaired | State::Undone)
             && let Ok(mut follow_up) = self.follow_up.lock()
@@ -203,21 +165,11 @@ impl Observer for Output {
             follow_up.extend(report.follow_up.iter().cloned());
         }
         if self.json {
-            self.print_json(&Line::Mailbox(report));
+            self.console.print_json(&Line::Mailbox(report));
         } else if !self.quiet {
-            let text = self.report_text(report);
-            if !text.is_empty() {
-                self.print(&text);
-            }
+            self.console.print(self.report_text(report));
         }
     }
-}
-
-fn described(wait: &LockWait) -> String {
-    let holders: Vec<_> = wait.holders.iter().map(ToString::to_string).collect();
-    let holders =
-        if holders.is_empty() { "another process".to_owned() } else { holders.join(", ") };
-    format!("{} is held by {holders}", wait.path.display())
 }
 
 fn summary_text(summary: &Summary, dry_run: bool, planned: &str) -> String {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use mailstore::config::ImapdConf;
-use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
+use mailstore::identity::{StoreAccount, adopt_umask};
 use mailstore::lock::LockWait;
 use mailstore::store::{Selection, Store};
 use reconstruct::{MailboxReport, Target};
@@ -15,12 +15,7 @@ use super::args::ServerArgs;
 pub(super) fn open(server: &ServerArgs, on_wait: &mut dyn FnMut(&LockWait)) -> Result<Store> {
     let conf = ImapdConf::load(&server.config)
         .map_err(|error| anyhow!("{error}; correct it, or name the server's with -C"))?;
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let hints = AccountHints {
-        environment_user: variable("CYRUS_USER"),
-        environment_group: variable("CYRUS_GROUP"),
-    };
-    StoreAccount::of_server(&conf, &hints)?.become_account()?;
+    StoreAccount::of_server(&conf, &command_line::account_hints())?.become_account()?;
     adopt_umask(&conf);
     Store::open_with(conf, server.lock_timeout(), on_wait)
         .map_err(|error| anyhow!("{error}; is it the right configuration (-C), is all mounted?"))

@@ -1,12 +1,12 @@
 //! `reconstruct triage`: who is hit, how badly, how long a repair will take, and what to type next.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Result;
+use command_line::{Console, held_by};
 use incident::{INCIDENT_VARIABLE, Incident};
 use mailstore::store::Selection;
 use reconstruct::triage::{MailboxTriage, Rate, Severity, StoreTriage, Witness, triage};
@@ -78,21 +78,21 @@ fn positive(text: &str) -> Result<f64, String> {
 
 /// Does it. Returns the exit status.
 pub(crate) fn run(args: &TriageArgs) -> Result<u8> {
-    let store = store::open(&args.server, &mut |wait| {
-        eprintln!("reconstruct: waiting for {}", wait.path.display());
-    })?;
+    let console = Console::new("reconstruct", false);
+    let waiting = &mut |wait: &_| console.say(&format!("waiting: {}", held_by(wait)));
+    let store = store::open(&args.server, waiting)?;
     let mut selection = Selection::from(&args.selection);
     selection.all |= selection.mailboxes.is_empty() && selection.users.is_empty();
     let (targets, misplaced) = store::targets(&store, &selection)?;
     for report in &misplaced {
         let why = report.error.as_deref().unwrap_or_default();
-        eprintln!("reconstruct: {}: {why}", report.mailbox);
+        console.say(&format!("{}: {why}", report.mailbox));
     }
     let jobs = args.jobs.map_or(Options::default().jobs.saturating_mul(2), usize::from);
     let hit = Mutex::new(Vec::new());
     let tell = |mailbox: &MailboxTriage| {
         if args.json {
-            print_json(&Line::Triage(mailbox));
+            console.print_json(&Line::Triage(mailbox));
         } else if mailbox.severity != Severity::Sound
             && let Ok(mut hit) = hit.lock()
         {
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &TriageArgs) -> Result<u8> {
     let pace = Pace::of(args)?;
     if args.json {
         let seconds = pace.rate.time_for(seen.to_read, seen.bytes_to_read).as_secs();
-        print_json(&Line::TriageSummary { seen: &seen, estimated_seconds: seconds });
+        console.print_json(&Line::TriageSummary { seen: &seen, estimated_seconds: seconds });
     } else {
         let mut hit = hit.into_inner().unwrap_or_default();
         hit.sort_by(|one, other| {
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &TriageArgs) -> Result<u8> {
                 &other.mailbox,
             ))
         });
-        print(&told(args, &seen, &hit, &pace));
+        console.print(told(args, &seen, &hit, &pace));
     }
     let all_sound = seen.users_hit.is_empty() && misplaced.is_empty();
     Ok(u8::from(!all_sound))
@@ -159,17 +159,6 @@ enum Line<'a> {
         seen: &'a StoreTriage,
         estimated_seconds: u64,
     },
-}
-
-fn print_json(line: &Line<'_>) {
-    if let Ok(text) = serde_json::to_string(line) {
-        print(&format!("{text}\n"));
-    }
-}
-
-/// A reader that went away wants to know no more.
-fn print(text: &str) {
-    let _: Result<(), _> = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn told(args: &TriageArgs, seen: &StoreTriage, hit: &[MailboxTriage], pace: &Pace) -> String {

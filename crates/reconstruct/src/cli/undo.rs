@@ -86,7 +86,7 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
     let mut summary = if args.dry_run {
         run.survey_undo(&changed, &args.run, if_changed)
     } else {
-        let name = super::new_run_name();
+        let name = command_line::new_run_name();
         let run = run.with_start(super::begun("reconstruct undo", &name));
         let workshop = Workshop::new(FileOps::new(), name, umask);
         run.undo(&changed, &args.run, if_changed, &workshop)

@@ -1,0 +1,93 @@
+//! Lines on their way to the thread that writes them.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// So many bytes may be unwritten before those who can wait do.
+const ROOM: usize = 1 << 20;
+/// How often the writer comes back though there is nothing to write, to show progress.
+const REFRESH: Duration = Duration::from_millis(250);
+
+/// Where a line goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// What is written at once.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) stream: Stream,
+    pub(crate) text: String,
+}
+
+/// What the writer does next.
+pub(crate) enum Next {
+    Line(Line),
+    /// Nothing to write: time to show progress.
+    Idle,
+    /// Nothing will come any more.
+    End,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    lines: Mutex<Lines>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    waiting: VecDeque<Line>,
+    /// Bytes that are not written yet.
+    unwritten: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// Never waits for anybody's reading.
+    pub(crate) fn add(&self, line: Line) {
+        let mut lines = self.lock();
+        lines.unwritten += line.text.len();
+        lines.waiting.push_back(line);
+        drop(lines);
+        self.changed.notify_all();
+    }
+
+    /// Waits until little enough is unwritten.
+    pub(crate) fn wait_for_room(&self) {
+        let lines = self.lock();
+        let waited = self.changed.wait_while(lines, |lines| lines.unwritten > ROOM);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Waits for the next line, but not for long.
+    pub(crate) fn next(&self) -> Next {
+        let nothing_to_do = |lines: &mut Lines| lines.waiting.is_empty() && !lines.closed;
+        let waited = self.changed.wait_timeout_while(self.lock(), REFRESH, nothing_to_do);
+        let (mut lines, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match lines.waiting.pop_front() {
+            Some(line) => Next::Line(line),
+            None if lines.closed => Next::End,
+            None => Next::Idle,
+        }
+    }
+
+    pub(crate) fn written(&self, line: &Line) {
+        self.lock().unwritten -= line.text.len();
+        self.changed.notify_all();
+    }
+
+    /// Nothing will be added any more.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// No code of ours panics with the lock held, and a queue of lines has no state to be broken.
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
