@@ -1,7 +1,7 @@
 //! Damage to a mailbox that a server is serving: in place, and under the server's own locks where
 //! it could otherwise hit what the server is writing.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
@@ -34,8 +34,11 @@ impl MailboxFiles {
         fs::read(self.directory.join("cyrus.index")).context("reading an index")
     }
 
-    /// Overwrites every cache record there is; what is appended meanwhile stays as it is.
+    /// Overwrites every cache record there is; what is appended afterwards stays as it is. Under the
+    /// lock: imapd checks a record's CRC and then reads its lengths without bounds, so that one which
+    /// changes in between kills it.
     pub(crate) fn scramble_cache(&self, seed: u64) -> Result<()> {
+        let _locked = self.locked_index()?;
         let path = self.directory.join("cyrus.cache");
         let cache = OpenOptions::new().write(true).open(path).context("opening a cache")?;
         let length = usize::try_from(cache.metadata()?.len())?;
@@ -79,6 +82,14 @@ impl MailboxFiles {
 
     /// Changes the index in place while nobody else can.
     fn edit_index(&self, edit: impl FnOnce(&mut IndexImage) -> Result<()>) -> Result<()> {
+        let _locked = self.locked_index()?;
+        let mut index = IndexImage::read(&self.directory)?;
+        edit(&mut index)?;
+        index.write()
+    }
+
+    /// Keeps the server from reading and writing the mailbox until it is dropped.
+    fn locked_index(&self) -> Result<File> {
         let path = self.directory.join("cyrus.index");
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let whole_file = libc::flock {
@@ -89,9 +100,7 @@ impl MailboxFiles {
             l_pid: 0,
         };
         fcntl(&file, FcntlArg::F_OFD_SETLKW(&whole_file)).context("locking an index")?;
-        let mut index = IndexImage::read(&self.directory)?;
-        edit(&mut index)?;
-        index.write()
+        Ok(file)
     }
 
     /// Takes the index away.

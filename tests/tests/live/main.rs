@@ -430,6 +430,8 @@ fn two_runs_over_the_mailboxes_of_one_user_both_finish() -> Result<()> {
             for child in runs {
                 let run = end(child)?.parsed()?;
                 ensure!(run.status == Some(0), "round {round}: {}", run.stderr);
+                let ended = run.findings("session-ended");
+                ensure!(ended.is_empty(), "round {round}: {}", run.stdout);
             }
             Ok(())
         });

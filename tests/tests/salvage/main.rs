@@ -2,7 +2,8 @@
 //! left: the four promises, whatever happened.
 //!
 //! A seed and a kind stand for their damage: `MAILSTORE_SEED=n` repeats one case of random kinds and
-//! prints what the tool says, with `MAILSTORE_KIND=name` one of that kind. `MAILSTORE_LONG=1` asks for a thousand random cases
+//! prints what the tool says, with `MAILSTORE_KIND=name` one
+//! of that kind. `MAILSTORE_LONG=1` asks for a thousand random cases, each served and undone late too,
 //! and twenty of each kind.
 
 mod case;
@@ -19,6 +20,11 @@ use case::Case;
 
 /// Every so many cases are served by a real server too, which takes far longer than the rest.
 const SERVED: usize = 8;
+
+/// The same of the random ones, of which the long form serves each.
+fn random_served() -> usize {
+    if long_form() { 1 } else { SERVED }
+}
 
 /// A variable of the environment that narrows the cases down.
 fn only(variable: &str) -> Option<String> {
@@ -99,14 +105,14 @@ fn damage_and_repair(
 fn whatever_is_damaged_comes_back_as_far_as_evidence_is_left() -> Result<()> {
     let name = "whatever_is_damaged_comes_back_as_far_as_evidence_is_left";
     let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
-    damage_and_repair(&cyrus, false, &random_cases(false)?, SERVED)
+    damage_and_repair(&cyrus, false, &random_cases(false)?, random_served())
 }
 
 #[test]
 fn with_conversations_flags_and_tombstones_come_back_without_their_records() -> Result<()> {
     let name = "with_conversations_flags_and_tombstones_come_back_without_their_records";
     let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
-    damage_and_repair(&cyrus, true, &random_cases(true)?, SERVED)
+    damage_and_repair(&cyrus, true, &random_cases(true)?, random_served())
 }
 
 #[test]
