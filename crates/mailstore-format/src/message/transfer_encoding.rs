@@ -5,7 +5,7 @@
 //! drops what is left of a group and decoding goes on after it; quoted-printable drops every carriage
 //! return, and takes trailing blanks off a line (or off each 999 bytes of a longer one).
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// What stands in [`BASE64_VALUES`] for bytes that carry no bits.
 const PASSED_OVER: u8 = 0x80;
@@ -156,21 +156,8 @@ impl QuotedPrintable {
     pub(super) fn decode(self, mut encoded: &[u8], decoded: &mut Vec<u8>) {
         let mut without_returns = Vec::new();
         while !encoded.is_empty() {
-            let (line, rest, ended) = match memchr(b'\n', encoded) {
-                Some(end) => (
-                    encoded.get(..end).unwrap_or_default(),
-                    encoded.get(end.saturating_add(1)..).unwrap_or_default(),
-                    true,
-                ),
-                None => (encoded, &[][..], false),
-            };
+            let (mut line, rest, ended) = split_line(encoded, &mut without_returns);
             encoded = rest;
-            let mut line = line.strip_suffix(b"\r").unwrap_or(line);
-            if memchr(b'\r', line).is_some() {
-                without_returns.clear();
-                without_returns.extend(line.iter().filter(|&&byte| byte != b'\r'));
-                line = &without_returns;
-            }
             while let Some((stretch, more)) = line.split_at_checked(LONGEST_LINE) {
                 self.decode_line(stretch, decoded);
                 line = more;
@@ -190,7 +177,7 @@ impl QuotedPrintable {
         loop {
             let special = match self {
                 Self::Body => memchr(b'=', line),
-                Self::Header => memchr::memchr2(b'=', b'_', line),
+                Self::Header => memchr2(b'=', b'_', line),
             };
             let Some((plain, rest)) = special.and_then(|at| line.split_at_checked(at)) else {
                 decoded.extend_from_slice(line);
@@ -215,6 +202,26 @@ impl QuotedPrintable {
                 }
                 [] => return false,
             };
+        }
+    }
+}
+
+/// The first line of `text` without its end and without carriage returns, what comes after it, and
+/// whether it has an end. A line with returns inside is copied to `without_returns`.
+fn split_line<'line, 'text: 'line>(
+    text: &'text [u8],
+    without_returns: &'line mut Vec<u8>,
+) -> (&'line [u8], &'text [u8], bool) {
+    let first = memchr2(b'\r', b'\n', text).and_then(|at| text.split_at_checked(at));
+    match first {
+        None => (text, &[], false),
+        Some((line, [b'\n', rest @ ..] | [b'\r', b'\n', rest @ ..])) => (line, rest, true),
+        Some(_) => {
+            let end = memchr(b'\n', text);
+            let (line, rest) = text.split_at_checked(end.unwrap_or(text.len())).unwrap_or_default();
+            without_returns.clear();
+            without_returns.extend(line.iter().filter(|&&byte| byte != b'\r'));
+            (without_returns, rest.get(1..).unwrap_or_default(), end.is_some())
         }
     }
 }
@@ -257,6 +264,7 @@ mod tests {
         assert_eq!(quoted_printable(b"a \t\r\nb=\r\nc\rd\n"), b"a\r\nbcd\r\n");
         assert_eq!(quoted_printable(b"=41=4g= =\n"), b"A=4g= ");
         assert_eq!(quoted_printable(b"a_b"), b"a_b");
+        assert_eq!(quoted_printable(b"a\r\r\nb\r=\r\r\nc\r"), b"a\r\nbc");
     }
 
     #[test]
