@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::likeness::Likeness;
 
 pub use crate::dialect::ChosenDialect;
-pub use header_traces::{HeaderCopy, HeaderTraces};
+pub use header_traces::{HeaderCopy, HeaderTraces, RestoredHeader};
 pub use index_trust::IndexTrust;
 
 /// What is known about a mailbox, as [`crate::gather`] found it.
@@ -401,15 +401,16 @@ impl Evidence {
 }
 
 impl Evidence {
-    /// The CRC-32 of `cyrus.header` that the index holds, or the leftover of one where it is lost. One
-    /// in a damaged index header proves as much where it fits.
-    #[must_use]
-    pub fn header_file_crc(&self) -> Option<u32> {
-        let unproven = self.index.header.as_ref().map(|header| header.header_file_crc);
-        self.proven_header_file_crc().or(unproven.filter(|&crc| crc != 0))
+    /// The CRC-32s of `cyrus.header` by which it may be known, the likeliest first: the one that the
+    /// index holds; where its header is not proven, the one in a leftover index too. One in a damaged
+    /// index header proves as much where it fits.
+    pub fn header_file_crcs(&self) -> impl Iterator<Item = u32> {
+        let own = self.index.header.as_ref().map(|header| header.header_file_crc);
+        let leftover = self.leftover.header_file_crc.filter(|_| !self.index.header_proven);
+        own.into_iter().chain(leftover).filter(|&crc| crc != 0)
     }
 
-    /// The same, where a CRC proves the header in which it stands.
+    /// That one of them which stands in a header that its own CRC proves.
     #[must_use]
     pub fn proven_header_file_crc(&self) -> Option<u32> {
         let header = self.index.header.as_ref().filter(|_| self.index.header_proven);

@@ -111,9 +111,11 @@ fn has_guid_of(record: &IndexRecord, message: &MessageEvidence) -> bool {
 
 /// Whether `cyrus.header` is lost, or is not the one that the index knows.
 fn header_is_in_question(evidence: &Evidence) -> bool {
-    let known = evidence.header_file_crc();
     match &evidence.header_file {
-        HeaderFileEvidence::Sound { crc, .. } => known.is_some_and(|known| known != *crc),
+        HeaderFileEvidence::Sound { crc, .. } => {
+            let mut known = evidence.header_file_crcs().peekable();
+            known.peek().is_some() && known.all(|known| known != *crc)
+        }
         HeaderFileEvidence::Damaged(_) | HeaderFileEvidence::Missing => true,
         HeaderFileEvidence::Unreadable(_) => false,
     }

@@ -35,7 +35,7 @@ impl Draughtsman<'_> {
     pub(super) fn settle_header_file(&mut self) -> bool {
         let (code, why) = match &self.evidence.header_file {
             HeaderFileEvidence::Sound { value, crc } => {
-                if !self.index_vouches_for(*crc) && !self.put_right(value) {
+                if !self.index_vouches_for(*crc) && !self.put_right(value, *crc) {
                     self.check_against_the_list(value);
                     self.check_keywords(value, *crc);
                 }
@@ -52,7 +52,8 @@ impl Draughtsman<'_> {
                 (Code::HeaderFileMissing, "there is no cyrus.header".to_owned())
             }
         };
-        if let Some((header, how)) = self.proved_whole() {
+        let crcs: Vec<_> = self.evidence.header_file_crcs().collect();
+        if let Some((header, how)) = self.proved_whole(&crcs) {
             let detail = format!("{why}; {how}, as the CRC in the index proves");
             self.find(code, Remedy::Repair, detail);
             self.header_file = Some(header);
@@ -74,13 +75,18 @@ impl Draughtsman<'_> {
     }
 
     /// Puts a `cyrus.header` right that decodes, but whose CRC shows what is damaged in it. A copy of
-    /// an earlier run may be older than the file, if nothing of that is damaged.
-    fn put_right(&mut self, found: &HeaderFile) -> bool {
+    /// an earlier run may be older than the file, if nothing of that is damaged; so may a leftover
+    /// index, and counts only where the file is not the one that a damaged index header knows.
+    fn put_right(&mut self, found: &HeaderFile, crc: u32) -> bool {
+        if self.evidence.header_file_crcs().any(|known| known == crc) {
+            return false;
+        }
         let from_copy = |file: &HeaderFile| {
             let copies = &self.evidence.witnesses.header_traces.copies;
             copies.iter().any(|copy| copy.value == *file)
         };
-        let proved = self.evidence.proven_header_file_crc().and_then(|_| self.proved_whole());
+        let known = self.evidence.proven_header_file_crc();
+        let proved = known.and_then(|known| self.proved_whole(&[known]));
         let proved = proved.filter(|(file, _)| file != found && !from_copy(file));
         let Some((restored, how)) = proved else { return false };
         let detail = format!("it is not the file that the index knows; {how}");

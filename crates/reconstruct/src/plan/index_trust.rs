@@ -101,25 +101,54 @@ fn is_another_mailboxes(evidence: &Evidence, header: &IndexHeader) -> Option<Str
 
 fn is_of_strangers(evidence: &Evidence) -> Option<String> {
     let why = "of most records neither message nor cache item is there";
-    Fit::of(evidence).is_of_strangers().then(|| why.to_owned())
+    let strangers = !is_tied_to_the_mailbox(evidence) && Fit::of(evidence).is_of_strangers();
+    strangers.then(|| why.to_owned())
+}
+
+/// Whether something vouches for the records, however damaged the messages are: `cyrus.header` by
+/// the CRC that the index holds of it, or the owner's conversations.
+fn is_tied_to_the_mailbox(evidence: &Evidence) -> bool {
+    let known = evidence.index.header.as_ref().map(|header| header.header_file_crc);
+    let by_header_file = match &evidence.header_file {
+        HeaderFileEvidence::Sound { crc, .. } => known == Some(*crc),
+        _ => false,
+    };
+    let rows = RowsOfRecords::of(evidence);
+    by_header_file || rows.same > rows.others
 }
 
 /// The sign that the records are another mailbox's: the owner's conversations know other messages
 /// under nearly all of their UIDs.
 fn rows_know_others(evidence: &Evidence) -> Option<String> {
-    let rows = evidence.witnesses.conversations.as_deref()?;
-    let index = &evidence.index;
-    let records = (0..index.slots.len()).filter_map(|slot| index.record(slot));
-    let (mut same, mut others) = (0_usize, 0_usize);
-    for record in records.filter(|record| !record.guid.is_null()) {
-        if row_of(rows, record).is_some() {
-            same += 1;
-        } else if rows.binary_search_by_key(&record.uid, |row| row.uid).is_ok() {
-            others += 1;
-        }
-    }
+    let RowsOfRecords { same, others } = RowsOfRecords::of(evidence);
     let most = others >= MANY && others > same.saturating_mul(3);
     most.then(|| format!("of {others} of its UIDs conversations know other messages"))
+}
+
+/// What the owner's conversations know under the UIDs of the records.
+#[derive(Debug, Default)]
+struct RowsOfRecords {
+    /// The very message.
+    same: usize,
+    /// Other messages.
+    others: usize,
+}
+
+impl RowsOfRecords {
+    fn of(evidence: &Evidence) -> Self {
+        let mut counts = Self::default();
+        let Some(rows) = evidence.witnesses.conversations.as_deref() else { return counts };
+        let index = &evidence.index;
+        let records = (0..index.slots.len()).filter_map(|slot| index.record(slot));
+        for record in records.filter(|record| !record.guid.is_null()) {
+            if row_of(rows, record).is_some() {
+                counts.same += 1;
+            } else if rows.binary_search_by_key(&record.uid, |row| row.uid).is_ok() {
+                counts.others += 1;
+            }
+        }
+        counts
+    }
 }
 
 /// How well records and files go together.
@@ -156,7 +185,7 @@ impl Fit {
                         }
                         _ => record.size == identity.size,
                     };
-                    let strange = !is_its && has_a_strange_cache_item(message);
+                    let strange = !is_its && has_a_strange_cache_item(evidence, message);
                     fit.fitting += usize::from(is_its);
                     fit.misfits += usize::from(!is_its);
                     fit.strange += usize::from(strange);
@@ -182,13 +211,19 @@ impl Fit {
     }
 }
 
-fn has_a_strange_cache_item(message: &MessageEvidence) -> bool {
+fn has_a_strange_cache_item(evidence: &Evidence, message: &MessageEvidence) -> bool {
     let Some(reading) = &message.reading else { return false };
     match (message.cache, message.cached_likeness) {
-        (CacheItem::Damaged, _) => !reading.blank,
+        // A cache that is lost is lost for anybody's records.
+        (CacheItem::Damaged, _) => !reading.blank && has_a_cache(evidence),
         (CacheItem::Sound(_), Some(cached)) => cached.is_another(reading.likeness),
         (CacheItem::Sound(_) | CacheItem::None, _) => false,
     }
+}
+
+fn has_a_cache(evidence: &Evidence) -> bool {
+    let archive = evidence.archive_cache.and_then(|cache| cache.generation);
+    evidence.spool_cache.generation.or(archive).is_some()
 }
 
 /// How many message files have UIDs above the last one, and are not copies of messages it knows.
@@ -298,8 +333,7 @@ impl Draughtsman<'_> {
         let Some(row) = row_of(rows, &draft.record) else {
             let gone =
                 file == FileEvidence::Absent && witnesses.conversations_coverage == Coverage::Whole;
-            let any_of_uid = rows.iter().any(|row| row.uid == draft.record.uid);
-            if gone && !any_of_uid {
+            if gone && rows.binary_search_by_key(&draft.record.uid, |row| row.uid).is_err() {
                 let why = "its file is gone and conversations no longer know it";
                 self.expunge_since(draft, why);
             }

@@ -13,14 +13,14 @@ use crate::finding::{Code, Remedy};
 use candidates::{Candidates, span};
 
 impl Draughtsman<'_> {
-    /// The mailbox's lost `cyrus.header`, as far as a copy or what is left of it is proved to be it:
-    /// by the CRC that the index holds. With where it is from.
-    pub(super) fn proved_whole(&self) -> Option<(HeaderFile, String)> {
-        let known = self.evidence.header_file_crc()?;
+    /// The mailbox's lost `cyrus.header`, as far as a copy or what is left of it is proved to be it
+    /// by one of these CRCs, the likeliest first. With where it is from.
+    pub(super) fn proved_whole(&self, crcs: &[u32]) -> Option<(HeaderFile, String)> {
         let traces = &self.evidence.witnesses.header_traces;
-        let restored = traces.restored.as_ref().filter(|file| self.is_own(file));
-        if let Some(file) = restored {
-            return Some((file.clone(), "what was damaged of its bytes is put right".to_owned()));
+        let restored = traces.restored.as_ref().filter(|file| crcs.contains(&file.crc));
+        if let Some(file) = restored.filter(|file| self.is_own(&file.value)) {
+            let how = "what was damaged of its bytes is put right";
+            return Some((file.value.clone(), how.to_owned()));
         }
         let fits_messages = |file: &&HeaderFile| {
             by_sync_crc::confirms(&self.evidence.index, &file.flag_names) == Some(true)
@@ -32,8 +32,9 @@ impl Draughtsman<'_> {
                        the messages";
             return Some((file.clone(), how.to_owned()));
         }
-        let copies = traces.copies.iter().filter(|copy| copy.crc == known);
-        let copy = copies.into_iter().find(|copy| self.is_own(&copy.value))?;
+        let mut copies =
+            crcs.iter().flat_map(|crc| traces.copies.iter().filter(move |copy| copy.crc == *crc));
+        let copy = copies.find(|copy| self.is_own(&copy.value))?;
         Some((copy.value.clone(), format!("run {} kept a copy of it", copy.run)))
     }
 
@@ -51,8 +52,7 @@ impl Draughtsman<'_> {
     /// Checks the keywords of a `cyrus.header` that decodes and is not the file that the index
     /// knows. Where nothing proves them, or others, they are believed up to the first that is none.
     pub(super) fn check_keywords(&mut self, found: &HeaderFile, crc: u32) {
-        let known = self.evidence.header_file_crc();
-        if known == Some(crc) {
+        if self.evidence.header_file_crcs().any(|known| known == crc) {
             return;
         }
         let all_atoms = found.flag_names.iter().all(|(_, name)| is_atom(name));
@@ -71,7 +71,7 @@ impl Draughtsman<'_> {
             let by = "by nothing: they stand before damage in cyrus.header";
             self.report_keywords(&header.flag_names, Code::KeywordsUnproved, by);
         }
-        let detail = match known {
+        let detail = match self.evidence.header_file_crcs().next() {
             Some(known) => {
                 format!(
                     "its CRC is {crc:08x}, the index knows {known:08x}: its keywords are damaged"
@@ -86,17 +86,17 @@ impl Draughtsman<'_> {
     /// Gives `header` the keywords that a checksum proves, if any does.
     fn prove_keywords(&mut self, header: &mut HeaderFile, candidates: &Candidates) -> bool {
         let used = self.slots_in_use();
-        let known = self.evidence.header_file_crc();
-        let by =
-            if let Some(proved) = known.and_then(|crc| candidates.prove_file(header, used, crc)) {
-                *header = proved;
-                "by the CRC that the index holds of cyrus.header"
-            } else if let Some(names) = by_sync_crc::prove(&self.evidence.index, candidates) {
-                header.flag_names = names;
-                "by the checksum that the index holds for replication"
-            } else {
-                return false;
-            };
+        let mut crcs = self.evidence.header_file_crcs();
+        let by = if let Some(proved) = crcs.find_map(|crc| candidates.prove_file(header, used, crc))
+        {
+            *header = proved;
+            "by the CRC that the index holds of cyrus.header"
+        } else if let Some(names) = by_sync_crc::prove(&self.evidence.index, candidates) {
+            header.flag_names = names;
+            "by the checksum that the index holds for replication"
+        } else {
+            return false;
+        };
         self.report_keywords(&header.flag_names, Code::KeywordsProved, by);
         true
     }

@@ -1,16 +1,16 @@
 //! Which file is whose: records whose message is not under their name, and the files elsewhere that
 //! have it, by GUID.
 
+mod swaps;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 
-use mailstore::spool::message_uid;
 use mailstore::volume::message_file_name;
 use mailstore_format::index::IndexRecord;
 use mailstore_format::{Guid, InternalFlags, Uid};
 
 use super::MessageContent;
-use super::free_slots::FreeSlots;
 use super::strays::is_held_open;
 use crate::evidence::{
     CacheItem, Evidence, FileEvidence, FileIdentity, MessageEvidence, Place, Reading, Slot,
@@ -66,7 +66,9 @@ pub(super) struct Matching<'a> {
     sources: HashMap<Uid, Holding<'a>>,
     taken: HashSet<(Place, OsString)>,
     told: Vec<Told<'a>>,
-    /// The names under which these are put.
+    /// Those of them that are live.
+    told_live: HashSet<Guid>,
+    /// The names under which they are put.
     told_names: HashSet<(Place, Uid)>,
 }
 
@@ -96,7 +98,7 @@ impl<'a> Matching<'a> {
             let Some(found) = holdings.get(&lost.guid) else { continue };
             matching.give_to_lost(lost, found);
         }
-        matching.swap_back(evidence);
+        matching.swap_back(evidence, &lost);
         matching
     }
 
@@ -107,59 +109,17 @@ impl<'a> Matching<'a> {
         let order = |holding: &&Holding<'_>| (holding.reading.with_crlf, holding.kind);
         let best = holdings.iter().filter(is_free).min_by_key(order);
         if let Some(source) = best.cloned() {
-            self.tell(lost.uid, source);
+            self.tell(lost.uid, source, lost.expunged);
         }
     }
 
-    fn tell(&mut self, uid: Uid, source: Holding<'a>) {
+    fn tell(&mut self, uid: Uid, source: Holding<'a>, expunged: bool) {
+        if !expunged {
+            self.told_live.insert(source.reading.fields.guid);
+        }
         self.taken.insert((source.place, source.name.clone()));
         self.told_names.insert((source.place, uid));
         self.told.push(Told { uid, source });
-    }
-
-    /// Of two messages that changed names, of which something tells only of one, the other one belongs
-    /// where that one lies: unless nothing says that there can have been a record for it.
-    fn swap_back(&mut self, evidence: &'a Evidence) {
-        if evidence.witnesses.dav {
-            return;
-        }
-        let with_record = self.sources.iter().map(|(uid, found)| (*uid, found));
-        let told = self.told.iter().map(|told| (told.uid, &told.source));
-        let of_orphan = |(_, found): &(Uid, &Holding<'_>)| found.kind == Kind::Orphan;
-        let found = with_record.chain(told).filter(of_orphan);
-        let mut found: Vec<_> = found.map(|(uid, found)| (uid, found.clone())).collect();
-        if found.is_empty() || lost_no_record(evidence) {
-            return;
-        }
-        found.sort_by_key(|(uid, _)| *uid);
-        let slots = FreeSlots::of(evidence);
-        for (uid, found) in found {
-            let partner = self.partner(evidence, uid, &found);
-            if let Some((other, holding)) = partner.filter(|(other, _)| slots.may_miss(*other)) {
-                self.tell(other, holding);
-            }
-        }
-    }
-
-    /// The UID without a record whose name has the message of `uid`, which was `found` there; and
-    /// what has the name of `uid`: another message, which nothing else wants.
-    fn partner(
-        &self,
-        evidence: &'a Evidence,
-        uid: Uid,
-        found: &Holding<'a>,
-    ) -> Option<(Uid, Holding<'a>)> {
-        let other = message_uid(found.name.as_encoded_bytes())?;
-        let at = evidence.messages.binary_search_by_key(&uid, |message| message.uid).ok()?;
-        let displaced = Holding::of(evidence.messages.get(at)?, Kind::Displaced)?;
-        let reading = displaced.reading;
-        let may_be_its = displaced.place == found.place
-            && reading.fields.has_header
-            && !reading.blank
-            && reading.likeness.is_another(found.reading.likeness)
-            && !self.takes(displaced.place, &displaced.name)
-            && !self.puts_told(displaced.place, other);
-        may_be_its.then_some((other, displaced))
     }
 
     /// Messages without a record, under other names than their own.
@@ -170,6 +130,11 @@ impl<'a> Matching<'a> {
     /// Whether a message without a record is put under the name of `uid`.
     pub(super) fn puts_told(&self, place: Place, uid: Uid) -> bool {
         self.told_names.contains(&(place, uid))
+    }
+
+    /// Whether one of these is live and has these bytes.
+    pub(super) fn tells_live(&self, guid: Guid) -> bool {
+        self.told_live.contains(&guid)
     }
 
     fn give(&mut self, record: &IndexRecord, holdings: &[Holding<'a>]) {
@@ -224,7 +189,9 @@ fn lost_messages(evidence: &Evidence) -> BTreeMap<Uid, Lost> {
         return BTreeMap::new();
     }
     // Beside records of the index an interrupted work's may be of any time before.
-    let leftover = evidence.leftover.records.iter().filter(|_| evidence.index.slots.is_empty());
+    let is_record = |slot: &Slot| matches!(slot, Slot::Record(_));
+    let alone = !evidence.index.slots.iter().any(is_record);
+    let leftover = evidence.leftover.records.iter().filter(|_| alone);
     let leftover = leftover.map(|record| Lost {
         uid: record.uid,
         guid: record.guid,

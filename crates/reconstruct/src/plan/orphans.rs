@@ -218,35 +218,36 @@ impl<'a> Draughtsman<'a> {
     ) -> Vec<Fate<'a>> {
         let files = orphans.iter().map(|orphan| (orphan.uid, orphan.found));
         let rows = CompleteRows::of(self.evidence, files);
-        let copy = |orphan: &Orphan<'a>| {
-            rows.as_ref().and_then(|rows| rows.copied_by(orphan.uid, orphan.found)).map(Fate::Copy)
+        let told = orphans
+            .iter()
+            .map(|orphan| told_fate(orphan, slots.gap_of(orphan.uid), testimony, rows.as_ref()));
+        let told: Vec<_> = told.collect();
+        let claims = self.claims(orphans, &told, slots);
+        let fate = |(orphan, told): (&Orphan<'a>, Option<Fate<'a>>)| {
+            let fate = told.unwrap_or_else(|| {
+                let gap = slots.gap_of(orphan.uid);
+                let claims = claims.get(&gap).copied().unwrap_or_default();
+                self.fate_without_witness(orphan, slots.free_in(gap), claims)
+            });
+            self.with_line_ends_put_right(orphan, fate)
         };
-        let about = |orphan: &Orphan<'a>| {
-            let gap = slots.gap_of(orphan.uid);
-            let as_it_is = testimony.about(orphan.uid, gap, orphan.found);
-            let is_known = as_it_is.as_ref().is_some_and(|(_, witness)| witness.knows_the_bytes());
-            if let Some(copy) = copy(orphan).filter(|_| !is_known) {
-                return Some(copy);
-            }
-            let as_it_is = as_it_is.map(|(why, witness)| Fate::KeepsUid(why, witness));
-            as_it_is.or_else(|| {
-                let whole = orphan.whole();
-                let told = whole.and_then(|whole| testimony.about(orphan.uid, gap, whole));
-                let restored = told
-                    .zip(whole)
-                    .map(|((why, witness), whole)| Fate::IsWholeWithCrlf(why, witness, whole));
-                restored.or_else(|| {
-                    let (why, witness) = testimony.about_name(orphan.uid, gap)?;
-                    Some(Fate::KeepsUid(why, witness))
-                })
-            })
-        };
-        let witnesses: Vec<_> = orphans.iter().map(about).collect();
+        let mut fates: Vec<_> = orphans.iter().zip(told).map(fate).collect();
+        self.tell_newer_copies(orphans, &mut fates);
+        fates
+    }
+
+    /// How many files claim the missing records of each gap.
+    fn claims(
+        &self,
+        orphans: &[Orphan<'a>],
+        told: &[Option<Fate<'a>>],
+        slots: &FreeSlots,
+    ) -> HashMap<usize, Claims> {
         let mut claims = HashMap::<usize, Claims>::new();
-        for (orphan, witness) in orphans.iter().zip(&witnesses) {
+        for (orphan, told) in orphans.iter().zip(told) {
             if orphan.uid <= self.last_uid {
                 let claims = claims.entry(slots.gap_of(orphan.uid)).or_default();
-                match witness {
+                match told {
                     Some(Fate::Copy(_)) => {}
                     Some(_) => claims.proven += 1,
                     None if self.is_copy(orphan) => claims.copies += 1,
@@ -254,24 +255,24 @@ impl<'a> Draughtsman<'a> {
                 }
             }
         }
-        let fate = |(orphan, told): (&Orphan<'a>, Option<Fate<'a>>)| {
-            let fate = told.unwrap_or_else(|| {
-                let gap = slots.gap_of(orphan.uid);
-                let claims = claims.get(&gap).copied().unwrap_or_default();
-                self.fate_without_witness(orphan, slots.free_in(gap), claims)
-            });
-            match (fate, orphan.whole()) {
-                (Fate::KeepsUid(why, witness), Some(whole))
-                    if !witness.knows_the_bytes() && !self.is_known(whole) =>
-                {
-                    Fate::IsWholeWithCrlf(why, witness, whole)
-                }
-                (fate, _) => fate,
+        let put_back = self.matching.told().iter().filter(|told| told.uid <= self.last_uid);
+        for Told { uid, .. } in put_back {
+            claims.entry(slots.gap_of(*uid)).or_default().proven += 1;
+        }
+        claims
+    }
+
+    /// A message that keeps its UID, as it must have been before its line ends were changed: where
+    /// nothing tells of the bytes as they are.
+    fn with_line_ends_put_right(&self, orphan: &Orphan<'a>, fate: Fate<'a>) -> Fate<'a> {
+        match (fate, orphan.whole()) {
+            (Fate::KeepsUid(why, witness), Some(whole))
+                if !witness.knows_the_bytes() && !self.is_known(whole) =>
+            {
+                Fate::IsWholeWithCrlf(why, witness, whole)
             }
-        };
-        let mut fates: Vec<_> = orphans.iter().zip(witnesses).map(fate).collect();
-        self.tell_newer_copies(orphans, &mut fates);
-        fates
+            (fate, _) => fate,
+        }
     }
 
     /// Of those that are newer than the index some may be copies of others that have lost their record.
@@ -331,7 +332,8 @@ impl<'a> Draughtsman<'a> {
 
     /// Whether a live message of the mailbox has the same bytes.
     fn is_copy(&self, orphan: &Orphan<'_>) -> bool {
-        self.known.live.contains_key(&orphan.found.reading.fields.guid)
+        let guid = orphan.found.reading.fields.guid;
+        self.known.live.contains_key(&guid) || self.matching.tells_live(guid)
     }
 
     /// Whether any record of the mailbox is of these bytes.
@@ -370,6 +372,35 @@ impl<'a> Draughtsman<'a> {
             self.last_uid
         );
         self.find(Code::LastUidUnproven, Remedy::Note, detail);
+    }
+}
+
+/// What something tells of a file whose record would stand in `gap`: of its bytes as they are, then
+/// with their line ends put right, then of its name.
+fn told_fate<'a>(
+    orphan: &Orphan<'a>,
+    gap: usize,
+    testimony: &Testimony<'a>,
+    rows: Option<&CompleteRows>,
+) -> Option<Fate<'a>> {
+    let as_it_is = testimony.about(orphan.uid, gap, orphan.found);
+    let of_name = testimony.about_name(orphan.uid, gap);
+    // The server gave the UID out where there is a record of it.
+    let is_known = as_it_is.as_ref().is_some_and(|(_, witness)| witness.knows_the_bytes());
+    if !is_known && of_name.is_none() {
+        let copied = rows.and_then(|rows| rows.copied_by(orphan.uid, orphan.found));
+        if let Some(copy) = copied {
+            return Some(Fate::Copy(copy));
+        }
+    }
+    if let Some((why, witness)) = as_it_is {
+        return Some(Fate::KeepsUid(why, witness));
+    }
+    let whole = orphan.whole();
+    let told = whole.and_then(|whole| testimony.about(orphan.uid, gap, whole));
+    match (told, whole) {
+        (Some((why, witness)), Some(whole)) => Some(Fate::IsWholeWithCrlf(why, witness, whole)),
+        _ => of_name.map(|(why, witness)| Fate::KeepsUid(why, witness)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mailstore_format::header_file::{HeaderFile, crc, remains};
 
 use super::WitnessSources;
-use crate::evidence::{Evidence, HeaderCopy, HeaderTraces};
+use crate::evidence::{Evidence, HeaderCopy, HeaderTraces, RestoredHeader};
 use crate::gather::read_file;
 use crate::target::Target;
 use crate::workshop::earlier_runs;
@@ -21,18 +21,20 @@ const SIBLINGS: usize = 100;
 pub(super) fn read(target: &Target, evidence: &Evidence, sources: &WitnessSources) -> HeaderTraces {
     let path = &target.location.header;
     let damaged = contents(path).unwrap_or_default();
-    let known = evidence.header_file_crc();
-    let restored = known.and_then(|known| remains::restored(&damaged, known));
-    let restored = restored.and_then(|bytes| HeaderFile::decode(&bytes).ok());
-    let needed = known.filter(|_| restored.is_none());
-    let possible = needed.map(|known| remains::possibly_restored(&damaged, known));
-    let possible = possible.unwrap_or_default();
+    let restored = evidence.header_file_crcs().find_map(|crc| restored_by(&damaged, crc));
+    let needed = evidence.header_file_crcs().filter(|_| restored.is_none());
+    let possible = needed.flat_map(|crc| remains::possibly_restored(&damaged, crc)).collect();
     let (_, names) = remains::flag_names(&damaged);
     let copies = copies_of_earlier_runs(target, path);
     let mut traces =
         HeaderTraces { restored, possible, copies, remains: names, ..HeaderTraces::default() };
     read_siblings(sources.headers_of(&target.owner), path, &mut traces);
     traces
+}
+
+fn restored_by(damaged: &[u8], crc: u32) -> Option<RestoredHeader> {
+    let bytes = remains::restored(damaged, crc)?;
+    Some(RestoredHeader { value: HeaderFile::decode(&bytes).ok()?, crc })
 }
 
 fn contents(path: &Path) -> Option<Vec<u8>> {

@@ -255,7 +255,33 @@ fn behind_a_damaged_header_records_are_foreign_where_nearly_nothing_is_of_them()
     let mut evidence = sound(&uids);
     exchange_files(&mut evidence, &uids);
     evidence.index.header_proven = false;
+    evidence.index.header.as_mut().unwrap().header_file_crc = 7;
     assert!(!is_foreign(&evidence), "damaged messages of which the cache still tells");
     evidence.messages.iter_mut().for_each(|message| message.cache = CacheItem::Damaged);
     assert!(is_foreign(&evidence));
+}
+
+#[test]
+fn behind_a_damaged_header_records_that_something_vouches_for_are_not_foreign() {
+    let uids = [1, 2, 3, 4, 5, 6];
+    let damaged = || {
+        let mut evidence = sound(&uids);
+        exchange_files(&mut evidence, &uids[1..]);
+        evidence.index.header_proven = false;
+        evidence.index.header.as_mut().unwrap().header_file_crc = 7;
+        evidence.messages.iter_mut().for_each(|message| message.cache = CacheItem::Damaged);
+        evidence
+    };
+    assert!(is_foreign(&damaged()));
+    let mut known = damaged();
+    known.witnesses.conversations = Some(uids.iter().map(|&uid| row(uid)).collect());
+    assert!(!is_foreign(&known), "conversations know them");
+    let mut tied = damaged();
+    let HeaderFileEvidence::Sound { crc, .. } = &tied.header_file else { panic!("it is sound") };
+    let crc = *crc;
+    tied.index.header.as_mut().unwrap().header_file_crc = crc;
+    assert!(!is_foreign(&tied), "the header knows this cyrus.header");
+    let mut lost = damaged();
+    lost.spool_cache.generation = None;
+    assert!(!is_foreign(&lost), "a cache that is lost tells nothing");
 }

@@ -3,7 +3,7 @@
 use mailstore_format::header_file::FlagNames;
 
 use super::*;
-use crate::evidence::HeaderCopy;
+use crate::evidence::{HeaderCopy, RestoredHeader};
 
 fn names(list: &[&str]) -> FlagNames {
     let name = |name: &&str| (!name.is_empty()).then(|| name.as_bytes().to_vec());
@@ -128,7 +128,8 @@ fn a_header_file_that_still_decodes_is_put_right_where_its_crc_shows_one_flipped
     wrong.flag_names = names(&["Wo2k", "", "$Later"]);
     let crc = crc32fast::hash(&wrong.encode());
     evidence.header_file = HeaderFileEvidence::Sound { value: Box::new(wrong), crc };
-    evidence.witnesses.header_traces.restored = Some(right);
+    let crc = crc32fast::hash(&right.encode());
+    evidence.witnesses.header_traces.restored = Some(RestoredHeader { value: right, crc });
     let plan = plan(&evidence, policy());
     assert_eq!(codes(&plan), [Code::HeaderFileDamaged]);
     assert_eq!(keywords_after(&plan), named(&[(0, "Work"), (2, "$Later")]));
@@ -195,7 +196,7 @@ fn the_leftover_of_an_index_proves_what_was_damaged_of_the_header_file() {
     damaged.flag_names = names(&["Work", "OlD", "$Later"]);
     let crc = crc32fast::hash(&damaged.encode());
     evidence.header_file = HeaderFileEvidence::Sound { value: Box::new(damaged), crc };
-    evidence.witnesses.header_traces.restored = Some(restored);
+    evidence.witnesses.header_traces.restored = Some(RestoredHeader { value: restored, crc: 7 });
     evidence.index.header_proven = false;
     evidence.index.header.as_mut().unwrap().header_file_crc = 0;
     let unproven = plan(&evidence, policy());
@@ -203,4 +204,33 @@ fn the_leftover_of_an_index_proves_what_was_damaged_of_the_header_file() {
     evidence.leftover.header_file_crc = Some(7);
     let proven = plan(&evidence, policy());
     assert_eq!(keywords_after(&proven), named(&[(0, "Work"), (1, "Old"), (2, "$Later")]));
+}
+
+#[test]
+fn the_leftover_of_an_older_index_hides_no_crc_of_a_damaged_header() {
+    let mut evidence = without_header_file(&["Unheard-of", "", "Never"], None);
+    let mut value = evidence.witnesses.header.clone().unwrap();
+    value.flag_names = names(&["Unheard-of", "", "Never"]);
+    let crc = crc32fast::hash(&value.encode());
+    let copy = |value, crc| HeaderCopy { run: "2026".to_owned(), value, crc };
+    let mut older = value.clone();
+    older.flag_names = names(&["Unheard-of"]);
+    let older_crc = crc32fast::hash(&older.encode());
+    let header = evidence.index.header.as_mut().unwrap();
+    assert_eq!(header.header_file_crc, crc, "it stands in the damaged header");
+    evidence.index.header_proven = false;
+    evidence.leftover.header_file_crc = Some(older_crc);
+    evidence.witnesses.header_traces.copies =
+        vec![copy(older, older_crc), copy(value.clone(), crc)];
+    let from_copies = plan(&evidence, policy());
+    assert_eq!(keywords_after(&from_copies), named(&[(0, "Unheard-of"), (2, "Never")]));
+
+    // A file that the damaged header knows is no damage, whatever an older index knew.
+    let mut restored = value.clone();
+    restored.flag_names = names(&["Unheard-of", "", "Nevor"]);
+    evidence.header_file = HeaderFileEvidence::Sound { value: Box::new(value), crc };
+    let restored = RestoredHeader { value: restored, crc: older_crc };
+    evidence.witnesses.header_traces.restored = Some(restored);
+    let untouched = plan(&evidence, policy());
+    assert!(!codes(&untouched).contains(&Code::HeaderFileDamaged), "{:?}", untouched.findings);
 }

@@ -345,3 +345,16 @@ fn a_copy_above_the_last_uid_of_a_message_that_lost_its_record_is_put_away() {
     assert_eq!(uids(&plan), [1, 2, 5]);
     assert!(codes(&plan).contains(&Code::Copy));
 }
+
+#[test]
+fn a_copy_whose_damaged_record_has_its_uid_is_a_message_whatever_conversations_lack() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (5, "five"), (7, "one"), (8, "eight")]);
+    // Conversations are of the night before.
+    mailbox.rows =
+        Some([(1, "one"), (5, "five"), (8, "eight")].map(|it| super::told::row(it.0, it.1)).into());
+    damage_record(&mut mailbox, 7, 32..40);
+    let mut evidence = mailbox.evidence();
+    evidence.witnesses.conversations_coverage = crate::evidence::Coverage::Whole;
+    let plan = plan(&evidence, policy());
+    assert_eq!(uids(&plan), [1, 5, 7, 8], "{:?}", plan.findings);
+}

@@ -5,7 +5,7 @@ use super::model::{Mailbox, message};
 use super::*;
 use crate::evidence::{ConversationRow, Coverage};
 
-fn row(uid: u32, text: &str) -> ConversationRow {
+pub(super) fn row(uid: u32, text: &str) -> ConversationRow {
     ConversationRow {
         uid: Uid(uid),
         guid: fields_of(text).guid,
@@ -133,4 +133,54 @@ fn a_copy_that_complete_conversations_do_not_know_is_no_message_of_its_own() {
     assert_eq!(set_aside(&mailbox.plan()), 0, "there may be more rows");
     mailbox.store("6.", message("newer"));
     assert_eq!(set_aside(&whole(&mailbox)), 0, "rows do not know all: this may be new as well");
+}
+
+#[test]
+fn of_two_messages_that_changed_names_none_gets_the_uid_of_a_third() {
+    let three = [(1, "one"), (3, "three"), (5, "five")];
+    let swapped = || {
+        let mut mailbox = Mailbox::with(&three);
+        mailbox.destroy_record(3);
+        mailbox.swap("1.", "3.");
+        mailbox
+    };
+    let mut own = swapped();
+    repair(&mut own);
+    assert_eq!(served(&own), expected(&three));
+
+    let mut another = swapped();
+    another.rows = Some(vec![row(3, "a third")]);
+    repair(&mut another);
+    let messages = [(1, "one"), (5, "five"), (6, "three")];
+    assert_eq!(served(&another), expected(&messages), "clients know 3 as the third");
+
+    let mut expunged = swapped();
+    let tombstone = ConversationRow { internal_flags: InternalFlags::EXPUNGED, ..row(2, "three") };
+    expunged.rows = Some(vec![tombstone]);
+    repair(&mut expunged);
+    assert!(!served(&expunged).contains(&expected(&[(3, "three")])[0]), "it was expunged");
+}
+
+#[test]
+fn a_copy_above_the_last_uid_of_a_message_that_is_put_back_is_put_away() {
+    let mut mailbox = Mailbox::with(THREE);
+    mailbox.rows = Some(vec![row(2, "two")]);
+    mailbox.destroy_record(2);
+    let file = mailbox.files.remove("2.").unwrap();
+    mailbox.files.insert("x.".to_owned(), file);
+    mailbox.store("9.", message("two"));
+    let plan = repair(&mut mailbox);
+    assert_eq!(served(&mailbox), expected(THREE), "{:?}", plan.findings);
+}
+
+#[test]
+fn a_message_that_is_put_back_takes_up_a_missing_record() {
+    let mut mailbox = Mailbox::with(&[(1, "one"), (2, "two"), (3, "three"), (6, "six")]);
+    mailbox.rows = Some(vec![row(3, "three")]);
+    mailbox.destroy_record(3);
+    mailbox.swap("1.", "3.");
+    mailbox.store("4.", message("four"));
+    repair(&mut mailbox);
+    let messages = [(1, "one"), (2, "two"), (3, "three"), (6, "six"), (7, "four")];
+    assert_eq!(served(&mailbox), expected(&messages), "no record is left for 4");
 }
