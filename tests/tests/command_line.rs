@@ -362,6 +362,28 @@ fn quiet_plain_verbose_and_json_say_as_much_as_their_names_do() -> Result<()> {
     Ok(())
 }
 
+/// Once the JSON was cut and the status 0.
+#[test]
+fn a_stdout_that_is_full_is_told_and_ends_with_2() -> Result<()> {
+    let fixture = fixture()?;
+    let mut command = fixture.reconstruct().args(["-n", "--all", "--json"]).command()?;
+    let full = fs::File::options().write(true).open("/dev/full")?;
+    let run = ToolRun::of(&command.stdout(full).stderr(Stdio::piped()).output()?);
+    assert_eq!(run.status, Some(2), "{run:#?}");
+    assert!(run.stderr.contains("not all that it tells went to stdout"), "{run:#?}");
+    Ok(())
+}
+
+#[test]
+fn an_error_that_nobody_reads_still_ends_with_2() -> Result<()> {
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let mut command = Reconstruct::bare().args(["-C", "/nonexistent/imapd.conf"]).command()?;
+    let status = command.stdout(Stdio::null()).stderr(writer).status()?;
+    assert_eq!(status.code(), Some(2), "{status:?}");
+    Ok(())
+}
+
 #[test]
 fn mailboxes_are_selected_in_every_spelling() -> Result<()> {
     let fixture = fixture()?;

@@ -20,7 +20,8 @@ pub fn arguments() -> Vec<String> {
     std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-/// A name for a run that sorts by time and that no other run on this machine has.
+/// A name for a run that sorts by time. Another one has it only where it begins in the same second
+/// under the same process id: in another container.
 #[must_use]
 pub fn new_run_name() -> String {
     let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();

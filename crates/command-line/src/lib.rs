@@ -9,6 +9,7 @@ mod environment;
 mod progress;
 mod queue;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -18,13 +19,13 @@ pub use console::Console;
 pub use environment::{account_hints, arguments, new_run_name};
 
 /// Ends a command: with its exit status, or with 2 and the error on stderr.
-#[allow(clippy::print_stderr, reason = "the last word of a command")]
 #[must_use]
 pub fn ended(tool: &str, outcome: Result<u8>) -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("{tool}: {}", described(&error));
+            // Where nobody reads it, the status is all that can be told.
+            let _ = writeln!(std::io::stderr(), "{tool}: {}", described(&error));
             ExitCode::from(2)
         }
     }

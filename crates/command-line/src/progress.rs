@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{
+    HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle,
+};
 
 /// How often a line is written where there is no terminal.
-const INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 /// Over how long the rate is measured.
 const WINDOW: Duration = Duration::from_mins(3);
 /// How often it is measured.
@@ -50,52 +52,90 @@ impl Counts {
 /// Shows the counts on stderr.
 pub(crate) struct ProgressDisplay {
     tool: &'static str,
-    terminal: bool,
-    bar: ProgressBar,
     counts: Arc<Counts>,
     rate: Rate,
-    last_line: Option<Instant>,
+    manner: Manner,
+}
+
+enum Manner {
+    /// A bar that is drawn while work goes on.
+    Bar {
+        bar: ProgressBar,
+        drawn: bool,
+    },
+    Lines {
+        interval: Duration,
+        last: Option<Instant>,
+    },
 }
 
 impl ProgressDisplay {
-    pub(crate) fn new(tool: &'static str, terminal: bool, counts: Arc<Counts>) -> Self {
-        let bar = if terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
+    /// A bar on a terminal.
+    pub(crate) fn on(
+        terminal: ProgressDrawTarget,
+        tool: &'static str,
+        counts: Arc<Counts>,
+    ) -> Self {
+        let bar = ProgressBar::with_draw_target(None, terminal);
         if let Ok(style) = ProgressStyle::with_template("[{wide_bar}] {msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { tool, terminal, bar, counts, rate: Rate::default(), last_line: None }
+        Self { tool, counts, rate: Rate::default(), manner: Manner::Bar { bar, drawn: false } }
     }
 
-    /// Shows what has been counted since, if there is work going on and it is time.
-    #[allow(clippy::print_stderr, reason = "this is what shows progress")]
-    pub(crate) fn refresh(&mut self) {
+    /// Lines, so often.
+    pub(crate) fn in_lines(interval: Duration, tool: &'static str, counts: Arc<Counts>) -> Self {
+        Self { tool, counts, rate: Rate::default(), manner: Manner::Lines { interval, last: None } }
+    }
+
+    /// Shows what has been counted since, if there is work going on and it is time: on the
+    /// terminal, or by a line that the caller is to write.
+    pub(crate) fn refresh(&mut self) -> Option<String> {
         if !self.counts.working.load(Ordering::Relaxed) {
             self.clear();
-            return;
+            return None;
         }
         let (now, done) = (Instant::now(), self.counts.messages.load(Ordering::Relaxed));
         if !self.rate.measure(now, done) {
-            return;
+            return None;
         }
-        if self.terminal {
-            self.bar.set_length(self.expected().max(done));
-            self.bar.set_position(done);
-            self.bar.set_message(self.line(done));
-        } else if now.duration_since(*self.last_line.get_or_insert(now)) >= INTERVAL {
-            self.last_line = Some(now);
-            let time = jiff::Timestamp::now().strftime("%H:%M:%SZ");
-            eprintln!("{time} {}: {}", self.tool, self.line(done));
+        let (line, all) = (self.line(done), self.expected().max(done));
+        match &mut self.manner {
+            Manner::Bar { bar, drawn } => {
+                if !*drawn {
+                    bar.reset();
+                    *drawn = true;
+                }
+                bar.set_length(all);
+                bar.set_position(done);
+                bar.set_message(line);
+                None
+            }
+            Manner::Lines { interval, last } => {
+                let due = now.duration_since(*last.get_or_insert(now)) >= *interval;
+                due.then(|| {
+                    *last = Some(now);
+                    let time = jiff::Timestamp::now().strftime("%H:%M:%SZ");
+                    format!("{time} {}: {line}\n", self.tool)
+                })
+            }
         }
     }
 
     /// Writes something without the bar in the way.
-    pub(crate) fn above(&self, write: impl FnOnce()) {
-        self.bar.suspend(write);
+    pub(crate) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.manner {
+            Manner::Bar { bar, drawn: true } => bar.suspend(write),
+            _ => write(),
+        }
     }
 
-    pub(crate) fn clear(&self) {
-        if !self.bar.is_finished() {
-            self.bar.finish_and_clear();
+    /// Takes the bar away, until work goes on.
+    pub(crate) fn clear(&mut self) {
+        // One that was never drawn would be none for good: it counts as finished.
+        if let Manner::Bar { bar, drawn: drawn @ true } = &mut self.manner {
+            bar.finish_and_clear();
+            *drawn = false;
         }
     }
 
@@ -165,7 +205,31 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
+    use indicatif::InMemoryTerm;
+
     use super::*;
+
+    /// Once a bar was cleared before there was work, and then counted as finished for good.
+    #[test]
+    fn a_terminal_shows_a_bar_while_work_goes_on_and_at_no_other_time() {
+        let (terminal, counts) = (InMemoryTerm::new(10, 120), Arc::<Counts>::default());
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        let mut display = ProgressDisplay::on(target, "tool", Arc::clone(&counts));
+        assert_eq!(display.refresh(), None);
+        display.above(|| {});
+        assert_eq!(terminal.contents(), "");
+        counts.expect(3, 100);
+        assert_eq!(display.refresh(), None);
+        let shown = terminal.contents();
+        assert!(
+            shown.starts_with('[') && shown.contains("0/3 mailboxes, 0/100 messages"),
+            "{shown}"
+        );
+        display.above(|| assert_eq!(terminal.contents(), ""));
+        counts.end();
+        assert_eq!(display.refresh(), None);
+        assert_eq!(terminal.contents(), "");
+    }
 
     #[test]
     fn the_rate_is_that_of_the_last_minutes_with_its_spread() {

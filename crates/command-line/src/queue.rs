@@ -1,6 +1,7 @@
 //! Lines on their way to the thread that writes them.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,24 +44,44 @@ struct Lines {
     waiting: VecDeque<Line>,
     /// Bytes that are not written yet.
     unwritten: usize,
+    /// Nothing is written any more that is added from now on.
     closed: bool,
+    /// The first error of stdout that is not a reader's who went away.
+    failure: Option<io::Error>,
 }
 
 impl Queue {
     /// Never waits for anybody's reading.
     pub(crate) fn add(&self, line: Line) {
         let mut lines = self.lock();
+        if lines.closed {
+            return;
+        }
         lines.unwritten += line.text.len();
         lines.waiting.push_back(line);
         drop(lines);
         self.changed.notify_all();
     }
 
-    /// Waits until little enough is unwritten.
+    /// Waits until little enough is unwritten, or nobody writes any more.
     pub(crate) fn wait_for_room(&self) {
-        let lines = self.lock();
-        let waited = self.changed.wait_while(lines, |lines| lines.unwritten > ROOM);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        drop(self.wait_for_unwritten(ROOM));
+    }
+
+    /// Waits until all is written; the first error of stdout, or that nobody writes any more.
+    pub(crate) fn wait_until_written(&self) -> io::Result<()> {
+        let mut lines = self.wait_for_unwritten(0);
+        match lines.failure.take() {
+            Some(error) => Err(error),
+            None if lines.unwritten > 0 => Err(io::Error::other("nobody writes any more")),
+            None => Ok(()),
+        }
+    }
+
+    fn wait_for_unwritten(&self, most: usize) -> MutexGuard<'_, Lines> {
+        let too_much = |lines: &mut Lines| lines.unwritten > most && !lines.closed;
+        let waited = self.changed.wait_while(self.lock(), too_much);
+        waited.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the next line, but not for long.
@@ -75,12 +96,23 @@ impl Queue {
         }
     }
 
-    pub(crate) fn written(&self, line: &Line) {
-        self.lock().unwritten -= line.text.len();
+    /// The next line, if there is one already.
+    pub(crate) fn waiting(&self) -> Option<Line> {
+        self.lock().waiting.pop_front()
+    }
+
+    /// This line was written, or will never be.
+    pub(crate) fn written(&self, line: &Line, outcome: io::Result<()>) {
+        let mut lines = self.lock();
+        lines.unwritten -= line.text.len();
+        if let Err(error) = outcome {
+            lines.failure.get_or_insert(error);
+        }
+        drop(lines);
         self.changed.notify_all();
     }
 
-    /// Nothing will be added any more.
+    /// Nothing will be added any more, or nobody is there to write it.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();

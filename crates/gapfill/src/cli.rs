@@ -51,6 +51,7 @@ fn compare(args: &Args) -> Result<u8> {
         memory.end(&summary, started.elapsed())?;
     }
     output.summary(&summary, memory.is_some());
+    output.finish()?;
     Ok(summary.exit_status())
 }
 

@@ -71,6 +71,7 @@ enum Line<'a> {
         detail: &'a str,
     },
     Wanted {
+        wanted: i64,
         store: i64,
         uniqueid: &'a str,
         mailbox: &'a str,
@@ -125,6 +126,7 @@ enum Line<'a> {
         thread_id: String,
         origin: PathIfAny<'a>,
         staged: PathIfAny<'a>,
+        wanted: Option<i64>,
         run: i64,
         first_seen: i64,
         last_seen: i64,
@@ -244,6 +246,7 @@ fn of_wanted(wanted: &Wanted) -> Line<'_> {
         AnnotationLine { entry: entry.clone(), userid: userid.clone(), value: value.clone() }
     };
     Line::Wanted {
+        wanted: wanted.id.0,
         store: wanted.store.0,
         uniqueid: &wanted.mailbox.uniqueid,
         mailbox: &wanted.mailbox.name,
@@ -303,6 +306,7 @@ fn of_gap(recorded: &RecordedGap) -> Line<'_> {
         thread_id: gap.thread_id.to_string(),
         origin: PathIfAny(gap.origin.as_deref()),
         staged: PathIfAny(gap.staged.as_deref()),
+        wanted: gap.wanted.map(|wanted| wanted.0),
         run: recorded.run.0,
         first_seen: recorded.first_seen.0,
         last_seen: recorded.last_seen.0,

@@ -85,3 +85,19 @@ fn a_record_is_appended_and_its_crc_and_length_are_its_own() {
     assert_eq!(fields.cache_crc, crc32fast::hash(record));
     assert_eq!(record.len() % 4, 0);
 }
+
+/// No server keeps that date, so nothing is gained by storing another one as a server would.
+#[test]
+fn a_received_date_that_an_index_cannot_hold_is_none() {
+    let received = |year: u32, version| {
+        let message = format!("Received: x; 1 Jan {year} 00:00:00 +0000\r\n\r\n");
+        let layout = Layout::of_version(version).unwrap();
+        let mut reader = MessageReader::default().for_index(layout);
+        let received = reader.read(message.as_bytes(), &mut Vec::new()).received;
+        received.map(|time| time.seconds())
+    };
+    assert_eq!(received(2105, 17), Some(4_260_211_200));
+    assert_eq!(received(2200, 17), None);
+    assert_eq!(received(2200, 20), Some(7_258_118_400));
+    assert_eq!(received(2300, 20), None);
+}

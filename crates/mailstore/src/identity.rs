@@ -133,12 +133,12 @@ impl StoreAccount {
         self.switch(false)
     }
 
-    /// As [`Self::become_account`], but where this process is root it keeps the right to read and
-    /// search everything, and nothing else of root's: rescued trees belong to anybody, and the
-    /// `lost+found` of a file system to root alone.
+    /// As [`Self::become_account`], but where this process is root and has the right to read and
+    /// search everything, it keeps that, and nothing else of root's: rescued trees belong to anybody,
+    /// and the `lost+found` of a file system to root alone.
     ///
-    /// To be called before threads are started: each has rights of its own, which those that it
-    /// starts inherit.
+    /// Each thread has rights of its own. This one keeps that right, and those that it starts from
+    /// now on inherit it; threads that there are already are nothing but the account afterwards.
     pub fn become_reader(&self) -> Result<(), IdentityError> {
         self.switch(true)
     }
@@ -178,9 +178,10 @@ impl StoreAccount {
     }
 }
 
-/// Gives up every right but that to read and search everything.
+/// Gives up every right but that to read and search everything, which root itself may lack: in a
+/// container.
 fn only_read_everything() -> rustix::io::Result<()> {
-    let reading = CapabilitySet::DAC_READ_SEARCH;
+    let reading = rustix::thread::capabilities(None)?.permitted & CapabilitySet::DAC_READ_SEARCH;
     let inheritable = CapabilitySet::empty();
     let sets = CapabilitySets { effective: reading, permitted: reading, inheritable };
     rustix::thread::set_capabilities(None, sets)
@@ -264,7 +265,15 @@ mod tests {
     fn a_reader_reads_everything_and_writes_as_the_account() {
         let daemon = StoreAccount::named("daemon", None).unwrap().unwrap();
         if let Some(secret) = std::env::var_os("READ_AS_DAEMON") {
+            let earlier = secret.clone();
+            let (tell, told) = std::sync::mpsc::channel();
+            let thread = std::thread::spawn(move || {
+                told.recv().unwrap();
+                assert!(std::fs::read(&earlier).is_err(), "a thread of before keeps no right");
+            });
             daemon.become_reader().unwrap();
+            tell.send(()).unwrap();
+            thread.join().unwrap();
             assert_eq!(std::fs::read(&secret).unwrap(), b"of root alone");
             let threads = std::thread::spawn(move || {
                 assert!(std::fs::read(&secret).is_ok());
@@ -277,23 +286,46 @@ mod tests {
             std::fs::remove_file(&made).unwrap();
             assert_eq!(owner, daemon.uid);
         } else if Uid::effective().is_root() {
-            let directory = tempfile::tempdir().unwrap();
-            let secret = directory.path().join("secret");
-            std::fs::write(&secret, b"of root alone").unwrap();
-            let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-            std::fs::set_permissions(&secret, private).unwrap();
-            let again = std::process::Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "identity::tests::a_reader_reads_everything_and_writes_as_the_account",
-                ])
-                .env("READ_AS_DAEMON", &secret)
-                .output()
-                .unwrap();
-            assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+            let test = "identity::tests::a_reader_reads_everything_and_writes_as_the_account";
+            run_again_with_a_secret(test, "READ_AS_DAEMON");
         } else {
             assert!(matches!(daemon.become_reader(), Err(IdentityError::NotAllowed { .. })));
         }
+    }
+
+    /// Root in a container has fewer rights than root; once that was refused with EPERM.
+    #[test]
+    fn root_without_the_right_to_read_everything_becomes_the_plain_account() {
+        let daemon = StoreAccount::named("daemon", None).unwrap().unwrap();
+        if let Some(secret) = std::env::var_os("READ_WITHOUT_RIGHT") {
+            let mut sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective -= CapabilitySet::DAC_READ_SEARCH;
+            sets.permitted -= CapabilitySet::DAC_READ_SEARCH;
+            rustix::thread::set_capabilities(None, sets).unwrap();
+            daemon.become_reader().unwrap();
+            assert_eq!(Uid::effective().as_raw(), daemon.uid);
+            assert!(std::fs::read(&secret).is_err());
+        } else if Uid::effective().is_root() {
+            let test = "identity::tests::root_without_the_right_to_read_everything_becomes_the_plain_account";
+            run_again_with_a_secret(test, "READ_WITHOUT_RIGHT");
+        }
+    }
+
+    /// As another process, which is told where a file is that root alone may read.
+    fn run_again_with_a_secret(test: &str, variable: &str) {
+        let directory = tempfile::tempdir().unwrap();
+        let secret = directory.path().join("secret");
+        std::fs::write(&secret, b"of root alone").unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&secret, private).unwrap();
+        let anybodys = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), anybodys).unwrap();
+        let again = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(variable, &secret)
+            .output()
+            .unwrap();
+        assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
     }
 
     /// Run again as another process, since the change is for good: root becomes `daemon`, and then

@@ -84,6 +84,7 @@ fn reconstruct(args: &Args) -> Result<u8> {
     }
     summary.list_damage = work.list_damage;
     output.summary(&summary, tools.as_ref());
+    output.finish()?;
     Ok(summary.exit_status())
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use command_line::{Console, held_by};
 use gapfill::compare::Counts;
 use gapfill::{Class, MailboxReport, Observer, Source, Summary};
@@ -79,6 +80,11 @@ impl Output {
         } else if !self.args.quiet {
             self.console.print(self.table(summary, remembered));
         }
+    }
+
+    /// Waits until all is written to stdout; the last thing that a command does.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.console.finish()
     }
 
     fn table(&self, summary: &Summary, remembered: bool) -> String {

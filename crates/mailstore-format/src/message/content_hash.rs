@@ -50,8 +50,13 @@ pub(super) struct DecodedContent {
 const PIECE: usize = 16 * 1024;
 
 impl DecodedContent {
-    /// Null and 0 where the encoding is unknown. `scratch` is overwritten.
-    pub(super) fn of(content: &[u8], encoding: TransferEncoding, scratch: &mut Vec<u8>) -> Self {
+    /// Of content in two pieces, of which the second is short. Null and 0 where the encoding is
+    /// unknown. `scratch` is overwritten.
+    pub(super) fn of(
+        [content, end]: [&[u8]; 2],
+        encoding: TransferEncoding,
+        scratch: &mut Vec<u8>,
+    ) -> Self {
         let mut digest = Sha1::new();
         let mut size = 0_usize;
         let mut add = |decoded: &[u8]| {
@@ -59,24 +64,32 @@ impl DecodedContent {
             size = size.saturating_add(decoded.len());
         };
         match encoding {
-            TransferEncoding::None => add(content),
+            TransferEncoding::None => [content, end].into_iter().for_each(add),
             TransferEncoding::Unknown => return Self::default(),
             TransferEncoding::Base64 => {
                 let mut decoder = Base64::default();
-                for piece in content.chunks(PIECE) {
+                for piece in content.chunks(PIECE).chain(end.chunks(PIECE)) {
                     scratch.clear();
                     decoder.decode(piece, scratch);
                     add(scratch);
                 }
             }
             TransferEncoding::QuotedPrintable => {
-                let mut rest = content;
-                while !rest.is_empty() {
-                    let (piece, after) = split_after_line(rest);
-                    rest = after;
-                    scratch.clear();
-                    QuotedPrintable::Body.decode(piece, scratch);
-                    add(scratch);
+                // A line is decoded as a whole: the last one with what comes after it.
+                let (lines, line) = if end.is_empty() {
+                    (content, &[][..])
+                } else {
+                    split_before_last_line(content)
+                };
+                let last = if end.is_empty() { Vec::new() } else { [line, end].concat() };
+                for mut rest in [lines, &last] {
+                    while !rest.is_empty() {
+                        let (piece, after) = split_after_line(rest);
+                        rest = after;
+                        scratch.clear();
+                        QuotedPrintable::Body.decode(piece, scratch);
+                        add(scratch);
+                    }
                 }
             }
         }
@@ -94,9 +107,33 @@ fn split_after_line(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at_checked(length).unwrap_or((text, &[]))
 }
 
+/// Whole lines, and a last one without an end.
+fn split_before_last_line(text: &[u8]) -> (&[u8], &[u8]) {
+    let length = memrchr(b'\n', text).map_or(0, |line_end| line_end.saturating_add(1));
+    text.split_at_checked(length).unwrap_or((text, &[]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn content_in_two_pieces_has_the_digest_of_the_whole() {
+        let mut scratch = Vec::new();
+        let encodings =
+            [TransferEncoding::None, TransferEncoding::Base64, TransferEncoding::QuotedPrintable];
+        for content in ["", "one", "one\r\n", "one\ntw=6", "YWJj\nZGV", "a \nb ", "a\nb=", "\r"] {
+            for end in ["", "\0", "\0\0\0\0\0", "F\r\nG", "\n"] {
+                let whole = [content, end].concat();
+                let [content, end, whole] = [content, end, &whole].map(str::as_bytes);
+                for encoding in encodings {
+                    let in_two = DecodedContent::of([content, end], encoding, &mut scratch);
+                    let in_one = DecodedContent::of([whole, b""], encoding, &mut scratch);
+                    assert_eq!((in_two.guid, in_two.size), (in_one.guid, in_one.size), "{whole:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn content_in_many_pieces_has_the_digest_of_the_whole() {
@@ -111,7 +148,7 @@ mod tests {
                     }
                     _ => QuotedPrintable::Body.decode(content.as_bytes(), &mut whole),
                 }
-                let decoded = DecodedContent::of(content.as_bytes(), encoding, &mut scratch);
+                let decoded = DecodedContent::of([content.as_bytes(), b""], encoding, &mut scratch);
                 assert_eq!(decoded.guid, Guid::of(&whole));
                 assert_eq!(decoded.size as usize, whole.len());
             }
@@ -120,7 +157,7 @@ mod tests {
 
     #[test]
     fn an_unknown_encoding_has_no_digest() {
-        let decoded = DecodedContent::of(b"x", TransferEncoding::Unknown, &mut Vec::new());
+        let decoded = DecodedContent::of([b"x", b""], TransferEncoding::Unknown, &mut Vec::new());
         assert!(decoded.guid.is_null());
         assert_eq!(decoded.size, 0);
     }

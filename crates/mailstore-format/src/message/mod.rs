@@ -70,7 +70,8 @@ pub struct MessageFields {
     pub cache_crc: u32,
     /// Length of the cache record in bytes.
     pub cache_len: usize,
-    /// The date of the newest Received field that has one: the topmost.
+    /// The date of the newest Received field that has one, the topmost; None where an index cannot
+    /// hold it. No server keeps it: it is for whoever has lost an internaldate.
     pub received: Option<Timestamp>,
     /// Whether it begins as a message does: with a header field, or with a `From ` line and one.
     pub has_header: bool,
@@ -139,7 +140,7 @@ impl MessageReader {
             cache_version: self.dialect.cache_version(),
             cache_crc: crc32fast::hash(record),
             cache_len: record.len(),
-            received: self.structure.received.map(|seconds| self.as_stored(seconds)),
+            received: self.structure.received.and_then(|seconds| self.if_storable(seconds)),
             has_header: has_header(message),
         }
     }
@@ -152,6 +153,12 @@ impl MessageReader {
         } else {
             Timestamp::from_seconds(seconds & 0xffff_ffff)
         }
+    }
+
+    /// The same, where nothing is lost by that.
+    fn if_storable(&self, seconds: i64) -> Option<Timestamp> {
+        let stored = self.as_stored(seconds);
+        (stored.seconds() == seconds).then_some(stored)
     }
 }
 

@@ -23,8 +23,8 @@ use super::part::{DefaultType, Extent, Kind, Part};
 /// Cyrus's default for `boundary_limit`.
 const MAX_BOUNDARIES: usize = 1000;
 const MAX_NESTED_MESSAGES: usize = 1000;
-/// What Cyrus reads beyond the end of a file is less, or it dies of it.
-const PAGE: usize = 4096;
+/// A page: what Cyrus reads beyond the end of a file is less, or it dies of it.
+const NULS: [u8; 4096] = [0; 4096];
 
 /// A length as Cyrus's 32-bit counters have it.
 pub(super) fn wrap(length: usize) -> u32 {
@@ -329,16 +329,9 @@ impl<'a> Parser<'a> {
         let end = start.saturating_add(length).min(self.message.len());
         let encoding = part.transfer_encoding(self.structure.dialect, &self.structure.arena);
         let content = self.slice(start, end);
-        let beyond = length.saturating_sub(content.len()).min(PAGE);
-        let mut with_nuls = Vec::new();
-        let content = if beyond == 0 {
-            content
-        } else {
-            with_nuls.extend_from_slice(content);
-            with_nuls.resize(content.len().saturating_add(beyond), 0);
-            &with_nuls
-        };
-        part.decoded = DecodedContent::of(content, encoding, &mut self.structure.scratch);
+        let beyond = length.saturating_sub(content.len()).min(NULS.len());
+        let nuls = NULS.get(..beyond).unwrap_or_default();
+        part.decoded = DecodedContent::of([content, nuls], encoding, &mut self.structure.scratch);
     }
 
     /// Reads up to the next delimiter, or to the end of the message.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::mem::discriminant;
 use std::sync::Mutex;
 
+use anyhow::Result;
 use command_line::{Console, held_by};
 use mailstore::lock::LockWait;
 use mailstore_format::db::DbDamage;
@@ -93,6 +94,11 @@ impl Output {
                 self.console.print(follow_up_text(&follow_up, tools));
             }
         }
+    }
+
+    /// Waits until all is written to stdout; the last thing that a command does.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.console.finish()
     }
 
     fn report_text(&self, report: &MailboxReport) -> String {

@@ -115,6 +115,7 @@ pub(crate) fn run(args: &TriageArgs) -> Result<u8> {
         });
         console.print(told(args, &seen, &hit, &pace));
     }
+    console.finish()?;
     let all_sound = seen.users_hit.is_empty() && misplaced.is_empty();
     Ok(u8::from(!all_sound))
 }

@@ -96,6 +96,7 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
         summary.add(report);
     }
     output.summary(&summary, None);
+    output.finish()?;
     Ok(summary.exit_status())
 }
 
