@@ -30,7 +30,9 @@ fn compare(args: &Args) -> Result<u8> {
     let open =
         |named| stores::open(named, args.lock_timeout(), &mut |wait| output.waiting_for(wait));
     let lives = named.into_iter().map(open).collect::<Result<Vec<_>>>()?;
-    let sources = open_sources(args, &lives, &output)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs()).build();
+    let pool = pool.context("cannot start threads")?;
+    let sources = pool.install(|| open_sources(args, &lives, &output))?;
     let options = options(args, &lives);
     let stage = args.stage.as_deref().map(Stage::open).transpose()?;
     let incident = args.incident.as_deref().map(Incident::open).transpose()?;
@@ -43,8 +45,7 @@ fn compare(args: &Args) -> Result<u8> {
     if let Some(stage) = &stage {
         run = run.staged_in(stage);
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs()).build();
-    let summary = pool.context("cannot start threads")?.install(|| run.compare());
+    let summary = pool.install(|| run.compare());
     output.end();
     let summary = summary?;
     if let Some(memory) = &memory {

@@ -27,6 +27,7 @@ mod contents;
 mod error;
 mod fetch;
 mod hash;
+mod listing;
 mod live;
 mod loose;
 mod mail;

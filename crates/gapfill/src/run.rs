@@ -4,7 +4,6 @@ mod group;
 mod outcome;
 mod placing;
 
-use std::ffi::OsStr;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -19,9 +18,6 @@ use crate::report::{MailboxReport, Summary};
 use crate::source::Source;
 use crate::stage::Stage;
 use group::GroupRun;
-
-/// Bytes of an index record in most versions, for an estimate.
-const RECORD_SIZE: u64 = 112;
 
 /// How a run works.
 #[derive(Debug, Clone, Default)]
@@ -117,15 +113,13 @@ impl<'a> Run<'a> {
         Ok(summary.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// About how many messages the sources have: by the sizes of their indexes.
+    /// About how many messages the sources have: as many as files.
     fn size_up(&self, groups: &[Group]) -> u64 {
         let parts = groups.iter().flat_map(|group| &group.pairs).flat_map(|pair| &pair.parts);
         let mailboxes =
             parts.filter_map(|&(source, mailbox)| self.sources.get(source)?.mailboxes.get(mailbox));
-        let indexes = mailboxes
-            .flat_map(|mailbox| &mailbox.places)
-            .filter_map(|place| place.open().ok()?.stat(OsStr::new("cyrus.index")).ok());
-        indexes.map(|meta| meta.size / RECORD_SIZE).sum()
+        let files = mailboxes.map(|mailbox| u64::try_from(mailbox.files).unwrap_or(u64::MAX));
+        files.fold(0, u64::saturating_add)
     }
 
     /// Records what is said of a mailbox, then tells it.

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use mailstore::name::InternalName;
 use mailstore::volume::ReadError;
 
+use crate::listing::Listing;
 use crate::place::{Place, Skipped};
 use identity::Identity;
 use mailbox_lists::MailboxLists;
@@ -81,6 +82,10 @@ pub struct SourceMailbox {
     pub listed_at: Option<i64>,
     /// The directories that are its.
     pub places: Vec<Place>,
+    /// What was found in each of these, as far as it was kept.
+    pub(crate) listings: Vec<Option<Listing>>,
+    /// How many message files lie in them.
+    pub files: usize,
 }
 
 /// A user's conversations in a source.
@@ -104,7 +109,7 @@ pub enum ConversationsOf {
 }
 
 impl Source {
-    /// Walks the tree at `path`. `deleted_prefix` is what the first level of deleted mailboxes is
+    /// Walks the tree at `path`, in the thread pool of the caller. `deleted_prefix` is what the first level of deleted mailboxes is
     /// called (`imapd.conf`, `deletedprefix`).
     ///
     /// # Errors
@@ -122,7 +127,7 @@ impl Source {
             conversations.extend(identity::conversations_in(&directory));
             loose.extend(loose::in_directory(&directory, kind, in_mailbox));
             if let Some(identity) = identity {
-                mailboxes.add(identity, directory.place, &lists);
+                mailboxes.add(identity, directory, &lists);
             }
         }
         Ok(Self {
@@ -151,7 +156,8 @@ struct Gathering {
 }
 
 impl Gathering {
-    fn add(&mut self, identity: Identity, place: Place, lists: &MailboxLists) {
+    fn add(&mut self, identity: Identity, directory: Directory, lists: &MailboxLists) {
+        let Directory { place, listing, messages: files, .. } = directory;
         let Identity { uniqueid, name, dav } = identity;
         let listed = lists.of(&uniqueid, name.as_ref());
         let uniqueid = listed.as_ref().map_or(uniqueid, |listed| listed.uniqueid.clone());
@@ -165,12 +171,22 @@ impl Gathering {
         let listed_at = listed.and_then(|listed| listed.written);
         if let Some(mailbox) = self.known.get(&key).and_then(|&at| self.found.get_mut(at)) {
             mailbox.places.push(place);
+            mailbox.listings.push(listing);
+            mailbox.files = mailbox.files.saturating_add(files);
             mailbox.dav |= dav;
             mailbox.name = mailbox.name.take().or(name);
             return;
         }
         self.known.insert(key, self.found.len());
-        self.found.push(SourceMailbox { uniqueid, name, dav, listed_at, places: vec![place] });
+        self.found.push(SourceMailbox {
+            uniqueid,
+            name,
+            dav,
+            listed_at,
+            places: vec![place],
+            listings: vec![listing],
+            files,
+        });
     }
 }
 

@@ -123,7 +123,8 @@ impl GroupRun<'_> {
         report: &mut MailboxReport,
         conversations: &mut SourceConversations<'_>,
     ) -> Contents {
-        let mut contents = Contents::read(mailbox.places.clone());
+        let mut contents = Contents::read_listed(mailbox.places.clone(), &mailbox.listings);
+        contents.look_again();
         contents.add_orphans();
         let hashed = hash::hash(&mut contents, self.run.options.paranoid);
         report.files_read = report.files_read.saturating_add(hashed.messages);

@@ -20,7 +20,7 @@ pub(super) struct Identity {
 /// Of which mailbox a directory is; `None` where it is none's. The path counts where the directory
 /// itself does not tell.
 pub(super) fn of(directory: &Directory, root: &Path, deleted_prefix: &[u8]) -> Option<Identity> {
-    let holds_mail = directory.has_server_files || directory.has_messages;
+    let holds_mail = directory.has_server_files || directory.messages > 0;
     if !holds_mail {
         return None;
     }

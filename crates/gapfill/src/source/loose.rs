@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 
-use mailstore::spool::SpoolScan;
 use mailstore::volume::{ReadError, message_file_name};
 use mailstore_format::{Guid, Timestamp};
 
@@ -10,6 +9,7 @@ use super::SourceKind;
 use super::identity::is_database;
 use super::walk::{Directory, is_numbered_piece};
 use crate::hash::with_file;
+use crate::listing::Listing;
 use crate::mail::{field, looks_like_mail, with_crlf};
 use crate::place::{Place, Skipped};
 
@@ -66,10 +66,10 @@ pub(super) fn in_directory(
     };
     let at = |name: OsString, ino| LooseAt { place: directory.place.clone(), name, ino };
     let mut found = Vec::new();
-    if directory.has_messages && !in_mailbox {
-        // Listed once more: a store's millions of messages are not kept in memory for this.
-        let scan = directory.place.open().and_then(|opened| SpoolScan::of(&opened));
-        let messages = scan.into_iter().flat_map(|scan| scan.messages);
+    if directory.messages > 0 && !in_mailbox {
+        let listed_again = || directory.place.open().and_then(|opened| Listing::of(&opened)).ok();
+        let listing = directory.listing.clone().or_else(listed_again);
+        let messages = listing.into_iter().flat_map(|listing| listing.messages);
         found.extend(messages.map(|file| at(message_file_name(file.uid).into(), file.ino)));
     }
     for (name, ino) in &directory.others {
