@@ -77,6 +77,7 @@ impl<'a> IndexFile<'a> {
     }
 
     /// What the records say, without a look at their CRCs: those of [`IndexFile::whole`] fit.
+    #[must_use]
     pub fn records(&self) -> impl ExactSizeIterator<Item = IndexRecord> + use<'a> {
         let (layout, records) = (self.layout, self.slots().records);
         records.map(move |bytes| IndexRecord::decode(layout, bytes).unwrap_or_default())
@@ -209,7 +210,9 @@ mod tests {
             let header = IndexHeader { num_records: 2, last_uid: Uid(9), ..IndexHeader::default() };
             let mut bytes = header.encode(layout);
             let record = |uid| IndexRecord { uid: Uid(uid), size: 7, ..IndexRecord::default() };
-            [record(3), record(9)].iter().for_each(|one| one.encode_into(layout, &mut bytes));
+            for one in [record(3), record(9)] {
+                one.encode_into(layout, &mut bytes);
+            }
             let salvaged = salvage(&bytes, None).unwrap();
             let known: Vec<_> = salvaged.slots.iter().filter_map(SalvagedSlot::record).collect();
             let whole = IndexFile::whole(&bytes);
