@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::sync::Arc;
 
-use mailstore::volume::{GuardedDir, Kind, ReadError};
+use mailstore::volume::{Kind, ReadError};
 use mailstore_format::conversations::MessageRow;
 use mailstore_format::header_file::{FlagNames, HeaderFile};
 use mailstore_format::index::{IndexFile, IndexHeader, IndexRecord, Salvaged, salvage};
@@ -14,7 +13,7 @@ use mailstore_format::{
 
 use crate::compare::Count;
 use crate::listing::Listing;
-use crate::place::{Place, Skipped};
+use crate::place::{OpenPlace, Place, Skipped};
 
 /// A larger index would hold more messages than a mailbox can have.
 const LARGEST_INDEX: u64 = 1 << 31;
@@ -180,7 +179,7 @@ impl Contents {
         self.files.extend(files.map(|file| FileAt { uid: file.uid, place, ino: file.ino }));
     }
 
-    fn read_header_file(&mut self, place: &Place, directory: &GuardedDir) {
+    fn read_header_file(&mut self, place: &Place, directory: &OpenPlace) {
         let (mut bytes, name) = (Vec::new(), "cyrus.header");
         match directory.read_into(OsStr::new(name), LARGEST_HEADER_FILE, &mut bytes) {
             Ok(_) => {
@@ -192,7 +191,7 @@ impl Contents {
         }
     }
 
-    fn read_index(&mut self, place: &Place, directory: &GuardedDir) {
+    fn read_index(&mut self, place: &Place, directory: &OpenPlace) {
         let (mut bytes, name) = (Vec::new(), "cyrus.index");
         match directory.read_into(OsStr::new(name), LARGEST_INDEX, &mut bytes) {
             Ok(_) => {
@@ -350,7 +349,7 @@ impl Contents {
 fn listed<'a>(
     place: &Place,
     known: Option<&'a Listing>,
-) -> Result<(Arc<GuardedDir>, Cow<'a, Listing>), ReadError> {
+) -> Result<(OpenPlace, Cow<'a, Listing>), ReadError> {
     let directory = place.open()?;
     let listing = match known {
         Some(known) => Cow::Borrowed(known),

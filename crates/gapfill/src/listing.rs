@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mailstore::spool::{SpoolFile, SpoolScan};
-use mailstore::volume::{GuardedDir, ReadError};
+use mailstore::volume::ReadError;
+
+use crate::place::OpenPlace;
 
 /// So many files of all listings together are kept in memory: 64 MiB.
 const MOST_KEPT: usize = 4 << 20;
@@ -21,8 +23,8 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// Lists a directory.
-    pub(crate) fn of(directory: &GuardedDir) -> Result<Self, ReadError> {
-        SpoolScan::of(directory).map(Self::from)
+    pub(crate) fn of(directory: &OpenPlace) -> Result<Self, ReadError> {
+        directory.scan().map(Self::from)
     }
 }
 

@@ -16,6 +16,7 @@ use mailstore::name::InternalName;
 use mailstore::volume::ReadError;
 
 use crate::listing::Listing;
+use crate::pace::Devices;
 use crate::place::{Place, Skipped};
 use identity::Identity;
 use mailbox_lists::MailboxLists;
@@ -110,12 +111,13 @@ pub enum ConversationsOf {
 
 impl Source {
     /// Walks the tree at `path`, in the thread pool of the caller. `deleted_prefix` is what the first level of deleted mailboxes is
-    /// called (`imapd.conf`, `deletedprefix`).
+    /// called (`imapd.conf`, `deletedprefix`). All reading of the source, now and later, is at the pace
+    /// that `devices` give the device of `path`.
     ///
     /// # Errors
     /// Where the path itself is no directory that can be read. All else is in [`Source::skipped`].
-    pub fn open(path: &Path, deleted_prefix: &[u8]) -> Result<Self, ReadError> {
-        let root = Place::root(path)?;
+    pub fn open(path: &Path, deleted_prefix: &[u8], devices: &Devices) -> Result<Self, ReadError> {
+        let root = Place::root_on(path, devices)?;
         let Walked { directories, mut skipped } = walk::walk(root);
         let lists = MailboxLists::read(&directories, &mut skipped);
         let kind = kind_of(path, &directories, !lists.is_empty());

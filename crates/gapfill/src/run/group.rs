@@ -7,8 +7,8 @@ use mailstore::lock::LockWait;
 use mailstore_format::conversations::MessageRows;
 use mailstore_format::db;
 
-use super::Run;
 use super::outcome::Outcome;
+use super::{Options, Run};
 use crate::compare::{Comparison, Pair, compare};
 use crate::contents::{Contents, IndexState, Voucher};
 use crate::error::Error;
@@ -126,7 +126,8 @@ impl GroupRun<'_> {
         let mut contents = Contents::read_listed(mailbox.places.clone(), &mailbox.listings);
         contents.look_again();
         contents.add_orphans();
-        let hashed = hash::hash(&mut contents, self.run.options.paranoid);
+        let &Options { paranoid, retry_bad, .. } = self.run.options;
+        let hashed = hash::hash(&mut contents, paranoid, retry_bad);
         report.files_read = report.files_read.saturating_add(hashed.messages);
         report.bytes_read = report.bytes_read.saturating_add(hashed.bytes);
         for (_, size) in hashed.not_mail {

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 
-use mailstore::spool::{OddEntry, OddKind, SpoolScan};
-use mailstore::volume::{GuardedDir, ReadError};
+use mailstore::spool::{OddEntry, OddKind};
+use mailstore::volume::ReadError;
 use mailstore_format::header_file::HeaderFile;
 use rayon::prelude::*;
 
 use crate::listing::{Listing, ListingRoom};
-use crate::place::{Place, Skipped, Why};
+use crate::place::{OpenPlace, Place, Skipped, Why};
 
 /// `cyrus.header` is some kilobytes; this leaves room for very long ACLs.
 const LARGEST_HEADER_FILE: u64 = 16 << 20;
@@ -61,10 +61,10 @@ pub(super) fn is_numbered_piece(name: &OsStr) -> bool {
 /// Walks the tree at `root`, level by level, the directories of a level in the pool of the caller.
 pub(super) fn walk(root: Place) -> Walked {
     let mut walked = Walked::default();
-    let (mut seen, room) = (HashSet::new(), ListingRoom::default());
+    let (mut seen, kept) = (HashSet::new(), ListingRoom::default());
     let mut level = vec![root];
     while !level.is_empty() {
-        let looked: Vec<_> = level.into_par_iter().map(|place| look_at(place, &room)).collect();
+        let looked: Vec<_> = level.into_par_iter().map(|place| look_at(place, &kept)).collect();
         level = Vec::new();
         for looked in looked {
             match looked {
@@ -94,8 +94,8 @@ struct Looked {
     skipped: Vec<Skipped>,
 }
 
-fn look_at(place: Place, room: &ListingRoom) -> Result<Looked, Skipped> {
-    let opened = place.open().and_then(|opened| Ok((SpoolScan::of(&opened)?, opened)));
+fn look_at(place: Place, kept: &ListingRoom) -> Result<Looked, Skipped> {
+    let opened = place.open().and_then(|opened| Ok((opened.scan()?, opened)));
     let (mut scan, opened) = opened.map_err(|error| Skipped::of(place.path(), error))?;
     let mut skipped = Vec::new();
     let has = |name: &str| scan.meta_files.iter().any(|file| file == name);
@@ -114,7 +114,7 @@ fn look_at(place: Place, room: &ListingRoom) -> Result<Looked, Skipped> {
         others,
         subdirectories,
         place,
-        listing: room.keep(Listing::from(scan)),
+        listing: kept.keep(Listing::from(scan)),
     };
     Ok(Looked { id: (opened.meta().dev, opened.meta().ino), directory, skipped })
 }
@@ -138,7 +138,7 @@ fn others(place: &Place, odd: Vec<OddEntry>, skipped: &mut Vec<Skipped>) -> Vec<
 
 fn read_header(
     place: &Place,
-    opened: &GuardedDir,
+    opened: &OpenPlace,
     skipped: &mut Vec<Skipped>,
 ) -> Option<HeaderFile> {
     let (mut bytes, name) = (Vec::new(), OsStr::new("cyrus.header"));
