@@ -41,6 +41,8 @@ pub struct Contents {
     pub messages: Vec<Message>,
     /// The directories that [`FileAt::place`] counts.
     pub places: Vec<Place>,
+    /// How many of these, from the first on, are of [`Contents::uidvalidity`].
+    pub(crate) uid_places: usize,
     /// Every message file there is, in order of UID.
     pub files: Vec<FileAt>,
     /// What could not be read.
@@ -167,6 +169,7 @@ impl Contents {
                 contents.read_index(place, &directory);
             }
         }
+        contents.uid_places = places.len();
         contents.places = places;
         contents.files.sort_unstable();
         contents.settle();

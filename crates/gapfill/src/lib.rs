@@ -57,5 +57,5 @@ pub use pace::{Devices, Rate};
 pub use place::{OpenPlace, Place, Skipped, Why};
 pub use report::{MailboxReport, Summary};
 pub use run::{Ambiguous, Options, Run};
-pub use source::{ConversationsAt, ConversationsOf, Source, SourceKind, SourceMailbox};
+pub use source::{Source, SourceKind, SourceMailbox, UserFileAt, UserFileOf};
 pub use stage::Stage;

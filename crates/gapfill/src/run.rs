@@ -1,5 +1,6 @@
 //! A run: everything that the sources have is compared with the live stores, owner by owner.
 
+mod belongings;
 mod group;
 mod outcome;
 mod placing;
@@ -17,6 +18,7 @@ use crate::pairing::{Group, pair};
 use crate::report::{MailboxReport, Summary};
 use crate::source::Source;
 use crate::stage::Stage;
+use belongings::LazySeen;
 use group::GroupRun;
 
 /// How a run works.
@@ -89,7 +91,7 @@ impl<'a> Run<'a> {
     /// Where the incident or the staging directory cannot be written. What keeps a single mailbox
     /// from being compared is in its report.
     pub fn compare(&self) -> Result<Summary, Error> {
-        let loose = LooseSet::read(self.sources);
+        let loose = LooseSet::read(self.sources)?;
         let mut groups = pair(self.sources, self.stores, !loose.is_empty());
         if !self.options.owners.is_empty() {
             groups.retain(|group| {
@@ -99,13 +101,16 @@ impl<'a> Run<'a> {
         let mailboxes = groups.iter().map(|group| group.pairs.len()).sum();
         self.observer.started(mailboxes, self.size_up(&groups));
         let summary = Mutex::new(self.passed_over(&loose));
+        let seen = LazySeen::of(self.sources, self.stores.first().map(LiveStore::namespace));
         groups.par_iter().try_for_each(|group: &Group| {
-            let reports = GroupRun { run: *self, group, loose: &loose }.compare()?;
+            let reports = GroupRun { run: *self, group, loose: &loose, seen: &seen }.compare()?;
             reports.iter().try_for_each(|report| self.tell(report, &summary))
         })?;
         let mut placed = placing::place(self, &loose)?;
         // What belongs to a mailbox that was compared is recorded beside what that lacks.
-        placed.retain(|report| !report.gaps.is_empty() || !report.counts.0.is_empty());
+        placed.retain(|report| {
+            !report.gaps.is_empty() || !report.closed.is_empty() || !report.counts.0.is_empty()
+        });
         placed.iter().try_for_each(|report| self.tell(report, &summary))?;
         if let Some(stage) = self.stage {
             stage.sync()?;
@@ -133,7 +138,7 @@ impl<'a> Run<'a> {
     }
 
     /// What the walks could not look into.
-    fn passed_over(&self, loose: &LooseSet) -> Summary {
+    fn passed_over(&self, loose: &LooseSet<'_>) -> Summary {
         let skipped = self.sources.iter().flat_map(|source| &source.skipped);
         let skipped = skipped.chain(&loose.skipped);
         let (mut unreadable, mut passed_over) = (0_u64, 0_u64);

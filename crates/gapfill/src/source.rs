@@ -22,7 +22,7 @@ use identity::Identity;
 use mailbox_lists::MailboxLists;
 use walk::{Directory, Walked};
 
-pub(crate) use loose::{LooseAt, LooseFile, Recipient, read_loose};
+pub(crate) use loose::{DELIVERY_FIELDS, LooseAt, LooseFile, Recipient, read_loose};
 
 /// What a source was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,9 @@ pub struct Source {
     /// Its mailboxes.
     pub mailboxes: Vec<SourceMailbox>,
     /// The conversations of its users.
-    pub conversations: Vec<ConversationsAt>,
+    pub conversations: Vec<UserFileAt>,
+    /// What its users have seen.
+    pub seen: Vec<UserFileAt>,
     /// Files that may be messages and are in no mailbox.
     pub(crate) loose: Vec<LooseAt>,
     /// What was passed over.
@@ -89,20 +91,20 @@ pub struct SourceMailbox {
     pub files: usize,
 }
 
-/// A user's conversations in a source.
+/// A file that the server keeps about a user, in a source.
 #[derive(Debug, Clone)]
-pub struct ConversationsAt {
-    /// Whose they are.
-    pub of: ConversationsOf,
+pub struct UserFileAt {
+    /// Whose it is.
+    pub of: UserFileOf,
     /// The directory.
     pub place: Place,
     /// The file in it.
     pub name: OsString,
 }
 
-/// How a file of conversations says whose it is.
+/// How a file about a user says about whom it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConversationsOf {
+pub enum UserFileOf {
     /// By the unique id of the INBOX.
     Inbox(Vec<u8>),
     /// By the userid's local part.
@@ -122,11 +124,12 @@ impl Source {
         let lists = MailboxLists::read(&directories, &mut skipped);
         let kind = kind_of(path, &directories, !lists.is_empty());
         let mut mailboxes = Gathering::default();
-        let (mut conversations, mut loose) = (Vec::new(), Vec::new());
+        let (mut conversations, mut seen, mut loose) = (Vec::new(), Vec::new(), Vec::new());
         for directory in directories {
             let identity = identity::of(&directory, path, deleted_prefix);
             let in_mailbox = identity.is_some();
-            conversations.extend(identity::conversations_in(&directory));
+            conversations.extend(identity::user_files_in(&directory, "conversations"));
+            seen.extend(identity::user_files_in(&directory, "seen"));
             loose.extend(loose::in_directory(&directory, kind, in_mailbox));
             if let Some(identity) = identity {
                 mailboxes.add(identity, directory, &lists);
@@ -137,6 +140,7 @@ impl Source {
             kind,
             mailboxes: mailboxes.found,
             conversations,
+            seen,
             loose,
             skipped,
             has_list: !lists.is_empty(),

@@ -1,6 +1,7 @@
 //! Files that may be messages and are in no mailbox.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use mailstore::volume::{ReadError, message_file_name};
 use mailstore_format::{Guid, Timestamp};
@@ -16,15 +17,14 @@ use crate::place::{Place, Skipped};
 /// A file that may be a message.
 #[derive(Debug, Clone)]
 pub(crate) struct LooseAt {
-    pub(crate) place: Place,
+    pub(crate) place: Arc<Place>,
     pub(crate) name: OsString,
     pub(crate) ino: u64,
 }
 
-/// A loose file that was read.
-#[derive(Debug, Clone)]
+/// What the bytes of a loose file told.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LooseFile {
-    pub(crate) at: LooseAt,
     /// The SHA-1 of its bytes as they are.
     pub(crate) guid: Guid,
     /// The SHA-1 of its bytes as Cyrus stores them, where their line ends are others.
@@ -46,7 +46,7 @@ pub(crate) struct Recipient {
 
 /// The fields that say for whom a message was delivered, surest first. They are written by mail
 /// servers at delivery; `To` is written by the sender and says nothing of that.
-const DELIVERY_FIELDS: [&str; 3] = ["X-Delivered-To", "Delivered-To", "Envelope-To"];
+pub(crate) const DELIVERY_FIELDS: [&str; 3] = ["X-Delivered-To", "Delivered-To", "Envelope-To"];
 
 /// The loose files of a directory. In a server's tree only what has a message's name, or lies in
 /// `lost+found`, may be one: its other files are databases, logs and scripts.
@@ -64,7 +64,8 @@ pub(super) fn in_directory(
         SourceKind::Files | SourceKind::Maildir | SourceKind::LostAndFound => true,
         SourceKind::Cyrus | SourceKind::Mailbox => in_mailbox || found_by_fsck,
     };
-    let at = |name: OsString, ino| LooseAt { place: directory.place.clone(), name, ino };
+    let place = Arc::new(directory.place.clone());
+    let at = |name: OsString, ino| LooseAt { place: Arc::clone(&place), name, ino };
     let mut found = Vec::new();
     if directory.messages > 0 && !in_mailbox {
         let listed_again = || directory.place.open().and_then(|opened| Listing::of(&opened)).ok();
@@ -86,7 +87,6 @@ pub(crate) fn read_loose(at: &LooseAt) -> Result<LooseFile, Skipped> {
         let directory = at.place.open()?;
         let meta = directory.stat(&at.name)?;
         with_file(&directory, &at.name, |bytes| LooseFile {
-            at: at.clone(),
             guid: Guid::of(bytes),
             guid_with_crlf: with_crlf(bytes).map(|converted| Guid::of(&converted)),
             size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
@@ -109,4 +109,11 @@ fn recipients(message: &[u8]) -> Vec<Recipient> {
         }
     }
     found
+}
+
+impl LooseFile {
+    /// The GUID it has, or would have, in a Cyrus store.
+    pub(crate) fn stored_guid(&self) -> Guid {
+        self.guid_with_crlf.unwrap_or(self.guid)
+    }
 }
