@@ -2,18 +2,24 @@
 
 mod args;
 mod output;
+mod rate;
 mod snapshot;
 mod stores;
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use gapfill::{LiveStore, Memory, Options, Run, Source, Stage};
+use gapfill::{Devices, LiveStore, Memory, Options, Run, Source, Stage};
 use incident::{Incident, RunStart};
+use rayon::prelude::*;
 
 pub(crate) use args::Args;
 use args::Command;
 use output::Output;
+use rate::rate_of;
 
 /// Does what was asked for. Returns the exit status.
 pub(crate) fn run(args: &Args) -> Result<u8> {
@@ -30,7 +36,12 @@ fn compare(args: &Args) -> Result<u8> {
     let open =
         |named| stores::open(named, args.lock_timeout(), &mut |wait| output.waiting_for(wait));
     let lives = named.into_iter().map(open).collect::<Result<Vec<_>>>()?;
-    let sources = open_sources(args, &lives, &output)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads(args)).build();
+    let pool = pool.context("cannot start threads")?;
+    let sources = pool.install(|| open_sources(args, &lives))?;
+    for source in &sources {
+        output.source(source);
+    }
     let options = options(args, &lives);
     let stage = args.stage.as_deref().map(Stage::open).transpose()?;
     let incident = args.incident.as_deref().map(Incident::open).transpose()?;
@@ -43,8 +54,7 @@ fn compare(args: &Args) -> Result<u8> {
     if let Some(stage) = &stage {
         run = run.staged_in(stage);
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs()).build();
-    let summary = pool.context("cannot start threads")?.install(|| run.compare());
+    let summary = pool.install(|| run.compare());
     output.end();
     let summary = summary?;
     if let Some(memory) = &memory {
@@ -55,17 +65,23 @@ fn compare(args: &Args) -> Result<u8> {
     Ok(summary.exit_status())
 }
 
-fn open_sources(args: &Args, lives: &[LiveStore], output: &Output) -> Result<Vec<Source>> {
+/// As many as may read at a time, of all devices together.
+fn threads(args: &Args) -> usize {
+    let device = |path: &PathBuf| Some(path.metadata().ok()?.dev());
+    let devices: BTreeSet<u64> = args.from.iter().filter_map(device).collect();
+    args.jobs().get().saturating_mul(devices.len().max(1))
+}
+
+fn open_sources(args: &Args, lives: &[LiveStore]) -> Result<Vec<Source>> {
     let prefix = lives.first().map_or(&b"DELETED"[..], |live| live.namespace().deleted_prefix());
-    let mut sources = Vec::new();
-    for path in &args.from {
+    let devices = Devices::new(args.jobs(), rate_of(&args.rate));
+    let open = |path: &PathBuf| {
         let path = path.canonicalize().with_context(|| format!("no source {}", path.display()))?;
-        let source = Source::open(&path, prefix)
+        let source = Source::open(&path, prefix, &devices)
             .map_err(|source| gapfill::Error::Source { path: path.clone(), source })?;
-        output.source(&source);
-        sources.push(source);
-    }
-    Ok(sources)
+        Ok(source)
+    };
+    args.from.par_iter().map(open).collect()
 }
 
 fn options(args: &Args, lives: &[LiveStore]) -> Options {

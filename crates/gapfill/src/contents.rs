@@ -1,18 +1,19 @@
 //! What a mailbox holds, on either side, as far as it can be told without opening a message.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 
-use mailstore::spool::SpoolScan;
-use mailstore::volume::{GuardedDir, ReadError};
+use mailstore::volume::{Kind, ReadError};
 use mailstore_format::conversations::MessageRow;
 use mailstore_format::header_file::{FlagNames, HeaderFile};
-use mailstore_format::index::{IndexRecord, Salvaged, salvage};
+use mailstore_format::index::{IndexFile, IndexHeader, IndexRecord, Salvaged, salvage};
 use mailstore_format::{
     Guid, InternalFlags, ModSeq, SystemFlags, ThreadId, Timestamp, Uid, UidValidity, UserFlags,
 };
 
 use crate::compare::Count;
-use crate::place::{Place, Skipped};
+use crate::listing::Listing;
+use crate::place::{OpenPlace, Place, Skipped};
 
 /// A larger index would hold more messages than a mailbox can have.
 const LARGEST_INDEX: u64 = 1 << 31;
@@ -40,6 +41,8 @@ pub struct Contents {
     pub messages: Vec<Message>,
     /// The directories that [`FileAt::place`] counts.
     pub places: Vec<Place>,
+    /// How many of these, from the first on, are of [`Contents::uidvalidity`].
+    pub(crate) uid_places: usize,
     /// Every message file there is, in order of UID.
     pub files: Vec<FileAt>,
     /// What could not be read.
@@ -138,33 +141,35 @@ impl Contents {
     /// [`Contents::look_again`] then finds it.
     #[must_use]
     pub fn read(places: Vec<Place>) -> Self {
+        Self::read_listed(places, &[])
+    }
+
+    /// The same for places of which some have been listed already.
+    #[must_use]
+    pub(crate) fn read_listed(places: Vec<Place>, listings: &[Option<Listing>]) -> Self {
         let mut contents = Self::default();
         let mut opened = Vec::new();
         for (place, number) in places.iter().zip(0..) {
-            match place.open().and_then(|directory| Ok((SpoolScan::of(&directory)?, directory))) {
-                Ok((scan, directory)) => {
-                    let files = scan.messages.iter();
-                    contents.files.extend(files.map(|file| FileAt {
-                        uid: file.uid,
-                        place: number,
-                        ino: file.ino,
-                    }));
-                    opened.push((place, directory, scan.meta_files));
+            let known = usize::try_from(number).ok().and_then(|at| listings.get(at)?.as_ref());
+            match listed(place, known) {
+                Ok((directory, listing)) => {
+                    contents.add_files(number, &listing);
+                    opened.push((place, directory, listing.has_header, listing.has_index));
                 }
                 // A mailbox without mail in one of its roots has no directory there.
                 Err(ReadError::NotFound) => {}
                 Err(error) => contents.skipped.push(Skipped::of(place.path(), error)),
             }
         }
-        for (place, directory, meta_files) in opened {
-            let has = |name: &str| meta_files.iter().any(|file| file == name);
-            if has("cyrus.header") {
+        for (place, directory, has_header, has_index) in opened {
+            if has_header {
                 contents.read_header_file(place, &directory);
             }
-            if has("cyrus.index") {
+            if has_index {
                 contents.read_index(place, &directory);
             }
         }
+        contents.uid_places = places.len();
         contents.places = places;
         contents.files.sort_unstable();
         contents.settle();
@@ -172,7 +177,12 @@ impl Contents {
         contents
     }
 
-    fn read_header_file(&mut self, place: &Place, directory: &GuardedDir) {
+    fn add_files(&mut self, place: u32, listing: &Listing) {
+        let files = listing.messages.iter();
+        self.files.extend(files.map(|file| FileAt { uid: file.uid, place, ino: file.ino }));
+    }
+
+    fn read_header_file(&mut self, place: &Place, directory: &OpenPlace) {
         let (mut bytes, name) = (Vec::new(), "cyrus.header");
         match directory.read_into(OsStr::new(name), LARGEST_HEADER_FILE, &mut bytes) {
             Ok(_) => {
@@ -184,27 +194,33 @@ impl Contents {
         }
     }
 
-    fn read_index(&mut self, place: &Place, directory: &GuardedDir) {
+    fn read_index(&mut self, place: &Place, directory: &OpenPlace) {
         let (mut bytes, name) = (Vec::new(), "cyrus.index");
         match directory.read_into(OsStr::new(name), LARGEST_INDEX, &mut bytes) {
             Ok(_) => {
-                if let Some(salvaged) = salvage(&bytes, Some(USUAL_VERSION)) {
-                    self.add_index(&salvaged);
+                if let Some(whole) = IndexFile::whole(&bytes) {
+                    self.add_whole(&whole);
+                } else if let Some(salvaged) = salvage(&bytes, Some(USUAL_VERSION)) {
+                    self.add_salvaged(&salvaged);
                 }
             }
             Err(error) => self.skipped.push(Skipped::of(place.entry(name), error)),
         }
     }
 
-    /// Takes over what an index says. A second index of the mailbox adds to the first.
-    fn add_index(&mut self, salvaged: &Salvaged) {
+    /// Takes over what an index says that nothing is wrong with. A second index of the mailbox adds
+    /// to the first.
+    fn add_whole(&mut self, index: &IndexFile<'_>) {
+        self.add_header(index.header());
+        self.index = IndexState::Whole;
+        self.messages.extend(index.records().map(|record| Message::of_record(&record)));
+    }
+
+    /// Takes over what is left of an index.
+    fn add_salvaged(&mut self, salvaged: &Salvaged) {
         let proven = salvaged.header_state.is_proven();
         if let Some(header) = salvaged.header.as_ref().filter(|_| proven) {
-            let known = |was: Option<Uid>| was.max(Some(header.last_uid));
-            self.uidvalidity = self.uidvalidity.or(Some(header.uidvalidity));
-            self.last_uid = known(self.last_uid);
-            self.deletedmodseq = self.deletedmodseq.max(Some(header.deletedmodseq));
-            self.last_append = self.last_append.max(Some(header.last_appenddate));
+            self.add_header(header);
         }
         let all = salvaged.slots.iter().all(|slot| slot.record().is_some());
         let whole = proven && all && salvaged.missing == 0;
@@ -212,6 +228,13 @@ impl Contents {
         let counted = salvaged.slots.iter().filter_map(|slot| slot.record());
         let records = counted.chain(&salvaged.beyond).filter(|record| record.uid != Uid(0));
         self.messages.extend(records.map(Message::of_record));
+    }
+
+    fn add_header(&mut self, header: &IndexHeader) {
+        self.uidvalidity = self.uidvalidity.or(Some(header.uidvalidity));
+        self.last_uid = self.last_uid.max(Some(header.last_uid));
+        self.deletedmodseq = self.deletedmodseq.max(Some(header.deletedmodseq));
+        self.last_append = self.last_append.max(Some(header.last_appenddate));
     }
 
     /// Orders the messages; of several of one UID the one that changed last stays.
@@ -247,7 +270,8 @@ impl Contents {
             let Some(directory) = directory else { continue };
             for message in &mut missing {
                 let name = mailstore::volume::message_file_name(message.uid);
-                if let Ok(meta) = directory.stat(OsStr::new(&name)) {
+                let found = directory.stat(OsStr::new(&name));
+                if let Some(meta) = found.ok().filter(|meta| meta.kind == Kind::Regular) {
                     message.file = FileState::Listed;
                     self.files.push(FileAt { uid: message.uid, place, ino: meta.ino });
                 }
@@ -322,6 +346,19 @@ impl Contents {
         let names = message.user_flags.slots().filter_map(|slot| self.keywords.get(slot));
         names.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
     }
+}
+
+/// A directory and what it holds, which may be known.
+fn listed<'a>(
+    place: &Place,
+    known: Option<&'a Listing>,
+) -> Result<(OpenPlace, Cow<'a, Listing>), ReadError> {
+    let directory = place.open()?;
+    let listing = match known {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(Listing::of(&directory)?),
+    };
+    Ok((directory, listing))
 }
 
 impl Message {

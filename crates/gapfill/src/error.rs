@@ -63,6 +63,9 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// What loose files are cannot be kept in a temporary file.
+    #[error("cannot keep in a temporary file what loose files are: {0}; is there room in $TMPDIR?")]
+    Loose(#[from] rusqlite::Error),
     /// The incident cannot be written.
     #[error(transparent)]
     Incident(#[from] incident::Error),

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::hash::with_file;
 use crate::mail::{Likeness, has_hole, with_crlf};
 use crate::place::{Place, Skipped};
+use crate::source::LooseAt;
 use crate::stage::Stage;
 
 /// A message to be had, and where copies of it may lie, best first.
@@ -35,6 +36,12 @@ pub(crate) struct Copy {
 impl Copy {
     pub(crate) fn path(&self) -> PathBuf {
         self.place.entry(&self.name)
+    }
+}
+
+impl From<&LooseAt> for Copy {
+    fn from(at: &LooseAt) -> Self {
+        Self { place: Place::clone(&at.place), name: at.name.clone(), ino: at.ino }
     }
 }
 

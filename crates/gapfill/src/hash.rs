@@ -2,16 +2,15 @@
 
 use std::cell::RefCell;
 
-use mailstore::volume::{GuardedDir, ReadError, message_file_name};
+use mailstore::volume::{ReadError, message_file_name};
 use mailstore_format::Guid;
 use rayon::prelude::*;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::contents::{Contents, FileAt, FileState, Message, Voucher};
 use crate::mail::{has_hole, looks_like_mail};
-use crate::place::Skipped;
+use crate::place::{OpenPlace, Skipped};
 
 /// A file larger than this is not read as a message.
 pub(crate) const LARGEST_MESSAGE: u64 = 1 << 30;
@@ -24,7 +23,7 @@ thread_local! {
 
 /// Reads a file whole and hands over its bytes.
 pub(crate) fn with_file<T>(
-    directory: &GuardedDir,
+    directory: &OpenPlace,
     name: &OsStr,
     use_bytes: impl FnOnce(&[u8]) -> T,
 ) -> Result<T, ReadError> {
@@ -60,8 +59,9 @@ struct Read {
 }
 
 /// Reads the messages whose GUID nothing tells; with `paranoid` all that have a file. What is no
-/// message leaves the contents; what cannot be read stays, without a GUID, and is noted as skipped.
-pub(crate) fn hash(contents: &mut Contents, paranoid: bool) -> Hashed {
+/// message leaves the contents; what cannot be read, with `retry` not once more after all the rest
+/// either, stays, without a GUID, and is noted as skipped.
+pub(crate) fn hash(contents: &mut Contents, paranoid: bool, retry: bool) -> Hashed {
     let to_read =
         |message: &Message| message.is_unread() || paranoid && message.file == FileState::Listed;
     let mut files: Vec<(usize, FileAt)> = Vec::new();
@@ -73,21 +73,28 @@ pub(crate) fn hash(contents: &mut Contents, paranoid: bool) -> Hashed {
     }
     files.sort_unstable_by_key(|(_, file)| (file.place, file.ino));
     let directories: Vec<_> = contents.places.iter().map(|place| place.open().ok()).collect();
-    let readings: Vec<_> = files
+    let mut readings: Vec<_> = files
         .par_iter()
         .map(|&(message, file)| Reading { message, outcome: read(contents, &directories, file) })
         .collect();
+    if retry {
+        for (reading, (_, file)) in readings.iter_mut().zip(&files) {
+            if reading.outcome.is_err() {
+                reading.outcome = read(contents, &directories, *file);
+            }
+        }
+    }
     settle(contents, readings)
 }
 
 fn read(
     contents: &Contents,
-    directories: &[Option<Arc<GuardedDir>>],
+    directories: &[Option<OpenPlace>],
     file: FileAt,
 ) -> Result<Read, Skipped> {
     let place = usize::try_from(file.place).unwrap_or(usize::MAX);
     let name = message_file_name(file.uid);
-    let directory = directories.get(place).and_then(Option::as_deref);
+    let directory = directories.get(place).and_then(Option::as_ref);
     let read = directory.ok_or(ReadError::NotFound).and_then(|directory| {
         with_file(directory, OsStr::new(&name), |bytes| {
             let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);

@@ -1,17 +1,21 @@
 //! Finds what a rescued volume, a replica or a backup has and the live store lacks.
 //!
-//! A [`Source`] is a tree that is walked once, a [`LiveStore`] what the users live on. A [`Run`]
-//! brings their mailboxes together and compares them owner by owner ([`compare`], a pure function);
+//! A [`Source`] is a tree that is walked once and read at the pace of its device ([`Devices`]), a
+//! [`LiveStore`] what the users live on. A [`Run`] brings their mailboxes together and compares them
+//! owner by owner ([`compare`], a pure function);
 //! each message of a source gets a [`Class`]. What is to be restored is read and verified, put into
 //! a [`Stage`] and remembered by an incident ([`Memory`]) where there is one; an [`Observer`] is told
 //! of each mailbox, and a [`Summary`] has the sums. Sources and stores are only ever read.
 //!
 //! ```
-//! use gapfill::{Options, Run, Silent, Source, SourceKind};
+//! use std::num::NonZeroUsize;
+//!
+//! use gapfill::{Devices, Options, Rate, Run, Silent, Source, SourceKind};
 //!
 //! # let rescued = tempfile::tempdir()?;
 //! # std::fs::write(rescued.path().join("1.eml"), b"Subject: hello\r\n\r\n")?;
-//! let source = Source::open(rescued.path(), b"DELETED")?;
+//! let devices = Devices::new(NonZeroUsize::MIN, Rate::default());
+//! let source = Source::open(rescued.path(), b"DELETED", &devices)?;
 //! assert_eq!(source.kind, SourceKind::Files);
 //! // Without a live store nobody is known to whom the message could belong.
 //! let (sources, options) = ([source], Options::default());
@@ -27,12 +31,14 @@ mod contents;
 mod error;
 mod fetch;
 mod hash;
+mod listing;
 mod live;
 mod loose;
 mod mail;
 mod memory;
 mod merge;
 mod observer;
+mod pace;
 mod pairing;
 mod place;
 mod report;
@@ -47,8 +53,9 @@ pub use error::Error;
 pub use live::{LiveMailbox, LiveStore};
 pub use memory::Memory;
 pub use observer::{Observer, Silent};
-pub use place::{Place, Skipped, Why};
+pub use pace::{Devices, Rate};
+pub use place::{OpenPlace, Place, Skipped, Why};
 pub use report::{MailboxReport, Summary};
 pub use run::{Ambiguous, Options, Run};
-pub use source::{ConversationsAt, ConversationsOf, Source, SourceKind, SourceMailbox};
+pub use source::{Source, SourceKind, SourceMailbox, UserFileAt, UserFileOf};
 pub use stage::Stage;

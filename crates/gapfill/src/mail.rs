@@ -1,5 +1,9 @@
 //! What a message's own bytes tell: whether it is one, for whom it was, what its content is.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use mailstore_format::message::MessageReader;
 use mailstore_format::{Guid, GuidHasher};
 use memchr::memchr;
 
@@ -63,35 +67,72 @@ pub(crate) fn with_crlf(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(converted)
 }
 
-/// What two copies of a message share that came over different ways: its id, and the SHA-1 of what
-/// follows its header, line ends apart.
+/// Fields that servers write on the way of a message, or when they store it.
+const TRACE_FIELDS: [&str; 18] = [
+    "authentication-results",
+    "delivered-to",
+    "delivery-date",
+    "dkim-signature",
+    "domainkey-signature",
+    "envelope-to",
+    "received",
+    "received-spf",
+    "return-path",
+    "status",
+    "x-cyrus-session-id",
+    "x-delivered-to",
+    "x-envelope-from",
+    "x-envelope-to",
+    "x-original-to",
+    "x-received",
+    "x-sieve",
+    "x-status",
+];
+/// What the names of more of them begin with.
+const TRACE_PREFIXES: [&str; 4] = ["arc-", "x-ms-exchange-", "x-spam-", "x-virus-"];
+/// Fields that say how the content is written down: the content itself is compared.
+const FORM_FIELDS: [&str; 5] =
+    ["content-length", "content-transfer-encoding", "content-type", "lines", "mime-version"];
+
+thread_local! {
+    static READER: RefCell<MessageReader> = RefCell::default();
+}
+
+/// What two copies of a message share that came by different ways: its id, the fields of its header
+/// that no server on the way writes, and its content with transfer encodings undone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Likeness {
     message_id: Vec<u8>,
-    body: Guid,
+    header: Guid,
+    content: Guid,
 }
 
 impl Likeness {
     /// Of a message that has an id.
     #[must_use]
     pub(crate) fn of(message: &[u8]) -> Option<Self> {
-        let message_id = field(message, b"message-id").next()?;
-        if message_id.is_empty() {
-            return None;
-        }
-        let body = message.get(header_end(message)..).unwrap_or_default();
-        let mut hasher = GuidHasher::default();
-        for line in body.split_inclusive(|&byte| byte == b'\n') {
-            match line.strip_suffix(b"\r\n") {
-                Some(text) => {
-                    hasher.update(text);
-                    hasher.update(b"\n");
-                }
-                None => hasher.update(line),
+        let message_id = field(message, b"message-id").next().filter(|id| !id.is_empty())?;
+        let mut header = GuidHasher::default();
+        for (name, value) in fields(message).filter(|(name, _)| is_the_senders(name)) {
+            header.update(&name);
+            for word in value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+                header.update(b" ");
+                header.update(word);
             }
+            header.update(b"\n");
         }
-        Some(Self { message_id, body: hasher.finish() })
+        // Line ends are those of whoever stored the message, and of encodings.
+        let message = with_crlf(message).map_or(Cow::Borrowed(message), Cow::Owned);
+        let content = READER.with_borrow_mut(|reader| reader.content_digest(&message));
+        Some(Self { message_id, header: header.finish(), content })
     }
+}
+
+/// Whether a field, its name in lower case, is one that servers leave as it is.
+fn is_the_senders(name: &[u8]) -> bool {
+    let is = |known: &str| known.as_bytes() == name;
+    !TRACE_FIELDS.iter().chain(&FORM_FIELDS).any(|known| is(known))
+        && !TRACE_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
 }
 
 /// Where the header ends: behind its empty line.
@@ -106,22 +147,30 @@ fn header_end(message: &[u8]) -> usize {
     at
 }
 
+/// The fields of a header: names in lower case, and values, unfolded, without blanks around.
+fn fields(message: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + '_ {
+    let header = message.get(..header_end(message).min(LONGEST_HEADER)).unwrap_or_default();
+    let mut lines = header.split_inclusive(|&byte| byte == b'\n').peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let line = lines.next()?;
+            let mut value = line.to_vec();
+            let is_folded = |line: &&[u8]| line.starts_with(b" ") || line.starts_with(b"\t");
+            while let Some(more) = lines.next_if(is_folded) {
+                value.extend_from_slice(more);
+            }
+            let Some(colon) = memchr(b':', line) else { continue };
+            let mut value = value.split_off(colon.saturating_add(1));
+            value.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+            let name = line.get(..colon).unwrap_or_default().trim_ascii().to_ascii_lowercase();
+            return Some((name, value.trim_ascii().to_vec()));
+        }
+    })
+}
+
 /// The values of the header field of this name (in lower case), unfolded, without blanks around.
 pub(crate) fn field<'a>(message: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = Vec<u8>> + 'a {
-    let header = message.get(..header_end(message).min(LONGEST_HEADER)).unwrap_or_default();
-    let lines: Vec<&[u8]> = header.split_inclusive(|&byte| byte == b'\n').collect();
-    let of_name = move |line: &[u8]| {
-        let (found, rest) = line.split_at_checked(name.len())?;
-        found.eq_ignore_ascii_case(name).then_some(rest)?.strip_prefix(b":").map(<[u8]>::to_vec)
-    };
-    (0..lines.len()).filter_map(move |at| {
-        let mut value = of_name(lines.get(at)?)?;
-        let folded = lines.iter().skip(at.saturating_add(1));
-        let folded = folded.take_while(|line| line.starts_with(b" ") || line.starts_with(b"\t"));
-        folded.for_each(|line| value.extend_from_slice(line));
-        value.retain(|byte| !matches!(byte, b'\r' | b'\n'));
-        Some(value.trim_ascii().to_vec())
-    })
+    fields(message).filter(move |(found, _)| found == name).map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -145,7 +194,23 @@ mod tests {
         assert_eq!(Likeness::of(MESSAGE), Likeness::of(other));
         assert!(Likeness::of(MESSAGE).is_some());
         assert_ne!(Likeness::of(MESSAGE), Likeness::of(b"Message-ID: <1@x>\r\n\r\nHallo\r\n"));
+        let encoded =
+            b"Message-ID: <1@x>\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8NCg==\r\n";
+        assert_eq!(Likeness::of(MESSAGE), Likeness::of(encoded));
         assert_eq!(Likeness::of(b"Subject: no id\r\n\r\n"), None);
+    }
+
+    #[test]
+    fn a_field_that_no_server_writes_makes_another_message() {
+        let with = |field: &str| {
+            let text = format!("{field}Message-ID: <1@x>\r\n\r\nHello\r\n");
+            Likeness::of(text.as_bytes())
+        };
+        for trace in ["X-Spam-Score: 1\r\n", "ARC-Seal: i=1\r\n", "Return-Path: <a@x>\r\n"] {
+            assert_eq!(with(trace), with(""), "{trace}");
+        }
+        assert_ne!(with("Subject: another\r\n"), with("Subject: one\r\n"));
+        assert_eq!(with("Subject: a\r\n  b\r\n"), with("Subject: a b\r\n"), "folded");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use incident::{
-    Incident, MailboxGaps, Outcome, RunEnd, RunId, RunStart, RunStatus, StoreId, Wanted, WantedId,
+    GapKey, Incident, MailboxGaps, MailboxId, Outcome, RunEnd, RunId, RunStart, RunStatus, StoreId,
+    Wanted, WantedId,
 };
 use mailstore_format::{Guid, Uid};
 
@@ -87,7 +88,20 @@ impl Memory {
             error: report.error.clone(),
         };
         let gaps = MailboxGaps { mailbox, outcome: &outcome, gaps: &report.gaps };
-        Ok(self.incident.record_gaps(*run, &gaps)?)
+        self.incident.record_gaps(*run, &gaps)?;
+        for of_mailbox in report.closed.chunk_by(|(one, _), (other, _)| one == other) {
+            let keys: Vec<_> = of_mailbox.iter().map(|(_, key)| *key).collect();
+            if let Some((mailbox, _)) = of_mailbox.first() {
+                self.incident.close_gaps(*run, mailbox, &keys)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The gaps of a mailbox that earlier runs saw and nobody has closed.
+    pub(crate) fn open_gaps(&self, store: usize, id: &MailboxId) -> Result<Vec<GapKey>, Error> {
+        let Some((store, _)) = self.runs.get(store) else { return Ok(Vec::new()) };
+        Ok(self.incident.open_gaps(*store, id)?)
     }
 
     /// Notes that the run has come to its end.

@@ -20,6 +20,9 @@ pub(crate) fn merged(mut one: Contents, other: Contents) -> Contents {
         file
     }));
     one.files.sort_unstable();
+    if same_uids && one.uid_places == one.places.len() {
+        one.uid_places = one.uid_places.saturating_add(other.uid_places);
+    }
     one.places.extend(other.places);
     one.skipped.extend(other.skipped);
     let size = |messages: &[Message]| messages.iter().map(|message| message.size).sum::<u64>();

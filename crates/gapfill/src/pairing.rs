@@ -31,6 +31,9 @@ pub(crate) struct PlannedPair {
     pub(crate) parts: Vec<(usize, usize)>,
     /// What it is remembered by.
     pub(crate) id: MailboxId,
+    /// What it was remembered by as long as the live store had no such mailbox, where that is
+    /// something else.
+    pub(crate) source_id: Option<MailboxId>,
     /// What is known of it beside its messages. Whether a source shows all of it is not known yet.
     pub(crate) standing: Standing,
     /// What the source calls it, where that is newer than what the live store does.
@@ -158,7 +161,8 @@ fn planned(
     let shown = |name: &InternalName| {
         live_store.map_or_else(|| name.to_string(), |s| s.namespace().display(name))
     };
-    let id = live_mailbox.map_or_else(|| source_id(mailbox, name.map(shown)), id_of);
+    let source_id = source_id(mailbox, name.map(shown));
+    let id = live_mailbox.map_or_else(|| source_id.clone(), id_of);
     PlannedPair {
         live,
         parts: Vec::new(),
@@ -172,6 +176,7 @@ fn planned(
             .zip(name)
             .filter(|(live, name)| live.name != **name && mailbox.listed_at > live.listed_at)
             .map(|(_, name)| shown(name)),
+        source_id: (source_id.uniqueid != id.uniqueid).then_some(source_id),
         id,
     }
 }

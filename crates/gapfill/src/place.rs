@@ -5,21 +5,38 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mailstore::volume::{GuardedDir, Kind, ReadError};
+use mailstore::spool::SpoolScan;
+use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError};
+
+use crate::pace::{Devices, Gate};
 
 /// A directory below a root that is held open. It is opened anew each time it is needed, without
 /// following any link, so that a million of them cost no descriptor.
 #[derive(Debug, Clone)]
 pub struct Place {
-    root: Arc<GuardedDir>,
+    root: Arc<Root>,
     below: PathBuf,
+}
+
+#[derive(Debug)]
+struct Root {
+    directory: GuardedDir,
+    /// What readers of a source pass; none before the live store.
+    gate: Option<Arc<Gate>>,
 }
 
 impl Place {
     /// The root of a tree, at a path that is trusted: links on the way to it are followed.
     pub fn root(path: &Path) -> Result<Self, ReadError> {
-        let root = Arc::new(GuardedDir::open_trusted(path)?);
-        Ok(Self { root, below: PathBuf::new() })
+        let directory = GuardedDir::open_trusted(path)?;
+        Ok(Self { root: Arc::new(Root { directory, gate: None }), below: PathBuf::new() })
+    }
+
+    /// The same, read no faster than its device may be.
+    pub(crate) fn root_on(path: &Path, devices: &Devices) -> Result<Self, ReadError> {
+        let directory = GuardedDir::open_trusted(path)?;
+        let gate = Some(devices.gate(directory.meta().dev));
+        Ok(Self { root: Arc::new(Root { directory, gate }), below: PathBuf::new() })
     }
 
     /// The directory `below` this one.
@@ -29,11 +46,13 @@ impl Place {
     }
 
     /// Opens it.
-    pub fn open(&self) -> Result<Arc<GuardedDir>, ReadError> {
-        if self.below.as_os_str().is_empty() {
-            return Ok(Arc::clone(&self.root));
-        }
-        self.root.open_below(&self.below).map(Arc::new)
+    pub fn open(&self) -> Result<OpenPlace, ReadError> {
+        let below = if self.below.as_os_str().is_empty() {
+            None
+        } else {
+            Some(self.root.directory.open_below(&self.below)?)
+        };
+        Ok(OpenPlace { root: Arc::clone(&self.root), below })
     }
 
     /// Its path below the root.
@@ -45,16 +64,61 @@ impl Place {
     /// Its whole path.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        if self.below.as_os_str().is_empty() {
-            return self.root.path().to_owned();
-        }
-        self.root.path().join(&self.below)
+        let root = self.root.directory.path();
+        if self.below.as_os_str().is_empty() { root.to_owned() } else { root.join(&self.below) }
     }
 
     /// The path of an entry of it.
     #[must_use]
     pub fn entry(&self, name: impl AsRef<OsStr>) -> PathBuf {
         self.path().join(name.as_ref())
+    }
+}
+
+/// A directory that is open, read at the pace of its device.
+#[derive(Debug)]
+pub struct OpenPlace {
+    root: Arc<Root>,
+    /// The directory, unless it is the root.
+    below: Option<GuardedDir>,
+}
+
+impl OpenPlace {
+    fn directory(&self) -> &GuardedDir {
+        self.below.as_ref().unwrap_or(&self.root.directory)
+    }
+
+    /// What its inode says.
+    #[must_use]
+    pub fn meta(&self) -> &FileMeta {
+        self.directory().meta()
+    }
+
+    /// What the entry `name` is, without opening or following it.
+    pub fn stat(&self, name: &OsStr) -> Result<FileMeta, ReadError> {
+        self.directory().stat(name)
+    }
+
+    /// What it holds.
+    pub fn scan(&self) -> Result<SpoolScan, ReadError> {
+        let _reader = self.root.gate.as_ref().map(|gate| gate.enter());
+        SpoolScan::of(self.directory())
+    }
+
+    /// Reads a regular file, as [`GuardedDir::read_into`] does.
+    pub fn read_into(
+        &self,
+        name: &OsStr,
+        max: u64,
+        content: &mut Vec<u8>,
+    ) -> Result<FileMeta, ReadError> {
+        let Some(gate) = &self.root.gate else {
+            return self.directory().read_into(name, max, content);
+        };
+        gate.enter().read(|| {
+            let read = self.directory().read_into(name, max, content);
+            (read, u64::try_from(content.len()).unwrap_or(u64::MAX))
+        })
     }
 }
 
@@ -120,7 +184,10 @@ mod tests {
         assert_eq!(root.path(), temp.path());
         assert!(root.open().is_ok());
         let place = root.join("a").join("b");
-        assert_eq!(place.open().unwrap().path(), temp.path().join("a/b"));
+        assert_eq!(place.path(), temp.path().join("a/b"));
+        let inode = std::fs::metadata(place.path()).unwrap();
+        let inode = std::os::unix::fs::MetadataExt::ino(&inode);
+        assert_eq!(place.open().unwrap().meta().ino, inode);
         assert_eq!(place.entry("1."), temp.path().join("a/b/1."));
         let error = root.join("link/b").open().unwrap_err();
         assert!(!Skipped::of(temp.path().join("link"), error).hides_mail());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use incident::{Gap, MailboxId};
+use incident::{Gap, GapKey, MailboxId};
 
 use crate::class::Class;
 use crate::compare::Counts;
@@ -20,6 +20,9 @@ pub struct MailboxReport {
     pub counts: Counts,
     /// What is remembered of it.
     pub gaps: Vec<Gap>,
+    /// Gaps that earlier runs saw and the live store lacks no more, each with the mailbox it was
+    /// remembered of.
+    pub closed: Vec<(MailboxId, GapKey)>,
     /// Files that were read, and their bytes.
     pub files_read: u64,
     /// Bytes of these.
@@ -45,6 +48,8 @@ pub struct Summary {
     pub unreadable: u64,
     /// Entries that are neither files nor directories.
     pub passed_over: u64,
+    /// Gaps of earlier runs that the live stores lack no more.
+    pub closed: u64,
     /// Files that were read.
     pub files_read: u64,
     /// Bytes of these.
@@ -61,6 +66,8 @@ impl Summary {
         self.by_user.entry(user).or_default().merge(&report.counts);
         let unreadable = u64::try_from(report.unreadable.len()).unwrap_or(u64::MAX);
         self.unreadable = self.unreadable.saturating_add(unreadable);
+        let closed = u64::try_from(report.closed.len()).unwrap_or(u64::MAX);
+        self.closed = self.closed.saturating_add(closed);
         self.files_read = self.files_read.saturating_add(report.files_read);
         self.bytes_read = self.bytes_read.saturating_add(report.bytes_read);
     }

@@ -1,10 +1,10 @@
 //! A run: everything that the sources have is compared with the live stores, owner by owner.
 
+mod belongings;
 mod group;
 mod outcome;
 mod placing;
 
-use std::ffi::OsStr;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -18,10 +18,8 @@ use crate::pairing::{Group, pair};
 use crate::report::{MailboxReport, Summary};
 use crate::source::Source;
 use crate::stage::Stage;
+use belongings::LazySeen;
 use group::GroupRun;
-
-/// Bytes of an index record in most versions, for an estimate.
-const RECORD_SIZE: u64 = 112;
 
 /// How a run works.
 #[derive(Debug, Clone, Default)]
@@ -93,7 +91,7 @@ impl<'a> Run<'a> {
     /// Where the incident or the staging directory cannot be written. What keeps a single mailbox
     /// from being compared is in its report.
     pub fn compare(&self) -> Result<Summary, Error> {
-        let loose = LooseSet::read(self.sources);
+        let loose = LooseSet::read(self.sources)?;
         let mut groups = pair(self.sources, self.stores, !loose.is_empty());
         if !self.options.owners.is_empty() {
             groups.retain(|group| {
@@ -103,13 +101,16 @@ impl<'a> Run<'a> {
         let mailboxes = groups.iter().map(|group| group.pairs.len()).sum();
         self.observer.started(mailboxes, self.size_up(&groups));
         let summary = Mutex::new(self.passed_over(&loose));
+        let seen = LazySeen::of(self.sources, self.stores.first().map(LiveStore::namespace));
         groups.par_iter().try_for_each(|group: &Group| {
-            let reports = GroupRun { run: *self, group, loose: &loose }.compare()?;
+            let reports = GroupRun { run: *self, group, loose: &loose, seen: &seen }.compare()?;
             reports.iter().try_for_each(|report| self.tell(report, &summary))
         })?;
         let mut placed = placing::place(self, &loose)?;
         // What belongs to a mailbox that was compared is recorded beside what that lacks.
-        placed.retain(|report| !report.gaps.is_empty() || !report.counts.0.is_empty());
+        placed.retain(|report| {
+            !report.gaps.is_empty() || !report.closed.is_empty() || !report.counts.0.is_empty()
+        });
         placed.iter().try_for_each(|report| self.tell(report, &summary))?;
         if let Some(stage) = self.stage {
             stage.sync()?;
@@ -117,15 +118,13 @@ impl<'a> Run<'a> {
         Ok(summary.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// About how many messages the sources have: by the sizes of their indexes.
+    /// About how many messages the sources have: as many as files.
     fn size_up(&self, groups: &[Group]) -> u64 {
         let parts = groups.iter().flat_map(|group| &group.pairs).flat_map(|pair| &pair.parts);
         let mailboxes =
             parts.filter_map(|&(source, mailbox)| self.sources.get(source)?.mailboxes.get(mailbox));
-        let indexes = mailboxes
-            .flat_map(|mailbox| &mailbox.places)
-            .filter_map(|place| place.open().ok()?.stat(OsStr::new("cyrus.index")).ok());
-        indexes.map(|meta| meta.size / RECORD_SIZE).sum()
+        let files = mailboxes.map(|mailbox| u64::try_from(mailbox.files).unwrap_or(u64::MAX));
+        files.fold(0, u64::saturating_add)
     }
 
     /// Records what is said of a mailbox, then tells it.
@@ -139,7 +138,7 @@ impl<'a> Run<'a> {
     }
 
     /// What the walks could not look into.
-    fn passed_over(&self, loose: &LooseSet) -> Summary {
+    fn passed_over(&self, loose: &LooseSet<'_>) -> Summary {
         let skipped = self.sources.iter().flat_map(|source| &source.skipped);
         let skipped = skipped.chain(&loose.skipped);
         let (mut unreadable, mut passed_over) = (0_u64, 0_u64);

@@ -15,12 +15,14 @@ use std::path::{Path, PathBuf};
 use mailstore::name::InternalName;
 use mailstore::volume::ReadError;
 
+use crate::listing::Listing;
+use crate::pace::Devices;
 use crate::place::{Place, Skipped};
 use identity::Identity;
 use mailbox_lists::MailboxLists;
 use walk::{Directory, Walked};
 
-pub(crate) use loose::{LooseAt, LooseFile, Recipient, read_loose};
+pub(crate) use loose::{DELIVERY_FIELDS, LooseAt, LooseFile, Recipient, read_loose};
 
 /// What a source was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +61,9 @@ pub struct Source {
     /// Its mailboxes.
     pub mailboxes: Vec<SourceMailbox>,
     /// The conversations of its users.
-    pub conversations: Vec<ConversationsAt>,
+    pub conversations: Vec<UserFileAt>,
+    /// What its users have seen.
+    pub seen: Vec<UserFileAt>,
     /// Files that may be messages and are in no mailbox.
     pub(crate) loose: Vec<LooseAt>,
     /// What was passed over.
@@ -81,22 +85,26 @@ pub struct SourceMailbox {
     pub listed_at: Option<i64>,
     /// The directories that are its.
     pub places: Vec<Place>,
+    /// What was found in each of these, as far as it was kept.
+    pub(crate) listings: Vec<Option<Listing>>,
+    /// How many message files lie in them.
+    pub files: usize,
 }
 
-/// A user's conversations in a source.
+/// A file that the server keeps about a user, in a source.
 #[derive(Debug, Clone)]
-pub struct ConversationsAt {
-    /// Whose they are.
-    pub of: ConversationsOf,
+pub struct UserFileAt {
+    /// Whose it is.
+    pub of: UserFileOf,
     /// The directory.
     pub place: Place,
     /// The file in it.
     pub name: OsString,
 }
 
-/// How a file of conversations says whose it is.
+/// How a file about a user says about whom it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConversationsOf {
+pub enum UserFileOf {
     /// By the unique id of the INBOX.
     Inbox(Vec<u8>),
     /// By the userid's local part.
@@ -104,25 +112,27 @@ pub enum ConversationsOf {
 }
 
 impl Source {
-    /// Walks the tree at `path`. `deleted_prefix` is what the first level of deleted mailboxes is
-    /// called (`imapd.conf`, `deletedprefix`).
+    /// Walks the tree at `path`, in the thread pool of the caller. `deleted_prefix` is what the first level of deleted mailboxes is
+    /// called (`imapd.conf`, `deletedprefix`). All reading of the source, now and later, is at the pace
+    /// that `devices` give the device of `path`.
     ///
     /// # Errors
     /// Where the path itself is no directory that can be read. All else is in [`Source::skipped`].
-    pub fn open(path: &Path, deleted_prefix: &[u8]) -> Result<Self, ReadError> {
-        let root = Place::root(path)?;
+    pub fn open(path: &Path, deleted_prefix: &[u8], devices: &Devices) -> Result<Self, ReadError> {
+        let root = Place::root_on(path, devices)?;
         let Walked { directories, mut skipped } = walk::walk(root);
         let lists = MailboxLists::read(&directories, &mut skipped);
         let kind = kind_of(path, &directories, !lists.is_empty());
         let mut mailboxes = Gathering::default();
-        let (mut conversations, mut loose) = (Vec::new(), Vec::new());
+        let (mut conversations, mut seen, mut loose) = (Vec::new(), Vec::new(), Vec::new());
         for directory in directories {
             let identity = identity::of(&directory, path, deleted_prefix);
             let in_mailbox = identity.is_some();
-            conversations.extend(identity::conversations_in(&directory));
+            conversations.extend(identity::user_files_in(&directory, "conversations"));
+            seen.extend(identity::user_files_in(&directory, "seen"));
             loose.extend(loose::in_directory(&directory, kind, in_mailbox));
             if let Some(identity) = identity {
-                mailboxes.add(identity, directory.place, &lists);
+                mailboxes.add(identity, directory, &lists);
             }
         }
         Ok(Self {
@@ -130,6 +140,7 @@ impl Source {
             kind,
             mailboxes: mailboxes.found,
             conversations,
+            seen,
             loose,
             skipped,
             has_list: !lists.is_empty(),
@@ -151,7 +162,8 @@ struct Gathering {
 }
 
 impl Gathering {
-    fn add(&mut self, identity: Identity, place: Place, lists: &MailboxLists) {
+    fn add(&mut self, identity: Identity, directory: Directory, lists: &MailboxLists) {
+        let Directory { place, listing, messages: files, .. } = directory;
         let Identity { uniqueid, name, dav } = identity;
         let listed = lists.of(&uniqueid, name.as_ref());
         let uniqueid = listed.as_ref().map_or(uniqueid, |listed| listed.uniqueid.clone());
@@ -165,12 +177,22 @@ impl Gathering {
         let listed_at = listed.and_then(|listed| listed.written);
         if let Some(mailbox) = self.known.get(&key).and_then(|&at| self.found.get_mut(at)) {
             mailbox.places.push(place);
+            mailbox.listings.push(listing);
+            mailbox.files = mailbox.files.saturating_add(files);
             mailbox.dav |= dav;
             mailbox.name = mailbox.name.take().or(name);
             return;
         }
         self.known.insert(key, self.found.len());
-        self.found.push(SourceMailbox { uniqueid, name, dav, listed_at, places: vec![place] });
+        self.found.push(SourceMailbox {
+            uniqueid,
+            name,
+            dav,
+            listed_at,
+            places: vec![place],
+            listings: vec![listing],
+            files,
+        });
     }
 }
 

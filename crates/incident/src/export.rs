@@ -14,7 +14,7 @@ use crate::mailboxes::MailboxOutcome;
 use crate::quarantine::RecordedFile;
 use crate::runs::Run;
 use crate::stores::BoundStore;
-use crate::wanted::{Wanted, WantedAnnotation};
+use crate::wanted::Wanted;
 use crate::{About, RecordedFinding};
 
 /// A line of the export. Fields and types of lines are only ever added.
@@ -130,6 +130,10 @@ enum Line<'a> {
         run: i64,
         first_seen: i64,
         last_seen: i64,
+        closed: Option<i64>,
+        closed_by: Option<i64>,
+        annotations: Vec<AnnotationLine>,
+        seen_by: &'a [String],
     },
 }
 
@@ -242,9 +246,6 @@ fn of_finding(recorded: &RecordedFinding) -> Line<'_> {
 
 fn of_wanted(wanted: &Wanted) -> Line<'_> {
     let message = &wanted.message;
-    let annotation = |WantedAnnotation { entry, userid, value }: &WantedAnnotation| {
-        AnnotationLine { entry: entry.clone(), userid: userid.clone(), value: value.clone() }
-    };
     Line::Wanted {
         wanted: wanted.id.0,
         store: wanted.store.0,
@@ -262,7 +263,7 @@ fn of_wanted(wanted: &Wanted) -> Line<'_> {
         modseq: message.modseq.0,
         createdmodseq: message.createdmodseq.0,
         thread_id: message.thread_id.to_string(),
-        annotations: message.annotations.iter().map(annotation).collect(),
+        annotations: message.annotations.iter().map(AnnotationLine::from).collect(),
         why: message.why.as_str(),
         run: wanted.run.0,
         first_seen: wanted.first_seen.0,
@@ -310,6 +311,10 @@ fn of_gap(recorded: &RecordedGap) -> Line<'_> {
         run: recorded.run.0,
         first_seen: recorded.first_seen.0,
         last_seen: recorded.last_seen.0,
+        closed: recorded.closed.map(|(at, _)| at.0),
+        closed_by: recorded.closed.map(|(_, run)| run.0),
+        annotations: gap.annotations.iter().map(AnnotationLine::from).collect(),
+        seen_by: &gap.seen_by,
     }
 }
 

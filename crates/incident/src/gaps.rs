@@ -12,11 +12,11 @@ use crate::mailboxes::{MailboxId, MailboxRow, Naming, Outcome, put_outcome, reme
 use crate::pages::Pages;
 use crate::runs::RunId;
 use crate::sql_values::{
-    guid, json_of, now, path, signed, stored_path, system_flags, texts, thread_id, timestamp, uid,
-    unsigned,
+    annotations, guid, json_of, json_of_annotations, moment, now, path, signed, stored_path,
+    system_flags, texts, thread_id, timestamp, uid, unsigned,
 };
 use crate::stores::StoreId;
-use crate::wanted::WantedId;
+use crate::wanted::{WantedAnnotation, WantedId};
 
 /// A message that a live store lacks, or a mailbox that it lacks whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,29 @@ pub struct Gap {
     pub staged: Option<PathBuf>,
     /// The wanted message it is.
     pub wanted: Option<WantedId>,
+    /// Its annotations in the source.
+    pub annotations: Vec<WantedAnnotation>,
+    /// The users, other than the owner, who had seen it in the source.
+    pub seen_by: Vec<String>,
+}
+
+/// What a gap of a mailbox is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GapKey {
+    /// [`Gap::guid`].
+    pub guid: Guid,
+    /// [`Gap::uid`].
+    pub uid: Uid,
+    /// [`Gap::copy`].
+    pub copy: u32,
+}
+
+impl Gap {
+    /// What it is known by in its mailbox.
+    #[must_use]
+    pub const fn key(&self) -> GapKey {
+        GapKey { guid: self.guid, uid: self.uid, copy: self.copy }
+    }
 }
 
 /// All gaps that a run saw in one mailbox.
@@ -81,12 +104,14 @@ pub struct RecordedGap {
     pub first_seen: Timestamp,
     /// When it was last seen.
     pub last_seen: Timestamp,
+    /// When a run found that the store lacks it no more, and which; none as long as it does.
+    pub closed: Option<(Timestamp, RunId)>,
 }
 
 impl Incident {
     /// Records the gaps that a run saw in a mailbox, all of them or none. A gap that is known
     /// already is not there twice: what is said of it now takes the place of what was said before,
-    /// but a copy that was staged stays known.
+    /// but a copy that was staged stays known. One that was closed is open again.
     pub fn record_gaps(&self, run: RunId, seen: &MailboxGaps<'_>) -> Result<(), Error> {
         let at = now();
         let recorded = self.database.write(|transaction| {
@@ -99,6 +124,45 @@ impl Incident {
         recorded.ok_or_else(|| self.no_such_run(run))
     }
 
+    /// The gaps of a mailbox that are not closed.
+    pub fn open_gaps(&self, store: StoreId, mailbox: &MailboxId) -> Result<Vec<GapKey>, Error> {
+        self.database.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT guid, gaps.uid, copy FROM gaps JOIN mailboxes ON mailboxes.id = mailbox
+                 WHERE store = ?1 AND uniqueid = ?2 AND closed_at IS NULL",
+            )?;
+            let rows = query.query_map((store.0, &mailbox.uniqueid), |row| {
+                Ok(GapKey { guid: guid(row, 0)?, uid: uid(row, 1)?, copy: row.get(2)? })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Notes that `run` found that the store lacks these gaps of a mailbox no more. What is not
+    /// known, or closed already, stays as it is.
+    pub fn close_gaps(
+        &self,
+        run: RunId,
+        mailbox: &MailboxId,
+        gaps: &[GapKey],
+    ) -> Result<(), Error> {
+        let at = now();
+        let closed = self.database.write(|transaction| {
+            let Some(store) = store_of(transaction, run)? else { return Ok(None) };
+            let mut update = transaction.prepare_cached(
+                "UPDATE gaps SET closed_at = ?1, closed_by = ?2
+                 WHERE guid = ?3 AND uid = ?4 AND copy = ?5 AND closed_at IS NULL AND mailbox =
+                 (SELECT id FROM mailboxes WHERE store = ?6 AND uniqueid = ?7)",
+            )?;
+            for GapKey { guid, uid, copy } in gaps {
+                let uniqueid = &mailbox.uniqueid;
+                update.execute((at.0, run.0, guid.0, uid.0, copy, store.0, uniqueid))?;
+            }
+            Ok(Some(()))
+        })?;
+        closed.ok_or_else(|| self.no_such_run(run))
+    }
+
     /// All gaps, in the order in which they came into the database.
     #[must_use]
     pub fn gaps(&self) -> Pages<'_, i64, RecordedGap> {
@@ -106,7 +170,8 @@ impl Incident {
             let mut query = connection.prepare_cached(
                 "SELECT gaps.id, store, uniqueid, name, guid, uid, copy, class, restore, evidence,
                  messages, bytes, system_flags, keywords, internaldate, savedate, thread_id,
-                 origin, staged, wanted, run, first_seen, last_seen
+                 origin, staged, wanted, run, first_seen, last_seen, closed_at, closed_by,
+                 annotations, seen_by
                  FROM gaps JOIN mailboxes ON mailboxes.id = mailbox
                  WHERE gaps.id > ?1 ORDER BY gaps.id LIMIT ?2",
             )?;
@@ -126,9 +191,9 @@ fn put(
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO gaps (mailbox, guid, uid, copy, class, restore, evidence, messages, bytes,
          system_flags, keywords, internaldate, savedate, thread_id, origin, staged, wanted, run,
-         first_seen, last_seen)
+         annotations, seen_by, first_seen, last_seen)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-         ?19, ?19)
+         ?19, ?20, ?21, ?21)
          ON CONFLICT (mailbox, guid, uid, copy) DO UPDATE SET class = excluded.class,
          restore = excluded.restore, evidence = excluded.evidence, messages = excluded.messages,
          bytes = excluded.bytes, system_flags = excluded.system_flags,
@@ -136,7 +201,8 @@ fn put(
          savedate = excluded.savedate, thread_id = excluded.thread_id,
          origin = coalesce(excluded.origin, origin), staged = coalesce(excluded.staged, staged),
          wanted = coalesce(excluded.wanted, wanted), run = excluded.run,
-         last_seen = excluded.last_seen",
+         annotations = excluded.annotations, seen_by = excluded.seen_by,
+         last_seen = excluded.last_seen, closed_at = NULL, closed_by = NULL",
     )?;
     let stored = |path: &Option<PathBuf>| path.as_deref().map_or(Value::Null, stored_path);
     let changed = upsert.execute(rusqlite::params![
@@ -158,6 +224,8 @@ fn put(
         stored(&gap.staged),
         gap.wanted.map(|wanted| wanted.0),
         run.0,
+        json_of_annotations(&gap.annotations),
+        json_of(&gap.seen_by),
         at.0,
     ]);
     changed.map(drop)
@@ -188,9 +256,12 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<RecordedGap> {
             origin: optional(17)?,
             staged: optional(18)?,
             wanted: row.get::<_, Option<i64>>(19)?.map(WantedId),
+            annotations: annotations(row, 25)?,
+            seen_by: texts(row, 26)?,
         },
         run: RunId(row.get(20)?),
         first_seen: timestamp(row, 21)?,
         last_seen: timestamp(row, 22)?,
+        closed: moment(row, 23)?.zip(row.get::<_, Option<i64>>(24)?.map(RunId)),
     })
 }

@@ -149,6 +149,19 @@ pub struct AnnotationLine {
     pub value: Vec<u8>,
 }
 
+impl From<&WantedAnnotation> for AnnotationLine {
+    fn from(annotation: &WantedAnnotation) -> Self {
+        let WantedAnnotation { entry, userid, value } = annotation.clone();
+        Self { entry, userid, value }
+    }
+}
+
+impl From<AnnotationLine> for WantedAnnotation {
+    fn from(AnnotationLine { entry, userid, value }: AnnotationLine) -> Self {
+        Self { entry, userid, value }
+    }
+}
+
 /// What became of a mailbox, as in the tool's JSON output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -65,7 +65,7 @@ mod tests;
 pub use directory::make_for;
 pub use error::Error;
 pub use findings::{Finding, RecordedFinding};
-pub use gaps::{Gap, MailboxGaps, RecordedGap};
+pub use gaps::{Gap, GapKey, MailboxGaps, RecordedGap};
 pub use incident::{About, INCIDENT_VARIABLE, Incident};
 pub use mailboxes::{MailboxId, MailboxOutcome, MailboxRecord, Outcome};
 pub use pages::Pages;

@@ -9,6 +9,9 @@ use mailstore_format::{Guid, InternalFlags, SystemFlags, ThreadId, Timestamp, Ui
 use rusqlite::types::{FromSqlError, FromSqlResult, Value, ValueRef};
 use rusqlite::{Row, RowIndex};
 
+use crate::journal::AnnotationLine;
+use crate::wanted::WantedAnnotation;
+
 /// Now.
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -77,6 +80,20 @@ pub(crate) fn texts(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String
 /// A list of texts as JSON, for [`texts`].
 pub(crate) fn json_of(texts: &[String]) -> String {
     serde_json::Value::from(texts).to_string()
+}
+
+/// A list of annotations, as JSON.
+pub(crate) fn annotations(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<WantedAnnotation>> {
+    let json = row.get_ref(column)?.as_str().map_err(|error| wrong(column, error))?;
+    let lines: Vec<AnnotationLine> = serde_json::from_str(json)
+        .map_err(|error| wrong(column, FromSqlError::Other(Box::new(error))))?;
+    Ok(lines.into_iter().map(WantedAnnotation::from).collect())
+}
+
+/// A list of annotations as JSON, for [`annotations`].
+pub(crate) fn json_of_annotations(annotations: &[WantedAnnotation]) -> String {
+    let lines: Vec<_> = annotations.iter().map(AnnotationLine::from).collect();
+    serde_json::to_string(&lines).expect("texts and numbers are always JSON")
 }
 
 /// A path: text, or a blob where its bytes are no UTF-8.

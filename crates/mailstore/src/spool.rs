@@ -91,8 +91,7 @@ impl SpoolScan {
                     Kind::Unknown => directory.stat(name).map(|meta| meta.kind),
                     known => Ok(known),
                 };
-                let movable = !matches!(kind, Ok(Kind::Directory)) || directory.may_write_to(name);
-                scan.add(name, &kind, entry.ino(), movable);
+                scan.add(directory, name, &kind, entry.ino());
             }
         }
         scan.messages.sort_unstable();
@@ -102,7 +101,13 @@ impl SpoolScan {
         Ok(scan)
     }
 
-    fn add(&mut self, name: &OsStr, kind: &Result<Kind, ReadError>, ino: u64, movable: bool) {
+    fn add(
+        &mut self,
+        directory: &GuardedDir,
+        name: &OsStr,
+        kind: &Result<Kind, ReadError>,
+        ino: u64,
+    ) {
         let uid = message_uid(name.as_bytes());
         let is_meta = name.as_bytes().starts_with(b"cyrus.");
         let odd = match kind {
@@ -120,6 +125,7 @@ impl SpoolScan {
             Err(ReadError::Io { errno, .. }) => OddKind::Unreadable(*errno),
             Err(_) => OddKind::Unreadable(0),
         };
+        let movable = !matches!(kind, Ok(Kind::Directory)) || directory.may_write_to(name);
         self.odd.push(OddEntry { name: name.to_owned(), kind: odd, ino, movable });
     }
 
@@ -146,10 +152,14 @@ impl SpoolScan {
 #[must_use]
 pub fn message_uid(name: &[u8]) -> Option<Uid> {
     let digits = name.strip_suffix(b".")?;
-    if digits.first().is_none_or(|&first| first == b'0') || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.first().is_none_or(|&first| first == b'0') {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok().map(Uid)
+    let appended = |number: u32, byte: &u8| {
+        let digit = byte.checked_sub(b'0').filter(|&digit| digit < 10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    };
+    digits.iter().try_fold(0, appended).map(Uid)
 }
 
 /// What can be said of a directory without listing it whole: of a partition's root above all, of

@@ -9,7 +9,7 @@ use mailstore_tests::{Cyrus, Fixture, Layout, Server, ServerOptions, Store, Tool
 
 use crate::world::{gapfill, told};
 
-fn text(number: u32) -> String {
+pub(crate) fn text(number: u32) -> String {
     format!(
         "Delivered-To: alice@example.com\r\nMessage-ID: <{number}@x>\r\nSubject: {number}\r\n\r\n\
          message {number}\r\n"
@@ -17,7 +17,7 @@ fn text(number: u32) -> String {
 }
 
 /// A live store that lacks the last two of the four messages that the rescued one has.
-fn stores(cyrus: &Cyrus) -> Result<(Store, Server)> {
+pub(crate) fn stores(cyrus: &Cyrus) -> Result<(Store, Server)> {
     let server = Server::start(cyrus, ServerOptions::new(Layout::ByName).in_memory())?;
     server.admin()?.create("user.alice")?;
     let append = |server: &Server, numbers: [u32; 2]| -> Result<()> {

@@ -4,6 +4,7 @@
 mod command_line;
 mod damaged;
 mod kinds;
+mod options;
 mod remembered;
 mod world;
 

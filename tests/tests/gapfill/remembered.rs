@@ -12,11 +12,12 @@ use mailstore_tests::{
 };
 use serde_json::Value;
 
+use crate::kinds;
 use crate::world::{World, gapfill, told};
 
 const SEED: u64 = 42;
 
-fn new_incident(live: &Store, directory: &Path) -> Result<()> {
+pub(crate) fn new_incident(live: &Store, directory: &Path) -> Result<()> {
     let mut command = incident_command()?;
     command.env("CYRUS_USER", &live.cyrus().account().name);
     let output = command.arg("new").arg(directory).arg("-C").arg(live.imapd_conf()).output()?;
@@ -25,7 +26,7 @@ fn new_incident(live: &Store, directory: &Path) -> Result<()> {
 }
 
 /// The gaps of an incident, but for when they were seen, sorted.
-fn remembered_gaps(live: &Store, directory: &Path) -> Result<Vec<Value>> {
+pub(crate) fn remembered_gaps(live: &Store, directory: &Path) -> Result<Vec<Value>> {
     let mut command = incident_command()?;
     command.env("CYRUS_USER", &live.cyrus().account().name);
     let output = command.arg("export").arg(directory).arg("--json").output()?;
@@ -124,5 +125,105 @@ fn a_message_that_was_pruned_is_found_on_a_later_volume_with_its_flags() -> Resu
     assert_eq!((&gap["restore"], &gap["keywords"]), (&true.into(), &serde_json::json!(["later"])));
     let staged = gap["staged"].as_str().context("a staged copy")?;
     assert_eq!(fs::read(staged)?, b"Subject: 2\r\n\r\nmessage 2\r\n");
+    Ok(())
+}
+
+#[test]
+fn a_gap_is_closed_when_a_later_run_finds_its_message() -> Result<()> {
+    const NAME: &str = "a_gap_is_closed_when_a_later_run_finds_its_message";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let (rescued, live) = kinds::stores(&cyrus)?;
+    let incident = live.path().join("outage");
+    new_incident(&live, &incident)?;
+    remembered(&live, &rescued, &incident)?;
+    let closed = |live: &Store| -> Result<Vec<bool>> {
+        let gaps = remembered_gaps(live, &incident)?;
+        Ok(gaps.iter().map(|gap| gap["closed"].is_i64() && gap["closed_by"].is_i64()).collect())
+    };
+    assert_eq!(closed(&live)?, [false, false]);
+    // Somebody delivers one of both, under a UID of its own.
+    live.login("alice")?.append("INBOX", &[], None, kinds::text(4).as_bytes())?;
+    let path = incident.to_str().context("text")?;
+    let run = gapfill(&live, &[rescued.path().to_owned()], &["--incident", path])?;
+    assert_eq!((run.status, &run.summary()["closed"]), (Some(1), &1.into()), "{}", run.stderr);
+    let mut states = closed(&live)?;
+    states.sort_unstable();
+    assert_eq!(states, [false, true]);
+    live.login("alice")?.append("INBOX", &[], None, kinds::text(3).as_bytes())?;
+    let run = gapfill(&live, &[rescued.path().to_owned()], &["--incident", path])?;
+    assert_eq!((run.status, &run.summary()["closed"]), (Some(0), &1.into()), "{}", run.stderr);
+    assert_eq!(closed(&live)?, [true, true]);
+    Ok(())
+}
+
+#[test]
+fn a_mailbox_that_was_missing_whole_is_closed_once_it_was_made_and_filled() -> Result<()> {
+    const NAME: &str = "a_mailbox_that_was_missing_whole_is_closed_once_it_was_made_and_filled";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let (rescued, live) = kinds::stores(&cyrus)?;
+    let rescued = Server::serve(rescued)?;
+    let mut alice = rescued.login("alice")?;
+    alice.create("INBOX.New")?;
+    alice.append("INBOX.New", &[], None, kinds::text(5).as_bytes())?;
+    alice.logout()?;
+    let rescued = rescued.into_store()?;
+    let incident = live.path().join("outage");
+    new_incident(&live, &incident)?;
+    remembered(&live, &rescued, &incident)?;
+    let gone = |live: &Store| -> Result<Vec<(u64, bool)>> {
+        let gaps = remembered_gaps(live, &incident)?;
+        let gone = gaps.iter().filter(|gap| gap["class"] == "mailbox-gone");
+        let told = |gap: &Value| (gap["messages"].as_u64().unwrap_or(0), gap["closed"].is_i64());
+        Ok(gone.map(told).collect())
+    };
+    assert_eq!(gone(&live)?, [(1, false)]);
+    let mut alice = live.login("alice")?;
+    alice.create("INBOX.New")?;
+    alice.append("INBOX.New", &[], None, kinds::text(5).as_bytes())?;
+    alice.logout()?;
+    remembered(&live, &rescued, &incident)?;
+    assert_eq!(gone(&live)?, [(1, true)]);
+    Ok(())
+}
+
+#[test]
+fn what_others_have_seen_and_annotations_go_with_a_gap() -> Result<()> {
+    const NAME: &str = "what_others_have_seen_and_annotations_go_with_a_gap";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    for layout in [Layout::ById, Layout::ByName] {
+        let server = Server::start(&cyrus, ServerOptions::new(layout).in_memory())?;
+        let mut admin = server.admin()?;
+        for mailbox in ["user.alice", "user.bob", "office"] {
+            admin.create(mailbox)?;
+        }
+        for user in ["alice", "bob"] {
+            admin.setacl("office", user, "lrswipkxten")?;
+        }
+        let store = server.into_store()?;
+        let live = Server::serve(store.copy()?)?;
+        let rescued = Server::serve(store)?;
+        let mut alice = rescued.login("alice")?;
+        for number in [1, 2] {
+            alice.append("office", &[], None, kinds::text(number).as_bytes())?;
+        }
+        alice.select("office")?;
+        alice.ok("UID STORE 2 ANNOTATION (/comment (value.shared \"ask bob\"))")?;
+        let mut bob = rescued.login("bob")?;
+        bob.select("office")?;
+        bob.store("2", "+FLAGS (\\Seen)")?;
+        bob.unselect()?;
+        (bob.logout()?, alice.logout()?);
+        let rescued = rescued.into_store()?;
+        let incident = live.path().join("outage");
+        new_incident(&live, &incident)?;
+        remembered(&live, &rescued, &incident)?;
+        let mut gaps = remembered_gaps(&live, &incident)?;
+        gaps.sort_by_key(|gap| gap["uid"].as_u64());
+        let seen: Vec<_> = gaps.iter().map(|gap| gap["seen_by"].clone()).collect();
+        assert_eq!(seen, [serde_json::json!([]), serde_json::json!(["bob"])], "{layout:?}");
+        let note = serde_json::json!([{"entry": "/comment", "userid": "", "value": b"ask bob"}]);
+        let annotations: Vec<_> = gaps.iter().map(|gap| gap["annotations"].clone()).collect();
+        assert_eq!(annotations, [serde_json::json!([]), note], "{layout:?}");
+    }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! The command line: what clap reads, and its translation into validated values.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::rate::Limit;
 use super::snapshot::SnapshotArgs;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use gapfill::Ambiguous;
@@ -59,9 +61,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", env = INCIDENT_VARIABLE)]
     pub(crate) incident: Option<PathBuf>,
 
-    /// Threads that read [default: the number of cores]
+    /// So many read at a time of each device that sources lie on [default: the number of cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) jobs: Option<u16>,
+
+    /// Read no more of each device than so many files (50/s) or bytes (5MB/s) a second; repeatable,
+    /// for both
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rate: Vec<Limit>,
 
     /// Seconds to wait for the locks of a live mailbox or database
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
@@ -102,6 +109,7 @@ Examples:
   gapfill --from /mnt/rescued --to /etc/imapd.conf
   gapfill --from /mnt/rescued --from /mnt/backup --to store7 --by-user
   gapfill --from /mnt/rescued/lost+found --to store7 --incident /srv/outage --stage /srv/stage
+  gapfill --from /mnt/dying --to store7 --jobs 1 --rate 50/s --rate 5MB/s --stage /srv/stage
   gapfill snapshot -C /etc/imapd.conf > store7.snapshot     on the machine of store7, and here
   gapfill --from /mnt/rescued --to store7.snapshot
 
@@ -128,10 +136,11 @@ impl From<AmbiguousArg> for Ambiguous {
 }
 
 impl Args {
-    /// How many threads read.
-    pub(crate) fn jobs(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.jobs.map_or_else(cores, usize::from)
+    /// How many read of one device at a time.
+    pub(crate) fn jobs(&self) -> NonZeroUsize {
+        let given = self.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()));
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        given.unwrap_or_else(cores)
     }
 
     pub(crate) fn lock_timeout(&self) -> Duration {

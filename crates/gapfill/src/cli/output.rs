@@ -74,6 +74,7 @@ impl Output {
                 "gaps": summary.gaps(),
                 "unreadable": summary.unreadable,
                 "passed_over": summary.passed_over,
+                "closed": summary.closed,
                 "files_read": summary.files_read,
                 "bytes_read": summary.bytes_read,
             }));
@@ -121,6 +122,9 @@ impl Output {
                 summary.unreadable
             ));
         }
+        if summary.closed > 0 {
+            line(&format!("{} gaps of earlier runs are closed", summary.closed));
+        }
         if summary.gaps() > 0 && !remembered {
             line("nobody remembers the gaps: give --incident DIR to have them delivered");
         }
@@ -138,6 +142,7 @@ impl Output {
                 "user": report.owner,
                 "classes": classes(&report.counts),
                 "unreadable": report.unreadable,
+                "closed": report.closed.len(),
                 "error": report.error,
             }));
             report.gaps.iter().for_each(|gap| self.console.print_json(&gap_line(name, gap)));

@@ -90,7 +90,7 @@ impl Here {
         judge(&contents).map_err(unreadable)?;
         if contents.index != IndexState::Whole {
             contents.add_orphans();
-            hash::hash(&mut contents, false);
+            hash::hash(&mut contents, false, false);
         }
         Ok(contents)
     }

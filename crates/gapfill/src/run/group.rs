@@ -7,8 +7,9 @@ use mailstore::lock::LockWait;
 use mailstore_format::conversations::MessageRows;
 use mailstore_format::db;
 
-use super::Run;
+use super::belongings::LazySeen;
 use super::outcome::Outcome;
+use super::{Options, Run};
 use crate::compare::{Comparison, Pair, compare};
 use crate::contents::{Contents, IndexState, Voucher};
 use crate::error::Error;
@@ -17,7 +18,7 @@ use crate::loose::{Known, LooseSet};
 use crate::merge::merged;
 use crate::pairing::{Group, PlannedPair, id_of};
 use crate::report::MailboxReport;
-use crate::source::{ConversationsAt, ConversationsOf, Source, SourceMailbox};
+use crate::source::{Source, SourceMailbox, UserFileAt, UserFileOf};
 
 /// A larger database is not read into memory.
 const LARGEST_DATABASE: u64 = 1 << 30;
@@ -26,7 +27,9 @@ const LARGEST_DATABASE: u64 = 1 << 30;
 pub(super) struct GroupRun<'a> {
     pub(super) run: Run<'a>,
     pub(super) group: &'a Group,
-    pub(super) loose: &'a LooseSet,
+    pub(super) loose: &'a LooseSet<'a>,
+    /// Read when it is first asked for.
+    pub(super) seen: &'a LazySeen<'a>,
 }
 
 /// A mailbox that is being compared, and what is said of it so far.
@@ -61,7 +64,7 @@ impl GroupRun<'_> {
             self.add_live_rows(&works, &mut pairs);
             compared = compare(&pairs);
         }
-        self.note_loose(&pairs);
+        self.note_loose(&pairs)?;
         let outcome = Outcome { group: self, works, pairs, compared };
         outcome.reports()
     }
@@ -123,9 +126,11 @@ impl GroupRun<'_> {
         report: &mut MailboxReport,
         conversations: &mut SourceConversations<'_>,
     ) -> Contents {
-        let mut contents = Contents::read(mailbox.places.clone());
+        let mut contents = Contents::read_listed(mailbox.places.clone(), &mailbox.listings);
+        contents.look_again();
         contents.add_orphans();
-        let hashed = hash::hash(&mut contents, self.run.options.paranoid);
+        let &Options { paranoid, retry_bad, .. } = self.run.options;
+        let hashed = hash::hash(&mut contents, paranoid, retry_bad);
         report.files_read = report.files_read.saturating_add(hashed.messages);
         report.bytes_read = report.bytes_read.saturating_add(hashed.bytes);
         for (_, size) in hashed.not_mail {
@@ -151,6 +156,7 @@ impl GroupRun<'_> {
                 live: Some(at),
                 parts: Vec::new(),
                 id: id_of(mailbox),
+                source_id: None,
                 standing: crate::compare::Standing::default(),
                 renamed_to: None,
             };
@@ -181,9 +187,9 @@ impl GroupRun<'_> {
     }
 
     /// Notes what the records of both sides tell of loose messages.
-    fn note_loose(&self, pairs: &[Pair]) {
+    fn note_loose(&self, pairs: &[Pair]) -> Result<(), Error> {
         if self.loose.is_empty() {
-            return;
+            return Ok(());
         }
         for pair in pairs {
             for message in pair.live.iter().flat_map(|live| &live.messages) {
@@ -193,17 +199,19 @@ impl GroupRun<'_> {
                     (false, true) => Known::Deleted,
                     (false, false) => continue,
                 };
-                self.loose.note(&message.guid, known);
+                self.loose.note(&message.guid, known)?;
             }
-            let gone = pair.source.messages.iter().filter(|message| message.expunged);
-            gone.for_each(|message| self.loose.note(&message.guid, Known::Deleted));
+            for gone in pair.source.messages.iter().filter(|message| message.expunged) {
+                self.loose.note(&gone.guid, Known::Deleted)?;
+            }
         }
+        Ok(())
     }
 }
 
 /// The conversations of a group's owner in each source, read when they are first asked for.
 struct SourceConversations<'a> {
-    found: HashMap<usize, Vec<&'a ConversationsAt>>,
+    found: HashMap<usize, Vec<&'a UserFileAt>>,
     read: HashMap<usize, Vec<MessageRows>>,
 }
 
@@ -213,7 +221,7 @@ impl<'a> SourceConversations<'a> {
         let local = owner.split(|&byte| byte == b'@').next().unwrap_or_default();
         let hashed: Vec<u8> =
             local.iter().map(|&byte| if byte == b'.' { b'^' } else { byte }).collect();
-        let mut found = HashMap::<usize, Vec<&ConversationsAt>>::new();
+        let mut found = HashMap::<usize, Vec<&UserFileAt>>::new();
         for (number, source) in sources.iter().enumerate() {
             let ids: Vec<&[u8]> = group
                 .pairs
@@ -223,11 +231,9 @@ impl<'a> SourceConversations<'a> {
                 .filter_map(|&(_, at)| source.mailboxes.get(at))
                 .map(|mailbox| mailbox.uniqueid.as_slice())
                 .collect();
-            let is_theirs = |at: &&ConversationsAt| match &at.of {
-                ConversationsOf::Inbox(id) => ids.contains(&id.as_slice()),
-                ConversationsOf::User(user) => {
-                    !local.is_empty() && (user == local || *user == hashed)
-                }
+            let is_theirs = |at: &&UserFileAt| match &at.of {
+                UserFileOf::Inbox(id) => ids.contains(&id.as_slice()),
+                UserFileOf::User(user) => !local.is_empty() && (user == local || *user == hashed),
             };
             found.insert(number, source.conversations.iter().filter(is_theirs).collect());
         }
@@ -244,7 +250,7 @@ impl<'a> SourceConversations<'a> {
     }
 }
 
-fn read_rows(at: &ConversationsAt) -> Option<MessageRows> {
+fn read_rows(at: &UserFileAt) -> Option<MessageRows> {
     let mut bytes = Vec::new();
     let directory = at.place.open().ok()?;
     directory.read_into(OsStr::new(&at.name), LARGEST_DATABASE, &mut bytes).ok()?;

@@ -1,6 +1,7 @@
 //! From what was compared to what is said: messages to be restored are read, and what no copy
 //! proves is damaged.
 
+mod closing;
 mod copies;
 mod gaps;
 mod likeness;
@@ -43,7 +44,7 @@ struct Said {
 impl Outcome<'_> {
     /// Reads what is to be restored, and says of each mailbox what there is to say.
     pub(super) fn reports(mut self) -> Result<Vec<MailboxReport>, Error> {
-        let mut said = self.said();
+        let mut said = self.said()?;
         self.read(&mut said)?;
         for said in &mut said {
             self.judge_damage(said);
@@ -58,13 +59,13 @@ impl Outcome<'_> {
         }
         let mut reports = Vec::new();
         for (number, said) in by_pair.iter().enumerate() {
-            reports.extend(self.report(number, said));
+            reports.extend(self.report(number, said)?);
         }
         Ok(reports)
     }
 
     /// What the comparison said, and live records whose message only turns up elsewhere.
-    fn said(&self) -> Vec<Said> {
+    fn said(&self) -> Result<Vec<Said>, Error> {
         let mut all = Vec::new();
         for (number, (pair, comparison)) in self.pairs.iter().zip(&self.compared).enumerate() {
             for verdict in &comparison.verdicts {
@@ -84,26 +85,26 @@ impl Outcome<'_> {
             })
             .collect();
         if unfiled.is_empty() {
-            return all;
+            return Ok(all);
         }
         let guids: HashSet<Guid> = unfiled.iter().map(|(_, message)| message.guid).collect();
         let copies = Copies::in_sources(&self.pairs, &guids);
         for (pair, message) in unfiled {
-            let loose = self.group.loose.with_guid(&message.guid).next().is_some();
-            if loose || copies.of(&message.guid).next().is_some() {
+            let is_loose = !self.group.loose.with_guid(&message.guid)?.is_empty();
+            if is_loose || copies.of(&message.guid).next().is_some() {
                 let because = Because::RecordWithoutFile;
                 let class = Class::Wanted;
                 all.push(Said { pair, message, class, because, fetched: None, note: None });
             }
         }
-        all
+        Ok(all)
     }
 
     /// Reads what is to be restored; where a mailbox's own copies are bad, all others are tried.
     fn read(&mut self, said: &mut [Said]) -> Result<(), Error> {
         let wanted = positions(said, |said| said.class.is_to_be_restored());
-        let orders: Vec<Order> =
-            wanted.iter().filter_map(|&at| Some(self.order(said.get(at)?))).collect();
+        let orders = wanted.iter().filter_map(|&at| Some(self.order(said.get(at)?)));
+        let orders = orders.collect::<Result<Vec<_>, _>>()?;
         self.fetch(&wanted, &orders, said)?;
         let bad = positions(said, |said| {
             matches!(said.fetched, Some(Err(_))) && is_proven(said) && !said.message.guid.is_null()
@@ -117,11 +118,12 @@ impl Outcome<'_> {
         let (mut at, mut orders, mut before) = (Vec::new(), Vec::new(), Vec::new());
         for &number in bad {
             let Some(said) = said.get(number) else { continue };
-            let others = self.elsewhere(&copies, said);
+            let order = self.order(said)?;
+            let others = elsewhere(&copies, said, &order);
             if let (false, Some(Err(damage))) = (others.is_empty(), &said.fetched) {
                 at.push(number);
                 before.push(damage.clone());
-                orders.push(Order { copies: others, ..self.order(said) });
+                orders.push(Order { copies: others, ..order });
             }
         }
         self.fetch(&at, &orders, said)?;
@@ -154,30 +156,21 @@ impl Outcome<'_> {
     }
 
     /// What to read for a message: its own files, then loose ones.
-    fn order(&self, said: &Said) -> Order {
+    fn order(&self, said: &Said) -> Result<Order, Error> {
         let message = &said.message;
         let mut copies = Vec::new();
         if let Some(pair) = self.pairs.get(said.pair) {
             copies.extend(copies::files_of(&pair.source, message.file_uid));
         }
-        for loose in self.group.loose.with_guid(&message.guid) {
-            let at = &loose.at;
-            copies.push(Copy { place: at.place.clone(), name: at.name.clone(), ino: at.ino });
-        }
-        self.group.loose.note(&message.guid, Known::Used);
-        Order {
+        let loose = self.group.loose.with_guid(&message.guid)?;
+        copies.extend(loose.into_iter().map(Copy::from));
+        self.group.loose.note(&message.guid, Known::Used)?;
+        Ok(Order {
             guid: if is_proven(said) { message.guid } else { Guid::NULL },
             size: message.size,
             received: message.internaldate,
             copies,
-        }
-    }
-
-    /// Copies of the message that are not its own files.
-    fn elsewhere(&self, copies: &Copies, said: &Said) -> Vec<Copy> {
-        let own: HashSet<_> = self.order(said).copies.iter().map(Copy::path).collect();
-        let others = copies.of(&said.message.guid);
-        others.filter(|copy| !own.contains(&copy.path())).cloned().collect()
+        })
     }
 
     /// A message of which no copy is intact is damaged. A file of which nothing tells what it was can
@@ -196,9 +189,12 @@ impl Outcome<'_> {
         }
     }
 
-    fn report(&mut self, number: usize, said: &[Said]) -> Option<MailboxReport> {
-        let (pair, compared) = (self.pairs.get(number)?, self.compared.get(number)?);
-        let work = self.works.get_mut(number)?;
+    fn report(&mut self, number: usize, said: &[Said]) -> Result<Option<MailboxReport>, Error> {
+        let (Some(pair), Some(compared), Some(work)) =
+            (self.pairs.get(number), self.compared.get(number), self.works.get_mut(number))
+        else {
+            return Ok(None);
+        };
         let mut counts = compared.counts.clone();
         counts.merge(&work.report.counts);
         counts.add_all(Class::Duplicate, pair.source.duplicates);
@@ -211,13 +207,28 @@ impl Outcome<'_> {
             counts.add(said.class, said.message.size);
         }
         counts.0.retain(|_, count| count.messages > 0);
-        work.report.counts = counts;
-        work.report.gaps = gaps::of(self.group, &work.plan, pair, said);
-        let report = std::mem::take(&mut work.report);
+        let report = &mut work.report;
+        report.counts = counts;
+        report.gaps = gaps::of(self.group, &work.plan, pair, said, &mut report.unreadable);
+        if let (Some(memory), None) = (self.group.run.memory, &report.error) {
+            for id in [Some(&work.plan.id), work.plan.source_id.as_ref()].into_iter().flatten() {
+                let open = memory.open_gaps(self.group.group.store, id)?;
+                let closed = closing::closed(open, pair, &report.gaps);
+                report.closed.extend(closed.into_iter().map(|key| (id.clone(), key)));
+            }
+        }
+        let report = std::mem::take(report);
         // Live mailboxes that no source has are nobody's question.
-        let asked = !work.plan.parts.is_empty();
-        (asked || !report.gaps.is_empty() || report.error.is_some()).then_some(report)
+        let asked = !work.plan.parts.is_empty() || !report.closed.is_empty();
+        Ok((asked || !report.gaps.is_empty() || report.error.is_some()).then_some(report))
     }
+}
+
+/// Copies of a message that are not its own files, which have been ordered before.
+fn elsewhere(copies: &Copies, said: &Said, order: &Order) -> Vec<Copy> {
+    let own: HashSet<_> = order.copies.iter().map(Copy::path).collect();
+    let others = copies.of(&said.message.guid);
+    others.filter(|copy| !own.contains(&copy.path())).cloned().collect()
 }
 
 /// Whether anything but a damaged file tells what the message's bytes were.

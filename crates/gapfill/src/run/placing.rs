@@ -1,6 +1,6 @@
 //! Loose messages that no mailbox knows: where they belong.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use incident::{Gap, MailboxId};
 use mailstore_format::{Guid, SystemFlags, ThreadId, Timestamp, Uid};
@@ -13,7 +13,7 @@ use crate::live::LiveStore;
 use crate::loose::{Known, LooseSet};
 use crate::memory::Memory;
 use crate::report::MailboxReport;
-use crate::source::{LooseFile, Recipient};
+use crate::source::{LooseAt, LooseFile, Recipient};
 
 /// The folder of a user into which messages go of which only their header tells whose they were.
 const RECOVERY_FOLDER: &str = "Recovered";
@@ -26,47 +26,91 @@ struct Destination {
     gap: Gap,
 }
 
+/// A loose file, and what its bytes told.
+#[derive(Clone, Copy)]
+struct Loose<'a> {
+    at: &'a LooseAt,
+    file: &'a LooseFile,
+}
+
 /// Says of every loose file what it is; one report a mailbox that any belong to, and one for the
 /// rest.
-pub(super) fn place(run: &Run<'_>, loose: &LooseSet) -> Result<Vec<MailboxReport>, Error> {
+pub(super) fn place(run: &Run<'_>, loose: &LooseSet<'_>) -> Result<Vec<MailboxReport>, Error> {
     let mut rest = MailboxReport::default();
     let mut reports = BTreeMap::<(usize, MailboxId), MailboxReport>::new();
-    let mut seen = HashSet::new();
-    for (file, known) in loose.all() {
+    // Files that are the same message come after one another.
+    let mut before = None;
+    loose.each(|at, file, known| {
         rest.files_read = rest.files_read.saturating_add(1);
         rest.bytes_read = rest.bytes_read.saturating_add(file.size);
-        let guid = file.stored_guid();
-        if !file.is_mail {
-            rest.counts.add(Class::NotMail, file.size);
-        } else if !seen.insert(guid) {
-            rest.counts.add(Class::Duplicate, file.size);
+        let loose = Loose { at, file };
+        let class = if !file.is_mail {
+            Some(Class::NotMail)
+        } else if before.replace(file.stored_guid()) == Some(file.stored_guid()) {
+            Some(Class::Duplicate)
         } else {
-            match known {
-                Known::Present => rest.counts.add(Class::Present, file.size),
-                Known::Deleted => rest.counts.add(Class::Deleted, file.size),
-                // It was counted with the message it is.
-                Known::Used => {}
-                Known::Nothing => match destination(run, file)? {
-                    Some(found) => add(run, &mut reports, file, found)?,
-                    None => rest.counts.add(Class::Unplaced, file.size),
-                },
-            }
+            judge(run, &mut reports, loose, known)?
+        };
+        if let Some(class) = class {
+            rest.counts.add(class, file.size);
         }
-    }
+        Ok(())
+    })?;
     Ok(reports.into_values().chain([rest]).collect())
+}
+
+/// What a message is of which no other loose file was told before; none where it is counted
+/// elsewhere.
+fn judge(
+    run: &Run<'_>,
+    reports: &mut BTreeMap<(usize, MailboxId), MailboxReport>,
+    loose: Loose<'_>,
+    known: Known,
+) -> Result<Option<Class>, Error> {
+    match known {
+        Known::Present => {
+            close(run, reports, loose)?;
+            Ok(Some(Class::Present))
+        }
+        Known::Deleted => Ok(Some(Class::Deleted)),
+        // It was counted with the message it is.
+        Known::Used => Ok(None),
+        Known::Nothing => match destination(run, loose)? {
+            Some(found) => {
+                add(run, reports, loose, found)?;
+                Ok(None)
+            }
+            None => Ok(Some(Class::Unplaced)),
+        },
+    }
+}
+
+/// Closes the gap that an earlier run made of a message which a live mailbox has by now.
+fn close(
+    run: &Run<'_>,
+    reports: &mut BTreeMap<(usize, MailboxId), MailboxReport>,
+    loose: Loose<'_>,
+) -> Result<(), Error> {
+    let Some(memory) = run.memory else { return Ok(()) };
+    let Some(found) = recipient(run.stores, loose) else { return Ok(()) };
+    let Destination { store, mailbox, owner, gap } = found;
+    if memory.open_gaps(store, &mailbox)?.contains(&gap.key()) {
+        let report = reports.entry((store, mailbox.clone())).or_default();
+        (report.store, report.mailbox, report.owner) = (store, Some(mailbox.clone()), owner);
+        report.closed.push((mailbox, gap.key()));
+    }
+    Ok(())
 }
 
 fn add(
     run: &Run<'_>,
     reports: &mut BTreeMap<(usize, MailboxId), MailboxReport>,
-    file: &LooseFile,
+    loose: Loose<'_>,
     found: Destination,
 ) -> Result<(), Error> {
     let Destination { store, mailbox, owner, mut gap } = found;
-    let at = &file.at;
-    let copy = Copy { place: at.place.clone(), name: at.name.clone(), ino: at.ino };
-    let order =
-        Order { guid: gap.guid, size: file.size, received: gap.internaldate, copies: vec![copy] };
+    let (size, copies) = (loose.file.size, vec![Copy::from(loose.at)]);
+    let order = Order { guid: gap.guid, size, received: gap.internaldate, copies };
     if run.stage.is_some() {
         for delivered in fetch(&[order], run.stage, false)? {
             if let Ok(fetched) = delivered.result {
@@ -77,25 +121,25 @@ fn add(
     let report = reports.entry((store, mailbox.clone())).or_default();
     (report.store, report.mailbox, report.owner) = (store, Some(mailbox), owner);
     let class = Class::ALL.into_iter().find(|class| class.as_str() == gap.class);
-    report.counts.add(class.unwrap_or(Class::Missing), file.size);
+    report.counts.add(class.unwrap_or(Class::Missing), size);
     report.gaps.push(gap);
     Ok(())
 }
 
 /// Where a message belongs that no record knows: an earlier run may have missed it; else those for
 /// whom it was delivered.
-fn destination(run: &Run<'_>, file: &LooseFile) -> Result<Option<Destination>, Error> {
+fn destination(run: &Run<'_>, loose: Loose<'_>) -> Result<Option<Destination>, Error> {
     if let Some(memory) = run.memory {
-        for guid in [file.stored_guid(), file.guid] {
-            if let Some(found) = wanted(memory, &guid, file)? {
+        for guid in [loose.file.stored_guid(), loose.file.guid] {
+            if let Some(found) = wanted(memory, &guid, loose)? {
                 return Ok(Some(found));
             }
         }
     }
-    Ok(recipient(run.stores, file))
+    Ok(recipient(run.stores, loose))
 }
 
-fn wanted(memory: &Memory, guid: &Guid, file: &LooseFile) -> Result<Option<Destination>, Error> {
+fn wanted(memory: &Memory, guid: &Guid, loose: Loose<'_>) -> Result<Option<Destination>, Error> {
     let Some(wanted) = memory.wanted_with_guid(guid)?.into_iter().next() else { return Ok(None) };
     let Some(store) = memory.number_of(wanted.store) else { return Ok(None) };
     let message = wanted.message;
@@ -109,17 +153,18 @@ fn wanted(memory: &Memory, guid: &Guid, file: &LooseFile) -> Result<Option<Desti
         internaldate: message.internaldate,
         savedate: message.savedate,
         thread_id: message.thread_id,
+        annotations: message.annotations,
         wanted: Some(wanted.id),
-        ..of_file(file)
+        ..of_file(loose)
     };
     Ok(Some(Destination { store, mailbox: wanted.mailbox, owner: None, gap }))
 }
 
 /// The recovery folder of the user for whom the message was. The surest field that names a local
 /// user counts; how sure it is, is said.
-fn recipient(stores: &[LiveStore], file: &LooseFile) -> Option<Destination> {
+fn recipient(stores: &[LiveStore], loose: Loose<'_>) -> Option<Destination> {
     let mut local: Vec<(&Recipient, usize, Vec<u8>)> = Vec::new();
-    for recipient in &file.recipients {
+    for recipient in &loose.file.recipients {
         let of_store = |(number, store): (usize, &LiveStore)| {
             Some((recipient, number, local_user(store, &recipient.address)?))
         };
@@ -143,7 +188,7 @@ fn recipient(stores: &[LiveStore], file: &LooseFile) -> Option<Destination> {
             "no record knows it; {} names {owner} (confidence {confidence})",
             by.field
         ),
-        ..of_file(file)
+        ..of_file(loose)
     };
     Some(Destination { store: *store, mailbox, owner: Some(owner), gap })
 }
@@ -162,7 +207,7 @@ fn local_user(store: &LiveStore, address: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-fn of_file(file: &LooseFile) -> Gap {
+fn of_file(Loose { at, file }: Loose<'_>) -> Gap {
     Gap {
         guid: file.stored_guid(),
         uid: Uid(0),
@@ -177,8 +222,10 @@ fn of_file(file: &LooseFile) -> Gap {
         internaldate: file.mtime,
         savedate: Timestamp::default(),
         thread_id: ThreadId::default(),
-        origin: Some(file.at.place.entry(&file.at.name)),
+        origin: Some(at.place.entry(&at.name)),
         staged: None,
         wanted: None,
+        annotations: Vec::new(),
+        seen_by: Vec::new(),
     }
 }

@@ -7,7 +7,7 @@ use mailstore::name::InternalName;
 use mailstore_format::mboxlist::MailboxType;
 
 use super::walk::Directory;
-use super::{ConversationsAt, ConversationsOf};
+use super::{UserFileAt, UserFileOf};
 
 /// What a directory says of the mailbox it is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) struct Identity {
 /// Of which mailbox a directory is; `None` where it is none's. The path counts where the directory
 /// itself does not tell.
 pub(super) fn of(directory: &Directory, root: &Path, deleted_prefix: &[u8]) -> Option<Identity> {
-    let holds_mail = directory.has_server_files || directory.has_messages;
+    let holds_mail = directory.has_server_files || directory.messages > 0;
     if !holds_mail {
         return None;
     }
@@ -84,19 +84,20 @@ fn name_of_path(path: &Path, deleted_prefix: &[u8]) -> Option<InternalName> {
     Some(InternalName::new(name))
 }
 
-/// The files of conversations in a directory: `conversations.db` in one that is named by the INBOX,
-/// or `alice.conversations`.
-pub(super) fn conversations_in(directory: &Directory) -> Vec<ConversationsAt> {
+/// The files that the server keeps of one kind about users, in a directory: `conversations.db` in one
+/// that is named by the INBOX, or `alice.conversations`.
+pub(super) fn user_files_in(directory: &Directory, kind: &str) -> Vec<UserFileAt> {
     let mut found = Vec::new();
     for (name, _) in &directory.others {
-        let of = if name == "conversations.db" {
-            of_path(directory.place.below()).map(ConversationsOf::Inbox)
+        let of = if name.as_encoded_bytes() == [kind.as_bytes(), b".db"].concat() {
+            of_path(directory.place.below()).map(UserFileOf::Inbox)
         } else {
-            let user = name.as_encoded_bytes().strip_suffix(b".conversations");
-            user.map(|user| ConversationsOf::User(user.to_vec()))
+            let stem = name.as_encoded_bytes().strip_suffix(kind.as_bytes());
+            let user = stem.and_then(|stem| stem.strip_suffix(b"."));
+            user.map(|user| UserFileOf::User(user.to_vec()))
         };
         let place = directory.place.clone();
-        found.extend(of.map(|of| ConversationsAt { of, place, name: name.clone() }));
+        found.extend(of.map(|of| UserFileAt { of, place, name: name.clone() }));
     }
     found
 }
@@ -104,7 +105,7 @@ pub(super) fn conversations_in(directory: &Directory) -> Vec<ConversationsAt> {
 /// Whether a file is one of the server's own databases, which are no mail.
 pub(super) fn is_database(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
-    name.ends_with(b".db") || name.ends_with(b".conversations")
+    [".db", ".conversations", ".seen"].iter().any(|end| name.ends_with(end.as_bytes()))
 }
 
 #[cfg(test)]

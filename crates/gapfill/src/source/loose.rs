@@ -1,8 +1,8 @@
 //! Files that may be messages and are in no mailbox.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
-use mailstore::spool::SpoolScan;
 use mailstore::volume::{ReadError, message_file_name};
 use mailstore_format::{Guid, Timestamp};
 
@@ -10,21 +10,21 @@ use super::SourceKind;
 use super::identity::is_database;
 use super::walk::{Directory, is_numbered_piece};
 use crate::hash::with_file;
+use crate::listing::Listing;
 use crate::mail::{field, looks_like_mail, with_crlf};
 use crate::place::{Place, Skipped};
 
 /// A file that may be a message.
 #[derive(Debug, Clone)]
 pub(crate) struct LooseAt {
-    pub(crate) place: Place,
+    pub(crate) place: Arc<Place>,
     pub(crate) name: OsString,
     pub(crate) ino: u64,
 }
 
-/// A loose file that was read.
-#[derive(Debug, Clone)]
+/// What the bytes of a loose file told.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LooseFile {
-    pub(crate) at: LooseAt,
     /// The SHA-1 of its bytes as they are.
     pub(crate) guid: Guid,
     /// The SHA-1 of its bytes as Cyrus stores them, where their line ends are others.
@@ -46,7 +46,7 @@ pub(crate) struct Recipient {
 
 /// The fields that say for whom a message was delivered, surest first. They are written by mail
 /// servers at delivery; `To` is written by the sender and says nothing of that.
-const DELIVERY_FIELDS: [&str; 3] = ["X-Delivered-To", "Delivered-To", "Envelope-To"];
+pub(crate) const DELIVERY_FIELDS: [&str; 3] = ["X-Delivered-To", "Delivered-To", "Envelope-To"];
 
 /// The loose files of a directory. In a server's tree only what has a message's name, or lies in
 /// `lost+found`, may be one: its other files are databases, logs and scripts.
@@ -64,12 +64,13 @@ pub(super) fn in_directory(
         SourceKind::Files | SourceKind::Maildir | SourceKind::LostAndFound => true,
         SourceKind::Cyrus | SourceKind::Mailbox => in_mailbox || found_by_fsck,
     };
-    let at = |name: OsString, ino| LooseAt { place: directory.place.clone(), name, ino };
+    let place = Arc::new(directory.place.clone());
+    let at = |name: OsString, ino| LooseAt { place: Arc::clone(&place), name, ino };
     let mut found = Vec::new();
-    if directory.has_messages && !in_mailbox {
-        // Listed once more: a store's millions of messages are not kept in memory for this.
-        let scan = directory.place.open().and_then(|opened| SpoolScan::of(&opened));
-        let messages = scan.into_iter().flat_map(|scan| scan.messages);
+    if directory.messages > 0 && !in_mailbox {
+        let listed_again = || directory.place.open().and_then(|opened| Listing::of(&opened)).ok();
+        let listing = directory.listing.clone().or_else(listed_again);
+        let messages = listing.into_iter().flat_map(|listing| listing.messages);
         found.extend(messages.map(|file| at(message_file_name(file.uid).into(), file.ino)));
     }
     for (name, ino) in &directory.others {
@@ -86,7 +87,6 @@ pub(crate) fn read_loose(at: &LooseAt) -> Result<LooseFile, Skipped> {
         let directory = at.place.open()?;
         let meta = directory.stat(&at.name)?;
         with_file(&directory, &at.name, |bytes| LooseFile {
-            at: at.clone(),
             guid: Guid::of(bytes),
             guid_with_crlf: with_crlf(bytes).map(|converted| Guid::of(&converted)),
             size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
@@ -109,4 +109,11 @@ fn recipients(message: &[u8]) -> Vec<Recipient> {
         }
     }
     found
+}
+
+impl LooseFile {
+    /// The GUID it has, or would have, in a Cyrus store.
+    pub(crate) fn stored_guid(&self) -> Guid {
+        self.guid_with_crlf.unwrap_or(self.guid)
+    }
 }

@@ -1,9 +1,11 @@
 use std::fs;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::symlink;
 
 use mailstore_format::header_file::{HeaderFile, HeaderForm};
 
 use super::*;
+use crate::pace::Rate;
 
 fn header(directory: &Path, name: &str, id: &str) {
     let mut header = HeaderFile::new(HeaderForm::Dlist);
@@ -16,7 +18,8 @@ fn header(directory: &Path, name: &str, id: &str) {
 }
 
 fn open(path: &Path) -> Source {
-    Source::open(path, b"DELETED").unwrap()
+    let devices = Devices::new(NonZeroUsize::MIN, Rate::default());
+    Source::open(path, b"DELETED", &devices).unwrap()
 }
 
 #[test]

@@ -30,6 +30,20 @@ fn a_copy_that_came_by_another_way_is_a_near_duplicate_and_not_restored() {
 }
 
 #[test]
+fn a_copy_whose_content_was_encoded_anew_is_a_near_duplicate_and_one_with_another_subject_is_not() {
+    let message = |head: &str, body: &str| {
+        format!("{head}Message-ID: <9@x>\r\nSubject: one\r\n\r\n{body}\r\n").into_bytes()
+    };
+    let plain = message("Received: by mx1\r\n", "Gru\u{df}");
+    let encoded = message("Content-Transfer-Encoding: quoted-printable\r\n", "Gru=C3=9F");
+    let other = message("Subject: two\r\n", "Gru\u{df}");
+    let rescued = Tree::new().with(INBOX, &[put(1, &text(1)), put(2, &plain), put(3, &other)]);
+    let mut live = Tree::new().with(INBOX, &[put(1, &text(1)), put(2, &encoded)]);
+    let said = compare(&mut live, &[rescued.path()]);
+    assert_eq!(said.classes(), [("user.alice", 2, "near-duplicate"), ("user.alice", 3, "missing")]);
+}
+
+#[test]
 fn of_several_sources_the_intact_copy_is_taken_and_staged() {
     let messages = [put(1, &text(1)), put(2, &text(2))];
     let rescued = Tree::new().with(INBOX, &messages);

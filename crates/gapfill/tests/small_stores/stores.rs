@@ -1,11 +1,14 @@
 //! Small stores made by hand, a few messages each: what takes a real server is tested elsewhere.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use gapfill::{LiveStore, MailboxReport, Observer, Options, Run, Source, Stage, Summary};
+use gapfill::{
+    Devices, LiveStore, MailboxReport, Observer, Options, Rate, Run, Source, Stage, Summary,
+};
 use incident::Gap;
 use mailstore::config::ImapdConf;
 use mailstore_format::header_file::{HeaderFile, HeaderForm};
@@ -199,7 +202,8 @@ pub(crate) fn compare_with(
 }
 
 fn run(live: LiveStore, from: &[&Path], options: &Options, stage: Option<&Stage>) -> Said {
-    let open = |path: &&Path| Source::open(path, b"DELETED").unwrap();
+    let devices = Devices::new(NonZeroUsize::MIN, Rate::default());
+    let open = |path: &&Path| Source::open(path, b"DELETED", &devices).unwrap();
     let sources: Vec<_> = from.iter().map(open).collect();
     let (lives, listener) = ([live], Listener::default());
     let mut run = Run::new(&sources, &lives, options, &listener);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mailstore_format::{Guid, SystemFlags, ThreadId, Timestamp, Uid};
 
 use super::{Outage, mailbox, outcome, rows};
-use crate::{Gap, MailboxGaps, RunId};
+use crate::{Gap, MailboxGaps, RunId, WantedAnnotation};
 
 fn gap(uid: u32, content: &str) -> Gap {
     Gap {
@@ -25,6 +25,12 @@ fn gap(uid: u32, content: &str) -> Gap {
         origin: Some("/mnt/rescued/7.".into()),
         staged: None,
         wanted: None,
+        annotations: vec![WantedAnnotation {
+            entry: "/comment".to_owned(),
+            userid: String::new(),
+            value: b"caf\xe9".to_vec(),
+        }],
+        seen_by: vec!["bob".to_owned()],
     }
 }
 
@@ -62,6 +68,28 @@ fn a_rerun_adds_no_gap_twice_and_its_word_counts() {
     assert_eq!((again.gap.class.as_str(), again.run), ("ambiguous", second));
     assert_eq!((again.first_seen, &again.gap.staged), (seen_first, &staged));
     assert_eq!(recorded[1].run, first, "what the second run did not see stays");
+}
+
+#[test]
+fn a_gap_is_closed_once_and_open_again_when_it_is_seen_again() {
+    let outage = Outage::new();
+    let first = outage.run("first");
+    record(&outage, first, &[gap(7, "seven"), gap(8, "eight")]);
+    let second = outage.run("second");
+    let (seven, unknown) = (gap(7, "seven").key(), gap(9, "nine").key());
+    let close = |run| outage.incident.close_gaps(run, &mailbox("a"), &[seven, unknown]).unwrap();
+    close(second);
+    let closed = || -> Vec<_> {
+        rows(outage.incident.gaps()).iter().map(|gap| gap.closed.map(|(_, run)| run)).collect()
+    };
+    assert_eq!(closed(), [Some(second), None]);
+    let open = || outage.incident.open_gaps(outage.store, &mailbox("a")).unwrap();
+    assert_eq!(open(), [gap(8, "eight").key()]);
+    assert_eq!(outage.incident.open_gaps(outage.store, &mailbox("b")).unwrap(), []);
+    close(outage.run("third"));
+    assert_eq!(closed(), [Some(second), None], "the first who says so counts");
+    record(&outage, outage.run("fourth"), &[gap(7, "seven")]);
+    assert_eq!((closed(), open().len()), (vec![None, None], 2));
 }
 
 #[test]

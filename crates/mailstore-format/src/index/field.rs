@@ -147,6 +147,9 @@ impl Raw<'_> {
 
     /// The bytes of the field, followed by zeros.
     pub(super) fn array<const N: usize>(self) -> [u8; N] {
+        if let Some(whole) = self.bytes.first_chunk() {
+            return *whole;
+        }
         let mut array = [0; N];
         array.iter_mut().zip(self.bytes).for_each(|(to, from)| *to = *from);
         array

@@ -30,6 +30,27 @@ impl<'a> IndexFile<'a> {
         Ok(Self { bytes, header, layout })
     }
 
+    /// A file that is whole in every part: the CRCs of its header and of every record fit, it has the
+    /// records that the header counts and nothing else. `None` for any other file, and for versions
+    /// without CRCs: [`salvage`](super::salvage()) is for those, and of a whole file it says the same.
+    #[must_use]
+    pub fn whole(bytes: &'a [u8]) -> Option<Self> {
+        let file = Self::open(bytes).ok()?;
+        let slots = Slots::new(bytes, file.layout).records;
+        let counted = usize::try_from(file.header.num_records).ok()?;
+        let nothing_else = slots.len() == counted && slots.remainder().is_empty();
+        if !file.header_crc().is_good() || !nothing_else {
+            return None;
+        }
+        // In every version a record begins with the UID. One of 0 is what servers write over
+        // records that they could not read.
+        let is_whole = |record: &[u8]| {
+            IndexRecord::crc_state(file.layout, record).is_good()
+                && record.first_chunk() != Some(&[0; 4])
+        };
+        slots.clone().all(is_whole).then_some(file)
+    }
+
     /// The header. Trust it as far as [`IndexFile::header_crc`] goes.
     #[must_use]
     pub fn header(&self) -> &IndexHeader {
@@ -53,6 +74,13 @@ impl<'a> IndexFile<'a> {
     #[must_use]
     pub fn slots(&self) -> Slots<'a> {
         Slots::new(self.bytes, self.layout)
+    }
+
+    /// What the records say, without a look at their CRCs: those of [`IndexFile::whole`] fit.
+    #[must_use]
+    pub fn records(&self) -> impl ExactSizeIterator<Item = IndexRecord> + use<'a> {
+        let (layout, records) = (self.layout, self.slots().records);
+        records.map(move |bytes| IndexRecord::decode(layout, bytes).unwrap_or_default())
     }
 
     /// The records that the header counts and the file has.
@@ -125,6 +153,7 @@ impl ExactSizeIterator for Slots<'_> {}
 
 #[cfg(test)]
 mod tests {
+    use super::super::salvage::{SalvagedSlot, salvage};
     use super::*;
     use crate::Uid;
 
@@ -173,5 +202,43 @@ mod tests {
         let file = IndexFile::open(&bytes).unwrap();
         let good: Vec<bool> = file.slots().map(|slot| slot.crc.is_good()).collect();
         assert_eq!(good, [true, false, true]);
+    }
+
+    #[test]
+    fn of_a_whole_file_as_much_is_said_as_is_salvaged() {
+        for layout in Layout::ALL {
+            let header = IndexHeader { num_records: 2, last_uid: Uid(9), ..IndexHeader::default() };
+            let mut bytes = header.encode(layout);
+            let record = |uid| IndexRecord { uid: Uid(uid), size: 7, ..IndexRecord::default() };
+            for one in [record(3), record(9)] {
+                one.encode_into(layout, &mut bytes);
+            }
+            let salvaged = salvage(&bytes, None).unwrap();
+            let known: Vec<_> = salvaged.slots.iter().filter_map(SalvagedSlot::record).collect();
+            let whole = IndexFile::whole(&bytes);
+            assert_eq!(whole.is_some(), layout.has_crc(), "version {}", layout.version);
+            if let Some(whole) = whole {
+                assert_eq!(Some(whole.header()), salvaged.header.as_ref());
+                assert!(whole.records().eq(known.into_iter().copied()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_which_any_byte_is_wrong_is_not_whole() {
+        let bytes = three_records();
+        assert!(IndexFile::whole(&bytes).is_some());
+        for at in 0..bytes.len() {
+            let mut wrong = bytes.clone();
+            wrong[at] ^= 0x10;
+            assert_eq!(IndexFile::whole(&wrong), None, "byte {at}");
+        }
+        assert_eq!(IndexFile::whole(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(IndexFile::whole(&[bytes.as_slice(), &[0]].concat()), None);
+        let layout = Layout::of_version(17).unwrap();
+        let header = IndexHeader { num_records: 1, ..IndexHeader::default() };
+        let mut unreadable = header.encode(layout);
+        IndexRecord::default().encode_into(layout, &mut unreadable);
+        assert_eq!(IndexFile::whole(&unreadable), None, "a UID of 0");
     }
 }

@@ -41,8 +41,9 @@ mod structure;
 mod transfer_encoding;
 
 use crate::index::Layout;
-use crate::{Guid, Timestamp};
-use structure::Structure;
+use crate::{Guid, GuidHasher, Timestamp};
+use part::Kind;
+use structure::{Structure, wrap};
 
 pub use dialect::CacheDialect;
 
@@ -145,6 +146,27 @@ impl MessageReader {
         }
     }
 
+    /// A digest of what a message holds, its own header apart: of each part its type and its content
+    /// with the transfer encoding undone, in order. Servers that encode a part anew on the way, or
+    /// choose other boundaries, do not change it; a message within a message counts as it is.
+    pub fn content_digest(&mut self, message: &[u8]) -> Guid {
+        self.structure.read(message, self.dialect);
+        let Structure { parts, arena, .. } = &self.structure;
+        let mut hasher = GuidHasher::default();
+        for part in parts {
+            let content_type = &part.content_type;
+            for name in [content_type.media_type, content_type.subtype] {
+                hasher.update(&wrap(name.len()).to_be_bytes());
+                hasher.update(arena.text(name));
+            }
+            hasher.update(&part.multipart_children.to_be_bytes());
+            if part.kind != Kind::Multipart || part.multipart_children == 0 {
+                hasher.update(&part.content_guid(message).0);
+            }
+        }
+        hasher.finish()
+    }
+
     /// A time as the index stores it, whatever is lost by that: up to version 19 its seconds in 32
     /// unsigned bits, later its nanoseconds in 64.
     fn as_stored(&self, seconds: i64) -> Timestamp {
@@ -169,4 +191,43 @@ fn has_header(message: &[u8]) -> bool {
     let line = if first.starts_with(b"From ") { lines.next().unwrap_or_default() } else { first };
     let name = line.iter().take_while(|byte| byte.is_ascii_graphic() && **byte != b':').count();
     name > 0 && line.get(name) == Some(&b':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(message: &str) -> Guid {
+        MessageReader::default().content_digest(message.as_bytes())
+    }
+
+    #[test]
+    fn a_part_that_was_encoded_anew_has_the_same_content() {
+        let message = |boundary: &str, encoding: &str, text: &str| {
+            format!(
+                "Content-Type: multipart/mixed; boundary={boundary}\r\n\r\n--{boundary}\r\n\
+                 Content-Type: text/plain\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n\
+                 {text}\r\n--{boundary}\r\n\r\nthe end\r\n--{boundary}--\r\n"
+            )
+        };
+        let plain = digest(&message("a", "8bit", "caf\u{e9}"));
+        assert_eq!(digest(&message("b", "quoted-printable", "caf=C3=A9")), plain);
+        assert_eq!(digest(&message("c", "base64", "Y2Fmw6k=")), plain);
+        assert_ne!(digest(&message("a", "8bit", "cafe")), plain);
+        let unknown = |text| digest(&message("a", "x-own", text));
+        assert_ne!(unknown("one"), unknown("two"), "what cannot be decoded counts as it is");
+    }
+
+    #[test]
+    fn the_same_text_as_another_type_or_in_another_place_is_another_content() {
+        let html = digest("Content-Type: text/html\r\n\r\nx\r\n");
+        assert_ne!(html, digest("Content-Type: text/plain\r\n\r\nx\r\n"));
+        assert_eq!(digest("Subject: a\r\n\r\nx\r\n"), digest("Subject: b\r\n\r\nx\r\n"));
+        let within = |subject| {
+            let text =
+                format!("Content-Type: message/rfc822\r\n\r\nSubject: {subject}\r\n\r\nx\r\n");
+            digest(&text)
+        };
+        assert_ne!(within("a"), within("b"), "a message within has a header of its own");
+    }
 }

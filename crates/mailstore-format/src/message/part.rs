@@ -11,6 +11,7 @@ use super::content_fields::{
 use super::content_hash::{DecodedContent, TransferEncoding};
 use super::dialect::CacheDialect;
 use super::header_fields::{Field, HeaderFields};
+use crate::Guid;
 
 /// The type of a part without a (readable) Content-Type of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,6 +214,17 @@ impl Part {
             }
             _ => TransferEncoding::of_name(self.encoding.map(|name| arena.text(name))),
         }
+    }
+
+    /// The SHA-1 of the part's content in `message`: decoded, or as it is where that cannot be.
+    pub(super) fn content_guid(&self, message: &[u8]) -> Guid {
+        if !self.decoded.guid.is_null() {
+            return self.decoded.guid;
+        }
+        let [start, size] = [self.content_offset, self.content.size]
+            .map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        let content = message.get(start..).unwrap_or_default();
+        Guid::of(content.get(..size).unwrap_or(content))
     }
 
     /// The character set's name as the part gives it; None where a part has none by its type

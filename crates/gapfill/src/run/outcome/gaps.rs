@@ -11,9 +11,21 @@ use crate::compare::{Because, Count, Pair};
 use crate::contents::Voucher;
 use crate::pairing::PlannedPair;
 use crate::run::Ambiguous;
+use crate::run::belongings::Belongings;
 
 /// The gaps of a mailbox: one for each message, but one for all of a mailbox that is missing whole.
-pub(super) fn of(group: &GroupRun<'_>, plan: &PlannedPair, pair: &Pair, said: &[Said]) -> Vec<Gap> {
+/// What could not be read of what belongs to them goes to `unreadable`.
+pub(super) fn of(
+    group: &GroupRun<'_>,
+    plan: &PlannedPair,
+    pair: &Pair,
+    said: &[Said],
+    unreadable: &mut Vec<String>,
+) -> Vec<Gap> {
+    let uids = said.iter().filter(|said| said.class.is_to_be_restored() && pair.live.is_some());
+    let uids = uids.map(|said| said.message.uid).filter(|&uid| uid != Uid(0)).collect();
+    let belongings = Belongings::of(group, plan, &pair.source, &uids);
+    unreadable.extend(belongings.skipped.iter().map(ToString::to_string));
     let mut gaps = Vec::new();
     let mut whole = HashMap::<Class, Count>::new();
     let mut copies = HashMap::<Guid, u32>::new();
@@ -31,7 +43,12 @@ pub(super) fn of(group: &GroupRun<'_>, plan: &PlannedPair, pair: &Pair, said: &[
         } else {
             0
         };
-        gaps.push(gap(group, plan, pair, said, copy));
+        let mut gap = gap(group, plan, pair, said, copy);
+        if uids.contains(&gap.uid) {
+            gap.annotations = belongings.annotations_of(gap.uid);
+            gap.seen_by = belongings.seen_by(gap.uid);
+        }
+        gaps.push(gap);
     }
     let evidence = || "the live store has no such mailbox".to_owned();
     gaps.extend(whole.into_iter().map(|(class, count)| Gap {
@@ -85,6 +102,8 @@ fn gap(group: &GroupRun<'_>, plan: &PlannedPair, pair: &Pair, said: &Said, copy:
         origin: intact.map(|fetched| fetched.origin.clone()),
         staged: intact.and_then(|fetched| fetched.staged.clone()),
         wanted: wanted.filter(|_| said.class == Class::Wanted),
+        annotations: Vec::new(),
+        seen_by: Vec::new(),
     }
 }
 
@@ -130,5 +149,7 @@ fn of_mailbox(class: Class, evidence: String) -> Gap {
         origin: None,
         staged: None,
         wanted: None,
+        annotations: Vec::new(),
+        seen_by: Vec::new(),
     }
 }

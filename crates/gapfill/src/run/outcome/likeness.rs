@@ -10,6 +10,8 @@ use crate::mail::Likeness;
 
 /// Trace headers make copies differ by so many bytes at most.
 const TRACE_HEADERS: u64 = 16 << 10;
+/// Encodings make a content so many times as large at most: quoted-printable with its line ends.
+const LARGEST_ENCODING: u64 = 4;
 
 /// Makes near-duplicates of messages that are to be restored and of which the live mailbox has
 /// another copy. Live messages that a source has too are none: only the others are read, and only
@@ -49,8 +51,10 @@ fn of_interest(said: &Said) -> Option<&Likeness> {
 fn live_likenesses(pair: &Pair, comparison: &Comparison, sizes: &[u64]) -> HashSet<Likeness> {
     let Some(live) = &pair.live else { return HashSet::new() };
     let about = |size: u64| {
-        let first = sizes.partition_point(|&one| one.saturating_add(TRACE_HEADERS) < size);
-        sizes.get(first).is_some_and(|&one| one <= size.saturating_add(TRACE_HEADERS))
+        let least = size.saturating_sub(TRACE_HEADERS) / LARGEST_ENCODING;
+        let most = size.saturating_add(TRACE_HEADERS).saturating_mul(LARGEST_ENCODING);
+        let first = sizes.partition_point(|&one| one < least);
+        sizes.get(first).is_some_and(|&one| one <= most)
     };
     let messages = comparison.live_only.iter().filter_map(|&at| live.messages.get(at));
     let files = messages
