@@ -7,7 +7,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::Error;
 
 /// The n-th brings a database from version n-1 to version n. What was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    // Version 3 adds nothing here.
+    "",
+    include_str!("schema/4.sql"),
+];
 
 /// What tells our databases from others (`PRAGMA application_id`): "MSRI".
 const APPLICATION: i32 = 0x4D53_5249;
@@ -89,10 +95,10 @@ mod tests {
         let count = |connection: &Connection| -> i64 {
             connection.query_row(tables, [], |row| row.get(0)).unwrap()
         };
-        assert_eq!(count(&connection), 10);
-        assert_eq!(version(&connection).unwrap(), 2);
+        assert_eq!(count(&connection), 11);
+        assert_eq!(version(&connection).unwrap(), 4);
         migrated(&mut connection).unwrap();
-        assert_eq!(count(&connection), 10);
+        assert_eq!(count(&connection), 11);
     }
 
     #[test]
@@ -102,9 +108,12 @@ mod tests {
         connection.pragma_update(None, "application_id", APPLICATION).unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
         migrate(&mut connection, Path::new(PATH), None).unwrap();
-        assert_eq!(version(&connection).unwrap(), 2);
-        let rows = connection.query_row("SELECT count(*) FROM gaps", [], |row| row.get(0));
-        assert_eq!(rows, Ok(0_i64));
+        assert_eq!(version(&connection).unwrap(), 4);
+        for table in ["gaps", "deliveries"] {
+            let count = format!("SELECT count(*) FROM {table}");
+            let rows = connection.query_row(&count, [], |row| row.get(0));
+            assert_eq!(rows, Ok(0_i64));
+        }
     }
 
     #[test]
@@ -122,9 +131,9 @@ mod tests {
         migrated(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 7).unwrap();
         let error = migrated(&mut connection).unwrap_err();
-        assert!(matches!(error, Error::Newer { found: 7, known: 2, .. }));
+        assert!(matches!(error, Error::Newer { found: 7, known: 4, .. }));
         let text = "incident.sqlite has tables of version 7, and this program knows versions up to \
-                    2: use a program of the newer release";
+                    4: use a program of the newer release";
         assert_eq!(error.to_string(), text);
     }
 
