@@ -2,8 +2,8 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use incident::RunStart;
@@ -14,8 +14,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::aftercare::{Aftercare, Failure};
 use crate::apply::{self, Applied};
+use crate::arrivals::Arrivals;
 use crate::error::Error;
-use crate::evidence::{Evidence, StoredAnnotation};
+use crate::evidence::{Evidence, Incoming, StoredAnnotation};
 use crate::finding::Remedy;
 use crate::gather::gather;
 use crate::memory::{Memory, Remembered};
@@ -54,6 +55,8 @@ pub(crate) struct Context<'a> {
     pub(crate) site: &'a Site,
     /// What an earlier run did, where that is to be undone.
     pub(crate) reversal: Option<&'a Reversal>,
+    /// What is to come into the mailbox, where anything is.
+    pub(crate) incoming: Option<&'a Arc<Incoming>>,
 }
 
 impl<'a> Run<'a> {
@@ -188,6 +191,39 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Brings messages into mailboxes that are sound: `arrivals` tells which into each.
+    pub fn deliver(
+        &self,
+        targets: &[Target],
+        arrivals: &ArrivalsFor<'_>,
+        workshop: &Workshop,
+    ) -> Summary {
+        let begun = Instant::now();
+        let mut summary = self.over(targets, &|context, target, policy| {
+            let arrivals = arrivals(target).map_err(Error::ArrivalsUnknown)?;
+            let applied = apply::deliver(context, target, workshop, policy, arrivals)?;
+            Ok(self.applied(context, target, workshop, applied))
+        });
+        self.finish(&mut summary, begun);
+        summary.run = (summary.delivered > 0).then(|| workshop.run().to_owned());
+        summary
+    }
+
+    /// Says what [`Self::deliver`] would do. Changes nothing.
+    #[must_use]
+    pub fn survey_delivery(&self, targets: &[Target], arrivals: &ArrivalsFor<'_>) -> Summary {
+        self.over(targets, &|context, target, policy| {
+            let mut sink = Discard::default();
+            let evidence = gather(context, target, None, None, &mut sink)?;
+            let arrivals = arrivals(target).map_err(Error::ArrivalsUnknown)?;
+            let incoming = apply::look_at_sources(&evidence, policy.now, arrivals, &mut sink)?;
+            let evidence = Evidence { incoming: Some(Arc::new(incoming)), ..evidence };
+            let plan = plan(&evidence, policy);
+            let state = if plan.rewrite.is_some() { State::Planned } else { unchanged(&plan) };
+            Ok(report(context, target, state, &evidence, plan))
+        })
+    }
+
     /// Notes what was done, and by whom, for those who look into the run's folder later: the repair
     /// does not depend on it.
     fn note(&self, target: &Target, workshop: &Workshop, report: &MailboxReport) {
@@ -213,7 +249,8 @@ impl<'a> Run<'a> {
         applied: Applied,
     ) -> MailboxReport {
         let Applied { evidence, plan, wrote, locked } = applied;
-        let state = if wrote { State::Repaired } else { unchanged(&plan) };
+        let written = if evidence.incoming.is_some() { State::Delivered } else { State::Repaired };
+        let state = if wrote { written } else { unchanged(&plan) };
         let wanted = plan.wanted.clone();
         let mut report = report(context, target, state, &evidence, plan);
         report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
@@ -239,6 +276,7 @@ impl<'a> Run<'a> {
             lock_space: self.site.lock_space(),
             site: self.site,
             reversal: None,
+            incoming: None,
         };
         let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
         let prune_budget = self.options.prune.map_or(0, |prune| prune.run_limit(messages));
@@ -260,6 +298,12 @@ impl<'a> Run<'a> {
         summary.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+/// Which messages are to come into a mailbox.
+pub type ArrivalsFor<'a> = dyn Fn(&Target) -> Result<Arrivals, Unknown> + Sync + 'a;
+
+/// Why it is not known which messages are to come into a mailbox.
+pub type Unknown = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) type Work<'w> =
     dyn Fn(&Context<'_>, &Target, Policy) -> Result<MailboxReport, Error> + Sync + 'w;
@@ -341,6 +385,7 @@ pub(crate) fn report(
         bytes_read: read.map(|reading| reading.fields.size).sum(),
         wanted: count(plan.wanted.len()),
         findings: plan.findings,
+        arrived: plan.arrived,
         follow_up: follow_up.unwrap_or_default(),
         ..MailboxReport::new(&target.name, state)
     }

@@ -135,6 +135,9 @@ impl Commit<'_> {
         for back in &steps.returns {
             work.new_names.push(rename::list_return(self, back)?);
         }
+        for arrive in &steps.arrivals {
+            work.new_names.push(rename::list_arrival(self, arrive)?);
+        }
         let put: HashSet<&Path> = work.puts.iter().map(|put| put.change.origin()).collect();
         let renamed = steps.renames.iter().map(|renamed| {
             let (reason, guid) = ("the message has a new UID", guid_of(rewrite, renamed.to));
@@ -271,6 +274,7 @@ impl Commit<'_> {
             let (place, from, ino) = (rename.place, rename.from.clone(), rename.identity.ino);
             Renamed { place, from, to: rename.to, ino }.to_json()
         });
+        let arriving = rewrite.file_steps.arrivals.iter().map(|arrive| arrive.noted.to_json());
         let header = &rewrite.header;
         let committing = Committing {
             ino: inode_at(&staged.index).unwrap_or_default(),
@@ -283,7 +287,8 @@ impl Commit<'_> {
             names_above: names_above(self.target, header.last_uid),
         };
         let committing = std::iter::once_with(|| committing.to_json());
-        self.append_lines(index, JOURNAL, wanted.chain(renamed).chain(committing))
+        let lines = wanted.chain(renamed).chain(arriving).chain(committing);
+        self.append_lines(index, JOURNAL, lines)
     }
 
     fn note(&self, line: serde_json::Result<String>) -> Result<(), Error> {

@@ -129,6 +129,7 @@ pub(crate) fn sound(uids: &[u32]) -> Evidence {
         annotations: Vec::new(),
         annotations_whole: true,
         journal: Journal::default(),
+        incoming: None,
     };
     settle_counts(&mut evidence);
     evidence
