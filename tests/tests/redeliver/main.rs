@@ -1,0 +1,5 @@
+//! `redeliver` into a real server: what was missing is there, exactly as often as it was missing,
+//! with new UIDs, whatever interrupts it.
+
+mod scene;
+mod union;
