@@ -33,6 +33,7 @@ mod imap;
 mod imap_value;
 mod index_fields;
 mod index_image;
+pub mod interruption;
 mod judge;
 mod known_store;
 mod line_connection;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use incident::{Incident, RunStart, StoreBinding};
+use mailstore::replace::FileOps;
 use mailstore::sync_log::SyncLog;
 use reconstruct::{Aftercare, Memory, ServerTools};
 use redeliver::{Choice, Desk, Spool, SpoolSettings, Transport as _};
@@ -52,7 +53,7 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let aftercare = aftercare.held_back_by(store::expunge_files(&store));
     let memory = Memory::begin(Arc::clone(&incident), &binding, &start)?;
     let desk = Desk::of_run(&incident, &choice, spool.name(), memory.run());
-    let spool = spool.with_aftercare(aftercare).as_run(start, memory);
+    let spool = spool.with_aftercare(aftercare).as_run(start, memory, FileOps::new());
     let run = spool.deliver(&desk, &mailboxes, &output);
     Ok(output.end(run, &tools))
 }

@@ -42,13 +42,15 @@ pub struct Spool {
     aftercare: Aftercare,
     memory: Option<Memory>,
     start: Option<RunStart>,
+    /// The right to write; a survey has none.
+    ops: Option<FileOps>,
 }
 
 impl Spool {
     /// Into a store of these settings.
     #[must_use]
     pub fn new(settings: SpoolSettings) -> Self {
-        Self { settings, aftercare: Aftercare::none(), memory: None, start: None }
+        Self { settings, aftercare: Aftercare::none(), memory: None, start: None, ops: None }
     }
 
     /// With what is to be done after deliveries.
@@ -57,10 +59,11 @@ impl Spool {
         Self { aftercare, ..self }
     }
 
-    /// As the run that begins like this, of which `memory` remembers what becomes of each mailbox.
+    /// As the run that begins like this and may write, of which `memory` remembers what becomes of
+    /// each mailbox.
     #[must_use]
-    pub fn as_run(self, start: RunStart, memory: Memory) -> Self {
-        Self { memory: Some(memory), start: Some(start), ..self }
+    pub fn as_run(self, start: RunStart, memory: Memory, ops: FileOps) -> Self {
+        Self { memory: Some(memory), start: Some(start), ops: Some(ops), ..self }
     }
 }
 
@@ -116,16 +119,15 @@ impl Transport for Spool {
         mailboxes: &[MailboxWithGaps],
         listener: &dyn Listener,
     ) -> Option<String> {
-        let Self { settings, aftercare, memory, start } = self;
+        let Self { settings, aftercare, memory, start, ops } = self;
+        let (memory, start, ops) = (memory?, start?, ops?);
         let SpoolSettings { options, site, targets, umask } = settings;
         let matched = Matched::of(&targets, mailboxes);
         let watch = Watch { desk, matched: &matched, listener };
         watch.tell_of_missing();
-        let name = start.as_ref().map_or_else(String::new, |start| start.name.clone());
-        let mut run = Run::new(&options, &site, &watch).with_aftercare(aftercare);
-        run = memory.into_iter().fold(run, Run::with_memory);
-        run = start.into_iter().fold(run, Run::with_start);
-        let workshop = Workshop::new(FileOps::new(), name, umask);
+        let workshop = Workshop::new(ops, start.name.clone(), umask);
+        let run = Run::new(&options, &site, &watch).with_aftercare(aftercare);
+        let run = run.with_memory(memory).with_start(start);
         let summary = run.deliver(&matched.targets, &|target| watch.arrivals(target), &workshop);
         for failure in &summary.aftercare_failures {
             listener.failed(&failure.why, failure.follow_up.as_ref());

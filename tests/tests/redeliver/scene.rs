@@ -79,7 +79,9 @@ impl Scene {
             let folder = mailbox.replacen(&format!("user.{user}"), "INBOX", 1);
             folders.entry((user, folder)).or_default().push(message);
         }
-        folders.values_mut().for_each(|messages| messages.sort());
+        for messages in folders.values_mut() {
+            messages.sort();
+        }
         Ok(folders)
     }
 
@@ -157,7 +159,8 @@ pub(crate) fn new_uids(
     new
 }
 
-fn looks(message: &MessageSnapshot) -> Kept {
+/// What of a message a delivery must keep.
+pub(crate) fn looks(message: &MessageSnapshot) -> Kept {
     (message.body.clone(), message.flags.clone(), message.internaldate.clone())
 }
 
