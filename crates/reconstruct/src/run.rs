@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
@@ -14,7 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::aftercare::{Aftercare, Failure};
 use crate::apply::{self, Applied};
-use crate::arrivals::Arrivals;
+use crate::arrivals::{Arrivals, Fate};
 use crate::error::Error;
 use crate::evidence::{Evidence, Incoming, StoredAnnotation};
 use crate::finding::Remedy;
@@ -198,14 +198,15 @@ impl<'a> Run<'a> {
         arrivals: &ArrivalsFor<'_>,
         workshop: &Workshop,
     ) -> Summary {
-        let begun = Instant::now();
+        let (begun, wrote) = (Instant::now(), AtomicBool::new(false));
         let mut summary = self.over(targets, &|context, target, policy| {
             let arrivals = arrivals(target).map_err(Error::ArrivalsUnknown)?;
             let applied = apply::deliver(context, target, workshop, policy, arrivals)?;
+            wrote.fetch_or(applied.wrote, Ordering::Relaxed);
             Ok(self.applied(context, target, workshop, applied))
         });
         self.finish(&mut summary, begun);
-        summary.run = (summary.delivered > 0).then(|| workshop.run().to_owned());
+        summary.run = wrote.into_inner().then(|| workshop.run().to_owned());
         summary
     }
 
@@ -249,10 +250,21 @@ impl<'a> Run<'a> {
         applied: Applied,
     ) -> MailboxReport {
         let Applied { evidence, plan, wrote, locked } = applied;
-        let written = if evidence.incoming.is_some() { State::Delivered } else { State::Repaired };
-        let state = if wrote { written } else { unchanged(&plan) };
+        // By a run that was cut short before it could do what comes after.
+        let mut arrived = plan.arrived.iter();
+        let before = arrived.any(|it| matches!(it.fate, Fate::DeliveredBefore { .. }));
+        let state = match wrote {
+            _ if before => State::Delivered,
+            true if evidence.incoming.is_some() => State::Delivered,
+            true => State::Repaired,
+            false => unchanged(&plan),
+        };
         let wanted = plan.wanted.clone();
         let mut report = report(context, target, state, &evidence, plan);
+        if before {
+            let elsewhere = Elsewhere { quota: true, conversations: Conversations::LackThreads };
+            report.follow_up = follow_up(context, target, elsewhere);
+        }
         report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
         self.aftercare.of_mailbox(target, &mut report);
         if wrote {

@@ -70,6 +70,19 @@ pub(super) fn is_interrupted(target: &Target) -> bool {
         .any(|change| change.how == How::Exchanged && inode_at(change.origin()) == change.before)
 }
 
+/// Whether the index is one that a run put into its place and that run was cut short right behind: the
+/// caches beside it may be those of before.
+pub(super) fn is_cut_short_behind_its_index(target: &Target) -> bool {
+    let Some(found) = inode_at(&target.location.index) else { return false };
+    let root = target.recovery_root(&target.location.index);
+    let runs = earlier_runs(root).unwrap_or_default().into_iter();
+    let mut courses = runs.map(|run| journal::course_of(&run.join(&target.key)));
+    courses.any(|course| {
+        let committed = course.committing.map(|committing| committing.ino);
+        course.is_interrupted() && committed == Some(found)
+    })
+}
+
 /// What runs that were interrupted were about to change, as far as it lies in the mailbox and in
 /// their own folders.
 fn interrupted_runs(target: &Target) -> Vec<Vec<Change>> {

@@ -11,7 +11,7 @@ use mailstore_format::index::IndexRecord;
 use mailstore_format::{Guid, Timestamp, Uid};
 
 use super::stage::ownership;
-use super::{Applied, finish_interrupted, repair_from, sweep};
+use super::{Applied, commit, finish_interrupted, look_and_repair, repair_from, sweep};
 use crate::arrivals::{Arrival, Arrivals, Arrived, Fate};
 use crate::error::Error;
 use crate::evidence::{Evidence, FileIdentity, Incoming, Place, Reading, Ready};
@@ -38,6 +38,7 @@ pub(crate) fn deliver(
     arrivals: Arrivals,
 ) -> Result<Applied, Error> {
     let delivered = finish_interrupted(context, target, workshop, policy)
+        .and_then(|()| finish_caches(context, target, workshop, policy))
         .and_then(|()| look_and_deliver(context, target, workshop, policy, arrivals));
     sweep(target, workshop);
     let mut applied = delivered?;
@@ -48,6 +49,19 @@ pub(crate) fn deliver(
         applied.plan.findings.extend(wrong.unwrap_or_else(|error| vec![not_read_back(&error)]));
     }
     Ok(applied)
+}
+
+/// What a run left undone that was cut short right behind its commit is done by an ordinary repair.
+fn finish_caches(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+) -> Result<(), Error> {
+    if commit::is_cut_short_behind_its_index(target) {
+        look_and_repair(context, target, workshop, policy)?;
+    }
+    Ok(())
 }
 
 fn look_and_deliver(
