@@ -1,6 +1,11 @@
 //! `redeliver` into a real server: what was missing is there, exactly as often as it was missing,
 //! with new UIDs, whatever interrupts it.
 
+mod beside;
+mod folders;
 mod interrupted;
+mod lost_files;
+mod once;
 mod scene;
+mod undo;
 mod union;
