@@ -87,7 +87,8 @@ impl Memory {
             error: report.error.clone(),
         };
         let gaps = MailboxGaps { mailbox, outcome: &outcome, gaps: &report.gaps };
-        Ok(self.incident.record_gaps(*run, &gaps)?)
+        self.incident.record_gaps(*run, &gaps)?;
+        Ok(self.incident.record_seen_numbers(*run, mailbox, report.seen)?)
     }
 
     /// Notes that the run has come to its end.

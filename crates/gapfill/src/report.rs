@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use incident::{Gap, MailboxId};
+use incident::{Gap, MailboxId, SeenNumbers};
 
 use crate::class::Class;
 use crate::compare::Counts;
@@ -20,6 +20,8 @@ pub struct MailboxReport {
     pub counts: Counts,
     /// What is remembered of it.
     pub gaps: Vec<Gap>,
+    /// The highest numbers that clients of the sources may have seen of it.
+    pub seen: SeenNumbers,
     /// Files that were read, and their bytes.
     pub files_read: u64,
     /// Bytes of these.

@@ -7,7 +7,7 @@ use rusqlite::{Row, Transaction};
 use crate::error::Error;
 use crate::gaps::{GAP_COLUMNS, RecordedGap, recorded};
 use crate::incident::Incident;
-use crate::mailboxes::{MailboxId, MailboxRow};
+use crate::mailboxes::{MailboxId, MailboxRow, Naming, remember, store_of};
 use crate::pages::Pages;
 use crate::runs::RunId;
 use crate::sql_values::{guid, now, timestamp, uid, wrong};
@@ -154,13 +154,37 @@ impl Incident {
         })
     }
 
-    /// The highest numbers that clients of a mailbox may have seen: those of its gaps and of what is
-    /// wanted of it.
+    /// Remembers the highest numbers that clients of the sources of a mailbox may have seen. Lower ones
+    /// than are known change nothing.
+    pub fn record_seen_numbers(
+        &self,
+        run: RunId,
+        mailbox: &MailboxId,
+        seen: SeenNumbers,
+    ) -> Result<(), Error> {
+        let recorded = self.database.write(|transaction| {
+            let Some(store) = store_of(transaction, run)? else { return Ok(None) };
+            let mailbox = remember(transaction, store, mailbox, Naming::Current)?;
+            // SQLite's numbers are signed: what does not fit no server ever gave out.
+            let modseq = i64::try_from(seen.modseq.0).unwrap_or(0);
+            let mut upsert = transaction.prepare_cached(
+                "INSERT INTO seen_numbers (mailbox, uid, modseq) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (mailbox) DO UPDATE SET uid = max(uid, excluded.uid),
+                 modseq = max(modseq, excluded.modseq)",
+            )?;
+            upsert.execute((mailbox.0, seen.uid.0, modseq)).map(Some)
+        })?;
+        recorded.map(drop).ok_or_else(|| self.no_such_run(run))
+    }
+
+    /// The highest numbers that clients of a mailbox may have seen: those of its sources, its gaps and
+    /// of what is wanted of it.
     pub fn seen_numbers(&self, mailbox: &MailboxWithGaps) -> Result<SeenNumbers, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT coalesce(max(uid), 0), coalesce(max(modseq), 0) FROM (
                      SELECT uid, 0 AS modseq FROM gaps WHERE mailbox = ?1
+                     UNION ALL SELECT uid, modseq FROM seen_numbers WHERE mailbox = ?1
                      UNION ALL SELECT uid, max(modseq, 0) FROM wanted WHERE mailbox = ?1)",
             )?;
             query.query_row([mailbox.row.0], |row| {

@@ -95,10 +95,10 @@ mod tests {
         let count = |connection: &Connection| -> i64 {
             connection.query_row(tables, [], |row| row.get(0)).unwrap()
         };
-        assert_eq!(count(&connection), 11);
+        assert_eq!(count(&connection), 12);
         assert_eq!(version(&connection).unwrap(), 4);
         migrated(&mut connection).unwrap();
-        assert_eq!(count(&connection), 11);
+        assert_eq!(count(&connection), 12);
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 1).unwrap();
         migrate(&mut connection, Path::new(PATH), None).unwrap();
         assert_eq!(version(&connection).unwrap(), 4);
-        for table in ["gaps", "deliveries"] {
+        for table in ["gaps", "deliveries", "seen_numbers"] {
             let count = format!("SELECT count(*) FROM {table}");
             let rows = connection.query_row(&count, [], |row| row.get(0));
             assert_eq!(rows, Ok(0_i64));

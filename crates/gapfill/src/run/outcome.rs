@@ -7,12 +7,13 @@ mod likeness;
 
 use std::collections::HashSet;
 
+use incident::SeenNumbers;
 use mailstore_format::Guid;
 
 use super::group::{GroupRun, Work};
 use crate::class::Class;
 use crate::compare::{Because, Comparison, Pair};
-use crate::contents::{FileState, Message, Voucher};
+use crate::contents::{Contents, FileState, Message, Voucher};
 use crate::error::Error;
 use crate::fetch::{Copy, Damage, Fetched, Order, fetch};
 use crate::loose::Known;
@@ -213,11 +214,27 @@ impl Outcome<'_> {
         counts.0.retain(|_, count| count.messages > 0);
         work.report.counts = counts;
         work.report.gaps = gaps::of(self.group, &work.plan, pair, said);
+        work.report.seen = numbers_in(&pair.source);
         let report = std::mem::take(&mut work.report);
         // Live mailboxes that no source has are nobody's question.
         let asked = !work.plan.parts.is_empty();
         (asked || !report.gaps.is_empty() || report.error.is_some()).then_some(report)
     }
+}
+
+/// The highest numbers that clients of a mailbox may have seen.
+fn numbers_in(contents: &Contents) -> SeenNumbers {
+    let messages = contents.messages.iter();
+    messages.fold(
+        SeenNumbers {
+            uid: contents.last_uid.unwrap_or_default(),
+            modseq: contents.highestmodseq.unwrap_or_default(),
+        },
+        |seen, message| SeenNumbers {
+            uid: seen.uid.max(message.uid),
+            modseq: seen.modseq.max(message.modseq),
+        },
+    )
 }
 
 /// Whether anything but a damaged file tells what the message's bytes were.

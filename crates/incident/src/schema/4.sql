@@ -1,4 +1,4 @@
--- Version 4: what became of gaps that were to be delivered.
+-- Version 4: what became of gaps that were to be delivered, and above which numbers they are.
 
 -- A row a gap that was ever to be delivered. state: intended, delivered, verified (delivered and
 -- read back), found (the mailbox had it in another way, or its owner had deleted it since), held
@@ -15,3 +15,10 @@ CREATE TABLE deliveries (
 ) STRICT;
 
 CREATE INDEX deliveries_of_run ON deliveries (run);
+
+-- The highest UID and modseq that clients of any source of a mailbox may have seen.
+CREATE TABLE seen_numbers (
+    mailbox INTEGER PRIMARY KEY REFERENCES mailboxes (id),
+    uid INTEGER NOT NULL,
+    modseq INTEGER NOT NULL
+) STRICT;

@@ -51,7 +51,7 @@ fn what_was_delivered_is_never_said_not_to_have_been_unless_it_is_undone() {
 }
 
 #[test]
-fn the_highest_numbers_are_those_of_gaps_and_of_what_is_wanted() {
+fn the_highest_numbers_are_those_of_sources_gaps_and_of_what_is_wanted() {
     let outage = Outage::new();
     let run = outage.run("first");
     record(&outage, run, &[gap(7, "seven"), gap(12, "twelve")]);
@@ -65,6 +65,11 @@ fn the_highest_numbers_are_those_of_gaps_and_of_what_is_wanted() {
     let record = MailboxRecord { wanted: &wanted, ..MailboxRecord::new(&mailbox, &outcome) };
     outage.incident.record(run, &record).unwrap();
     assert_eq!(numbers(), SeenNumbers { uid: Uid(40), modseq: ModSeq(77) });
+    for (uid, modseq) in [(90, 5), (60, 99), (7, u64::MAX)] {
+        let seen = SeenNumbers { uid: Uid(uid), modseq: ModSeq(modseq) };
+        outage.incident.record_seen_numbers(run, &mailbox, seen).unwrap();
+    }
+    assert_eq!(numbers(), SeenNumbers { uid: Uid(90), modseq: ModSeq(99) });
 }
 
 #[test]

@@ -8,14 +8,18 @@ use mailstore_format::{Guid, InternalFlags, ModSeq, Timestamp, Uid, UserFlags};
 
 use super::adoption::{Found, Witness};
 use super::keyword_slots::with_keyword;
+use super::orphans::PLAUSIBLE_UID;
 use super::{Arrive, CacheSource, Draughtsman};
-use crate::arrivals::{Arrival, Arrived, Fate};
+use crate::arrivals::{Arrival, Arrivals, Arrived, Fate};
 use crate::evidence::{Incoming, Place, Ready};
 use crate::finding::{Code, Remedy};
 use crate::journal::{Arriving, WantedBecause};
 
 /// Why nothing comes into a mailbox that has to be repaired first.
 const DAMAGED: &str = "the mailbox is damaged: repair it first (reconstruct), then deliver again";
+
+/// No server ever gave out a modseq above this one: whatever tells one is damaged.
+const PLAUSIBLE_MODSEQ: ModSeq = ModSeq(1 << 53);
 
 /// What the mailbox has that may be one of the messages.
 struct Copies<'a> {
@@ -77,11 +81,14 @@ impl<'a> Draughtsman<'a> {
         }
         to_come.sort_by_key(|(arrival, ready)| (ready.identity.mtime, arrival.uid_before));
         let counted = self.evidence.witnesses.counters_highest.unwrap_or_default();
-        let above = incoming.arrivals.above_modseq.max(counted);
-        self.highestmodseq = self.highestmodseq.max(above);
+        let Arrivals { above_uid, above_modseq, .. } = &incoming.arrivals;
+        let above = Some(*above_modseq).filter(|&above| above <= PLAUSIBLE_MODSEQ);
+        self.highestmodseq = self.highestmodseq.max(counted).max(above.unwrap_or_default());
         let taken = self.names_taken();
         self.pass_names_in_the_way(&taken);
-        self.last_uid = self.last_uid.max(incoming.arrivals.above_uid);
+        if *above_uid <= PLAUSIBLE_UID {
+            self.last_uid = self.last_uid.max(*above_uid);
+        }
         for (arrival, ready) in to_come {
             let next = (self.last_uid.0..u32::MAX).map(|last| Uid(last.saturating_add(1)));
             match next.into_iter().find(|uid| !taken.contains(uid)) {
