@@ -502,6 +502,51 @@ mod tests {
     }
 
     #[test]
+    fn what_came_from_outside_is_known_with_how_far_it_came_and_forgotten_when_undone() {
+        let message = |to| Arriving {
+            key: format!("key {to}"),
+            to: Uid(to),
+            guid: Guid::of(b"message"),
+            system_flags: SystemFlags(9),
+            keywords: vec!["later".to_owned()],
+            internaldate: Timestamp(-1),
+            committed: false,
+        };
+        let committing = Committing {
+            ino: 1,
+            generation: 1,
+            uidvalidity: 1,
+            last_uid: 1,
+            highestmodseq: 1,
+            records_crc: 1,
+            header_file_crc: 1,
+            names_above: 0,
+        };
+        let now = Timestamp(7);
+        let mut lines = vec![
+            message(1).to_json(),
+            committing.to_json(),
+            message(2).to_json(),
+            committing.to_json(),
+            Committing::done(now),
+        ];
+        let root = tempfile::tempdir().unwrap();
+        let read = |lines: &[serde_json::Result<String>]| {
+            let lines: Vec<_> = lines.iter().map(|line| line.as_ref().unwrap().as_str()).collect();
+            std::fs::write(root.path().join(JOURNAL), lines.join("\n")).unwrap();
+            of_run(root.path())
+        };
+        let both = [message(1), Arriving { committed: true, ..message(2) }];
+        assert_eq!(read(&lines).arrived, both, "of the first nobody noted that it came");
+        lines.push(undone(now, Some("another")));
+        let journal = read(&lines);
+        assert!(journal.arrived.is_empty());
+        assert_eq!(journal.retracted, [Uid(1), Uid(2)]);
+        lines.push(redone());
+        assert_eq!(read(&lines).arrived, both);
+    }
+
+    #[test]
     fn a_journal_of_a_release_that_knew_only_pruned_records_is_read() {
         let pruned = Wanted {
             why: WantedBecause::Pruned,

@@ -99,9 +99,12 @@ impl Scene {
             let folders = view.mailboxes.iter();
             folders.map(|(folder, mailbox)| ((*user, folder.clone()), mailbox.uidnext - 1))
         });
-        let rescued = self.ledger.copies.iter().filter_map(|copy| {
-            let (folder, uid) = copy.rescued.clone()?;
-            Some(((copy.user, folder), uid))
+        let rescued = self.rescued_view.iter().flat_map(|(user, view)| {
+            view.mailboxes.iter().map(|(folder, mailbox)| {
+                // It was renamed there, and not on the live side.
+                let folder = folder.replace("Projects", "Work");
+                ((*user, folder), mailbox.uidnext - 1)
+            })
         });
         for (folder, uid) in live.chain(rescued) {
             let known: &mut u32 = highest.entry(folder).or_default();

@@ -29,6 +29,9 @@ fn users_see_the_union(layout: Layout, seed: u64, name: &str) -> Result<()> {
     for (folder, uids) in new_uids(&scene.before, &after) {
         let above = highest.get(&folder).copied().unwrap_or_default();
         assert!(uids.iter().all(|&uid| uid > above), "{folder:?}: {uids:?} are not above {above}");
+        let messages = &after[folder.0].mailboxes[&folder.1].messages;
+        let threads: Vec<_> = uids.iter().map(|uid| &messages[uid].thread_id).collect();
+        assert!(threads.iter().all(|thread| *thread != "NIL"), "{folder:?}: {threads:?}");
     }
 
     // What is held is the folder that the live side does not have.

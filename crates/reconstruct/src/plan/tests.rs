@@ -1,6 +1,7 @@
 //! The rules of `docs/policy.md`, each on the smallest evidence that calls for it.
 
 mod displaced;
+mod incoming;
 mod index_trust;
 mod keywords;
 mod model;
