@@ -2,6 +2,7 @@
 //! with new UIDs, whatever interrupts it.
 
 mod beside;
+mod command_line;
 mod folders;
 mod interrupted;
 mod lost_files;
