@@ -33,12 +33,14 @@ mod imap;
 mod imap_value;
 mod index_fields;
 mod index_image;
+pub mod interruption;
 mod judge;
 mod known_store;
 mod line_connection;
 mod lmtp;
 mod long_form;
 pub mod oracle;
+pub mod outage;
 mod packages;
 mod pop3;
 mod populate;
@@ -67,5 +69,7 @@ pub use server::Server;
 pub use skipped::{skip_without_privilege, skipped_tests_dir};
 pub use snapshot::{Differences, Expect, MailboxSnapshot, MessageSnapshot, Snapshot};
 pub use store::Store;
-pub use tool::{Reconstruct, ToolRun, gapfill_command, incident_command};
+pub use tool::{
+    Reconstruct, ToolRun, cyrus_tools, gapfill_command, incident_command, redeliver_command,
+};
 pub use tree::{Entry, Tree};

@@ -52,13 +52,8 @@ impl Reconstruct {
     /// With Cyrus's tools at hand, and what these need to run unpacked.
     #[must_use]
     pub fn with_cyrus_tools(mut self, store: &Store) -> Self {
-        let command = store.command("quota");
-        let library_paths = command
-            .get_envs()
-            .filter(|(name, _)| *name == "LD_LIBRARY_PATH" || *name == "SASL_PATH");
-        let set = library_paths.filter_map(|(name, value)| Some((name.into(), value?.to_owned())));
-        self.environment.extend(set);
-        let directory = Path::new(command.get_program()).parent().unwrap_or(Path::new(""));
+        let (directory, environment) = cyrus_tools(store);
+        self.environment.extend(environment);
         self.arg("--cyrus-bin").arg(directory)
     }
 
@@ -156,6 +151,17 @@ impl ToolRun {
     }
 }
 
+/// Where Cyrus's tools are, and what they need in the environment to run unpacked.
+#[must_use]
+pub fn cyrus_tools(store: &Store) -> (PathBuf, Vec<(OsString, OsString)>) {
+    let command = store.command("quota");
+    let library_paths =
+        command.get_envs().filter(|(name, _)| *name == "LD_LIBRARY_PATH" || *name == "SASL_PATH");
+    let set = library_paths.filter_map(|(name, value)| Some((name.into(), value?.to_owned())));
+    let directory = Path::new(command.get_program()).parent().unwrap_or(Path::new(""));
+    (directory.to_owned(), set.collect())
+}
+
 /// The `incident` command, built from the sources as they are now, without what the environment
 /// says of accounts and incidents.
 pub fn incident_command() -> Result<Command> {
@@ -167,6 +173,12 @@ pub fn incident_command() -> Result<Command> {
 pub fn gapfill_command() -> Result<Command> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     command_of("gapfill", &BUILT)
+}
+
+/// The `redeliver` command, likewise.
+pub fn redeliver_command() -> Result<Command> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    command_of("redeliver", &BUILT)
 }
 
 fn command_of(program: &str, built: &OnceLock<Result<PathBuf, String>>) -> Result<Command> {

@@ -8,6 +8,7 @@ mod console;
 mod environment;
 mod progress;
 mod queue;
+mod stores;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use mailstore::lock::LockWait;
 
 pub use console::Console;
 pub use environment::{account_hints, arguments, new_run_name};
+pub use stores::store_configuration;
 
 /// Ends a command: with its exit status, or with 2 and the error on stderr.
 #[must_use]

@@ -29,6 +29,8 @@ pub struct Contents {
     pub uidvalidity: Option<UidValidity>,
     /// The highest UID ever given, likewise.
     pub last_uid: Option<Uid>,
+    /// The highest modseq ever given, likewise.
+    pub highestmodseq: Option<ModSeq>,
     /// The highest modseq of a record that is gone from the index, likewise.
     pub deletedmodseq: Option<ModSeq>,
     /// When a message was appended last, likewise.
@@ -233,6 +235,7 @@ impl Contents {
     fn add_header(&mut self, header: &IndexHeader) {
         self.uidvalidity = self.uidvalidity.or(Some(header.uidvalidity));
         self.last_uid = self.last_uid.max(Some(header.last_uid));
+        self.highestmodseq = self.highestmodseq.max(Some(header.highestmodseq));
         self.deletedmodseq = self.deletedmodseq.max(Some(header.deletedmodseq));
         self.last_append = self.last_append.max(Some(header.last_appenddate));
     }

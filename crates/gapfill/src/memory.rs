@@ -95,7 +95,7 @@ impl Memory {
                 self.incident.close_gaps(*run, mailbox, &keys)?;
             }
         }
-        Ok(())
+        Ok(self.incident.record_seen_numbers(*run, mailbox, report.seen)?)
     }
 
     /// The gaps of a mailbox that earlier runs saw and nobody has closed.

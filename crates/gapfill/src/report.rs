@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use incident::{Gap, GapKey, MailboxId};
+use incident::{Gap, GapKey, MailboxId, SeenNumbers};
 
 use crate::class::Class;
 use crate::compare::Counts;
@@ -23,6 +23,8 @@ pub struct MailboxReport {
     /// Gaps that earlier runs saw and the live store lacks no more, each with the mailbox it was
     /// remembered of.
     pub closed: Vec<(MailboxId, GapKey)>,
+    /// The highest numbers that clients of the sources may have seen of it.
+    pub seen: SeenNumbers,
     /// Files that were read, and their bytes.
     pub files_read: u64,
     /// Bytes of these.

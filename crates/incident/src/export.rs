@@ -6,6 +6,7 @@ use std::path::Path;
 use mailstore_format::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::deliveries::RecordedDelivery;
 use crate::error::Error;
 use crate::gaps::RecordedGap;
 use crate::incident::Incident;
@@ -135,6 +136,19 @@ enum Line<'a> {
         annotations: Vec<AnnotationLine>,
         seen_by: &'a [String],
     },
+    Delivery {
+        uniqueid: &'a str,
+        mailbox: &'a str,
+        guid: String,
+        source_uid: u32,
+        copy: u32,
+        state: &'static str,
+        uid: Option<u32>,
+        note: &'a str,
+        via: &'a str,
+        run: i64,
+        at: i64,
+    },
 }
 
 impl Incident {
@@ -150,6 +164,7 @@ impl Incident {
         export.rows(self.wanted(), of_wanted)?;
         export.rows(self.quarantined(), of_quarantined)?;
         export.rows(self.gaps(), of_gap)?;
+        export.rows(self.deliveries(), of_delivery)?;
         Ok(export.result)
     }
 }
@@ -315,6 +330,23 @@ fn of_gap(recorded: &RecordedGap) -> Line<'_> {
         closed_by: recorded.closed.map(|(_, run)| run.0),
         annotations: gap.annotations.iter().map(AnnotationLine::from).collect(),
         seen_by: &gap.seen_by,
+    }
+}
+
+fn of_delivery(recorded: &RecordedDelivery) -> Line<'_> {
+    let delivery = &recorded.delivery;
+    Line::Delivery {
+        uniqueid: &recorded.mailbox.uniqueid,
+        mailbox: &recorded.mailbox.name,
+        guid: recorded.guid.to_string(),
+        source_uid: recorded.source_uid.0,
+        copy: recorded.copy,
+        state: delivery.state.as_str(),
+        uid: delivery.uid.map(|uid| uid.0),
+        note: &delivery.note,
+        via: &recorded.via,
+        run: recorded.run.0,
+        at: recorded.at.0,
     }
 }
 

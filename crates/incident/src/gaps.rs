@@ -167,14 +167,10 @@ impl Incident {
     #[must_use]
     pub fn gaps(&self) -> Pages<'_, i64, RecordedGap> {
         Pages::new(&self.database, |connection, after, limit| {
-            let mut query = connection.prepare_cached(
-                "SELECT gaps.id, store, uniqueid, name, guid, uid, copy, class, restore, evidence,
-                 messages, bytes, system_flags, keywords, internaldate, savedate, thread_id,
-                 origin, staged, wanted, run, first_seen, last_seen, closed_at, closed_by,
-                 annotations, seen_by
-                 FROM gaps JOIN mailboxes ON mailboxes.id = mailbox
-                 WHERE gaps.id > ?1 ORDER BY gaps.id LIMIT ?2",
-            )?;
+            let mut query = connection.prepare_cached(&format!(
+                "SELECT {GAP_COLUMNS} FROM gaps JOIN mailboxes ON mailboxes.id = mailbox
+                     WHERE gaps.id > ?1 ORDER BY gaps.id LIMIT ?2"
+            ))?;
             let rows = query.query_map((after, limit), |row| Ok((row.get(0)?, recorded(row)?)))?;
             rows.collect()
         })
@@ -231,7 +227,13 @@ fn put(
     changed.map(drop)
 }
 
-fn recorded(row: &Row<'_>) -> rusqlite::Result<RecordedGap> {
+/// What [`recorded`] reads of a gap and its mailbox, in this order, after the gap's number.
+pub(crate) const GAP_COLUMNS: &str = "gaps.id, store, uniqueid, name, guid, gaps.uid, copy, class, \
+    restore, evidence, messages, bytes, system_flags, keywords, internaldate, savedate, thread_id, \
+    origin, staged, wanted, gaps.run, first_seen, last_seen, closed_at, closed_by, annotations, \
+    seen_by";
+
+pub(crate) fn recorded(row: &Row<'_>) -> rusqlite::Result<RecordedGap> {
     let optional = |column| match row.get_ref(column)? {
         rusqlite::types::ValueRef::Null => Ok(None),
         _ => path(row, column).map(Some),

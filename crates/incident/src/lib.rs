@@ -39,6 +39,7 @@
 
 mod bounded_lines;
 mod database;
+mod deliveries;
 mod directory;
 mod error;
 mod export;
@@ -62,6 +63,9 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
+pub use deliveries::{
+    Delivery, DeliveryState, GapId, GapToDeliver, MailboxWithGaps, RecordedDelivery, SeenNumbers,
+};
 pub use directory::make_for;
 pub use error::Error;
 pub use findings::{Finding, RecordedFinding};

@@ -7,8 +7,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::Error;
 
 /// The n-th brings a database from version n-1 to version n. What was released is never changed.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// What tells our databases from others (`PRAGMA application_id`): "MSRI".
 const APPLICATION: i32 = 0x4D53_5249;
@@ -90,10 +94,10 @@ mod tests {
         let count = |connection: &Connection| -> i64 {
             connection.query_row(tables, [], |row| row.get(0)).unwrap()
         };
-        assert_eq!(count(&connection), 10);
-        assert_eq!(version(&connection).unwrap(), 3);
+        assert_eq!(count(&connection), 12);
+        assert_eq!(version(&connection).unwrap(), 4);
         migrated(&mut connection).unwrap();
-        assert_eq!(count(&connection), 10);
+        assert_eq!(count(&connection), 12);
     }
 
     #[test]
@@ -103,10 +107,14 @@ mod tests {
         connection.pragma_update(None, "application_id", APPLICATION).unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
         migrate(&mut connection, Path::new(PATH), None).unwrap();
-        assert_eq!(version(&connection).unwrap(), 3);
-        let rows = "SELECT count(*) FROM gaps WHERE closed_at IS NULL";
-        let rows = connection.query_row(rows, [], |row| row.get(0));
-        assert_eq!(rows, Ok(0_i64));
+        assert_eq!(version(&connection).unwrap(), 4);
+        for table in ["gaps", "deliveries", "seen_numbers"] {
+            let count = format!("SELECT count(*) FROM {table}");
+            let rows = connection.query_row(&count, [], |row| row.get(0));
+            assert_eq!(rows, Ok(0_i64));
+        }
+        let open = "SELECT count(*) FROM gaps WHERE closed_at IS NULL";
+        assert_eq!(connection.query_row(open, [], |row| row.get(0)), Ok(0_i64));
     }
 
     #[test]
@@ -124,9 +132,9 @@ mod tests {
         migrated(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 7).unwrap();
         let error = migrated(&mut connection).unwrap_err();
-        assert!(matches!(error, Error::Newer { found: 7, known: 3, .. }));
+        assert!(matches!(error, Error::Newer { found: 7, known: 4, .. }));
         let text = "incident.sqlite has tables of version 7, and this program knows versions up to \
-                    3: use a program of the newer release";
+                    4: use a program of the newer release";
         assert_eq!(error.to_string(), text);
     }
 

@@ -1,5 +1,6 @@
 //! What holds of an incident as a whole.
 
+mod deliveries;
 mod gaps;
 mod lifecycle;
 mod processes;

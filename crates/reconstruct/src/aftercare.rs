@@ -8,9 +8,10 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io;
+use std::mem::discriminant;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +26,8 @@ use crate::target::Target;
 
 /// How much of what a tool says is told when it fails.
 const TOLD: usize = 500;
+/// Of so many steps of one kind the commands are told.
+const TYPED: usize = 3;
 
 /// Cyrus's tools and what they have to be told.
 #[derive(Debug, Clone)]
@@ -103,6 +106,26 @@ impl ServerTools {
                 vec![call]
             }
         }
+    }
+
+    /// The commands that carry all of `follow_up` out, for an operator to type; empty where there is
+    /// nothing to do.
+    #[must_use]
+    pub fn typed(&self, follow_up: &BTreeSet<FollowUp>) -> String {
+        if follow_up.is_empty() {
+            return String::new();
+        }
+        let mut text = "next, as the server's user (or give --cyrus-bin):\n".to_owned();
+        let steps: Vec<_> = follow_up.iter().collect();
+        for alike in steps.chunk_by(|one, next| discriminant(*one) == discriminant(*next)) {
+            for call in alike.iter().take(TYPED).flat_map(|step| self.calls(step)) {
+                let _ = writeln!(text, "  {call}");
+            }
+            if let Some(more) = alike.len().checked_sub(TYPED).filter(|&more| more > 0) {
+                let _ = writeln!(text, "  … and likewise for {more} more (--json names them)");
+            }
+        }
+        text
     }
 
     fn call<const N: usize>(&self, program: &'static str, arguments: [&str; N]) -> ToolCall {
@@ -185,7 +208,7 @@ impl Aftercare {
 
     /// Does what concerns a repaired mailbox alone, and notes what is to be done at the end.
     pub(crate) fn of_mailbox(&self, target: &Target, report: &mut MailboxReport) {
-        if report.state != State::Repaired {
+        if !matches!(report.state, State::Repaired | State::Delivered) {
             return;
         }
         self.tell_logs(target, report);

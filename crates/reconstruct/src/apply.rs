@@ -26,6 +26,7 @@
 
 mod changes;
 mod commit;
+mod deliver;
 mod keep;
 mod line_ends;
 mod put;
@@ -52,6 +53,8 @@ use crate::staging::LazyStaging;
 use crate::target::Target;
 use crate::undo;
 use crate::workshop::Workshop;
+
+pub(crate) use deliver::{deliver, look_at_sources};
 
 use changes::Since;
 use stage::Staged;
@@ -166,7 +169,19 @@ fn look_and_repair(
     policy: Policy,
 ) -> Result<Applied, Error> {
     let mut staging = LazyStaging::new(workshop, &target.recovery);
-    let mut evidence = gather(context, target, None, None, &mut staging)?;
+    let evidence = gather(context, target, None, None, &mut staging)?;
+    repair_from(context, target, workshop, policy, evidence, staging)
+}
+
+/// The same, where the evidence was gathered already.
+fn repair_from(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+    mut evidence: Evidence,
+    mut staging: LazyStaging<'_>,
+) -> Result<Applied, Error> {
     let mut earlier = None;
     for attempt in 1..=ATTEMPTS {
         let mut plan = plan_reversing(&evidence, policy, context.reversal);

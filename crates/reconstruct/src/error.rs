@@ -8,6 +8,7 @@ use mailstore::replace::{NoSpace, WriteError};
 use thiserror::Error;
 
 use crate::finding::{Code, Finding, Remedy};
+use crate::run::Unknown;
 
 /// An operation that failed; nothing of the mailbox was changed, unless the variant says so.
 #[derive(Debug, Error)]
@@ -60,6 +61,9 @@ pub enum Error {
         /// What differs.
         what: &'static str,
     },
+    /// Nobody could say which messages are to come into the mailbox.
+    #[error("it is not known what is to come into the mailbox: {0}")]
+    ArrivalsUnknown(#[source] Unknown),
     /// The mailbox changed faster than it could be looked at.
     #[error("the mailbox changes faster than it can be repaired; try again at a quieter time")]
     KeepsChanging,

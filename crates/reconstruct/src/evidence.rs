@@ -1,9 +1,11 @@
 //! Everything that is known about one mailbox, each item with where it comes from. Read-only.
 
 mod header_traces;
+mod incoming;
 mod index_trust;
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use mailstore::spool::OddEntry;
 use mailstore_format::annotations::{Annotation, AnnotationUser};
@@ -19,6 +21,7 @@ use crate::likeness::Likeness;
 
 pub use crate::dialect::ChosenDialect;
 pub use header_traces::{HeaderCopy, HeaderTraces, RestoredHeader};
+pub use incoming::{Incoming, Ready};
 pub use index_trust::IndexTrust;
 
 /// What is known about a mailbox, as [`crate::gather`] found it.
@@ -54,6 +57,8 @@ pub struct Evidence {
     pub annotations_whole: bool,
     /// What earlier runs noted about this mailbox.
     pub journal: Journal,
+    /// What is to come into it, where anything is.
+    pub incoming: Option<Arc<Incoming>>,
 }
 
 /// What the mailbox's directories look like from outside.

@@ -154,6 +154,10 @@ codes! {
     Copy = "copy",
     /// A file without a record is that of a message that its owner had expunged: it stays expunged.
     StaysExpunged = "stays-expunged",
+    /// A message came into the mailbox from outside.
+    MessageDelivered = "message-delivered",
+    /// A message was to come into the mailbox from outside and did not.
+    MessageHeld = "message-held",
     /// Nothing tells the flags of messages, nor whether they had been deleted.
     FlagsUnknown = "flags-unknown",
     /// A message that an earlier run pruned is back, under its old record.

@@ -137,6 +137,7 @@ impl Look<'_> {
             strays,
             leftover: leftover(location),
             journal,
+            incoming: context.incoming.cloned(),
         };
         let Self { held, previous, .. } = *self;
         let gathered = Gathered { evidence: &evidence, held, previous };
@@ -178,11 +179,12 @@ fn unavailable(why: String) -> Evidence {
         annotations: Vec::new(),
         annotations_whole: false,
         journal: Journal::default(),
+        incoming: None,
     }
 }
 
 /// Reads the index; under a shared lock of its own, unless the caller holds the locks.
-fn read_index_file(
+pub(crate) fn read_index_file(
     context: &Context<'_>,
     target: &Target,
     held: Option<&MailboxLocks>,

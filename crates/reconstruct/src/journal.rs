@@ -27,6 +27,10 @@ pub struct Journal {
     pub wanted: Vec<Wanted>,
     /// Message files that got, or were about to get, another name.
     pub renamed: Vec<Renamed>,
+    /// Messages that came, or were about to come, from outside.
+    pub arrived: Vec<Arriving>,
+    /// The UIDs of those among them whose coming was undone.
+    pub retracted: Vec<Uid>,
 }
 
 impl Journal {
@@ -48,6 +52,26 @@ pub struct Renamed {
     pub to: Uid,
     /// Its inode.
     pub ino: u64,
+}
+
+/// A message that comes from outside, as it is noted before it does: with this an interrupted run's
+/// work can be finished, and nothing comes twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arriving {
+    /// Under which key it was asked for.
+    pub key: String,
+    /// The UID that it gets.
+    pub to: Uid,
+    /// The SHA-1 of its bytes.
+    pub guid: Guid,
+    /// The flags that clients see.
+    pub system_flags: SystemFlags,
+    /// The names of its keywords.
+    pub keywords: Vec<String>,
+    /// When it was received.
+    pub internaldate: Timestamp,
+    /// Whether the index with its record came to its place.
+    pub committed: bool,
 }
 
 /// A record whose message is not there: what has to be known to recognize the message wherever it
@@ -90,6 +114,7 @@ enum Event {
         to: u32,
         ino: u64,
     },
+    Arriving(ArrivingLine),
     Committing(Committing),
     Committed {
         time_ns: i64,
@@ -192,6 +217,16 @@ struct WantedLine {
     cache_version: u16,
     cache_crc: u32,
     annotations: Vec<AnnotationLine>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ArrivingLine {
+    key: String,
+    to: u32,
+    guid: String,
+    system_flags: u16,
+    keywords: Vec<String>,
+    internaldate: i64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -306,6 +341,32 @@ impl Renamed {
     }
 }
 
+impl Arriving {
+    /// As one line of the journal.
+    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&Event::Arriving(ArrivingLine {
+            key: self.key.clone(),
+            to: self.to.0,
+            guid: self.guid.to_string(),
+            system_flags: self.system_flags.0,
+            keywords: self.keywords.clone(),
+            internaldate: self.internaldate.0,
+        }))
+    }
+
+    fn from_line(line: ArrivingLine) -> Option<Self> {
+        Some(Self {
+            key: line.key,
+            to: Uid(line.to),
+            guid: line.guid.parse().ok()?,
+            system_flags: SystemFlags(line.system_flags),
+            keywords: line.keywords,
+            internaldate: Timestamp(line.internaldate),
+            committed: false,
+        })
+    }
+}
+
 /// Reads what all earlier runs noted about the mailbox with this key, those that were undone
 /// excepted. A line that a crash cut is passed over: what it tells of was not done yet.
 pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Journal {
@@ -314,6 +375,8 @@ pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Journal {
         let of_run = of_run(&run.join(key));
         journal.wanted.extend(of_run.wanted);
         journal.renamed.extend(of_run.renamed);
+        journal.arrived.extend(of_run.arrived);
+        journal.retracted.extend(of_run.retracted);
     }
     journal
 }
@@ -321,6 +384,8 @@ pub(crate) fn of_earlier_runs(root: &Path, key: &str) -> Journal {
 /// Reads what the run with this folder noted since it was last undone.
 pub(crate) fn of_run(folder: &Path) -> Journal {
     let (mut journal, mut undone) = (Journal::default(), Journal::default());
+    // Which messages the commit is about whose end is not noted yet.
+    let (mut committing, mut noted) = (0..0, 0);
     for event in events(folder) {
         match event {
             Event::Pruned(line) | Event::Wanted(line) => {
@@ -331,12 +396,22 @@ pub(crate) fn of_run(folder: &Path) -> Journal {
                 let from = from.into_os_string();
                 journal.renamed.push(Renamed { place, from, to: Uid(to), ino });
             }
-            Event::Undone { .. } => undone = std::mem::take(&mut journal),
+            Event::Arriving(line) => journal.arrived.extend(Arriving::from_line(line)),
+            Event::Committing(_) => {
+                committing = noted..journal.arrived.len();
+                noted = journal.arrived.len();
+            }
+            Event::Committed { .. } => {
+                let arrived = journal.arrived.get_mut(committing.clone());
+                arrived.into_iter().flatten().for_each(|message| message.committed = true);
+            }
+            Event::Undone { .. } => {
+                undone = std::mem::take(&mut journal);
+                journal.retracted = undone.arrived.iter().map(|message| message.to).collect();
+                (committing, noted) = (0..0, 0);
+            }
             Event::Redone => journal = std::mem::take(&mut undone),
-            Event::Committing(_)
-            | Event::Committed { .. }
-            | Event::Done
-            | Event::Undoing { .. } => {}
+            Event::Done | Event::Undoing { .. } => {}
         }
     }
     journal
@@ -353,9 +428,11 @@ pub(crate) fn course_of(folder: &Path) -> Course {
         Event::Undoing { .. } => Course { undoing: true, ..course },
         Event::Undone { by, .. } => Course { undone: true, undone_by: by, ..course },
         Event::Redone => Course { undoing: false, undone: false, undone_by: None, ..course },
-        Event::Pruned(_) | Event::Wanted(_) | Event::Renamed { .. } | Event::Committed { .. } => {
-            course
-        }
+        Event::Pruned(_)
+        | Event::Wanted(_)
+        | Event::Renamed { .. }
+        | Event::Arriving(_)
+        | Event::Committed { .. } => course,
     })
 }
 
@@ -418,9 +495,55 @@ mod tests {
         let whole = lines.join("\n");
         let cut = &lines[0][..lines[0].len() / 2];
         std::fs::write(folder.join(JOURNAL), format!("{whole}\n{cut}")).unwrap();
-        let expected = Journal { wanted: vec![pruned, damaged], renamed: vec![renamed] };
+        let expected =
+            Journal { wanted: vec![pruned, damaged], renamed: vec![renamed], ..Journal::default() };
         assert_eq!(of_earlier_runs(root.path(), "key"), expected);
         assert_eq!(of_earlier_runs(root.path(), "another"), Journal::default());
+    }
+
+    #[test]
+    fn what_came_from_outside_is_known_with_how_far_it_came_and_forgotten_when_undone() {
+        let message = |to| Arriving {
+            key: format!("key {to}"),
+            to: Uid(to),
+            guid: Guid::of(b"message"),
+            system_flags: SystemFlags(9),
+            keywords: vec!["later".to_owned()],
+            internaldate: Timestamp(-1),
+            committed: false,
+        };
+        let committing = Committing {
+            ino: 1,
+            generation: 1,
+            uidvalidity: 1,
+            last_uid: 1,
+            highestmodseq: 1,
+            records_crc: 1,
+            header_file_crc: 1,
+            names_above: 0,
+        };
+        let now = Timestamp(7);
+        let mut lines = vec![
+            message(1).to_json(),
+            committing.to_json(),
+            message(2).to_json(),
+            committing.to_json(),
+            Committing::done(now),
+        ];
+        let root = tempfile::tempdir().unwrap();
+        let read = |lines: &[serde_json::Result<String>]| {
+            let lines: Vec<_> = lines.iter().map(|line| line.as_ref().unwrap().as_str()).collect();
+            std::fs::write(root.path().join(JOURNAL), lines.join("\n")).unwrap();
+            of_run(root.path())
+        };
+        let both = [message(1), Arriving { committed: true, ..message(2) }];
+        assert_eq!(read(&lines).arrived, both, "of the first nobody noted that it came");
+        lines.push(undone(now, Some("another")));
+        let journal = read(&lines);
+        assert!(journal.arrived.is_empty());
+        assert_eq!(journal.retracted, [Uid(1), Uid(2)]);
+        lines.push(redone());
+        assert_eq!(read(&lines).arrived, both);
     }
 
     #[test]

@@ -22,6 +22,7 @@
 
 mod aftercare;
 mod apply;
+mod arrivals;
 mod cache_file;
 mod dialect;
 mod error;
@@ -57,9 +58,10 @@ mod witnesses;
 mod workshop;
 
 pub use aftercare::{Aftercare, Failure, ServerTools, ToolCall};
+pub use arrivals::{Arrival, Arrivals, Arrived, Fate};
 pub use error::Error;
 pub use finding::{Code, Finding, Remedy};
-pub use journal::{Journal, Renamed, Wanted, WantedBecause};
+pub use journal::{Arriving, Journal, Renamed, Wanted, WantedBecause};
 pub use likeness::Likeness;
 pub use memory::Memory;
 pub use observer::{Observer, Silent};
@@ -68,7 +70,7 @@ pub use plan::plan;
 pub use plan_file::{PlanFileError, PlanWriter, SavedPlans};
 pub use report::{FollowUp, MailboxReport, State, Summary};
 pub use resume::Progress;
-pub use run::Run;
+pub use run::{ArrivalsFor, Run, Unknown};
 pub use site::Site;
 pub use target::Target;
 pub use workshop::{RECOVERY_DIRECTORY, Workshop};

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use incident::{
-    Finding as RememberedFinding, Incident, MailboxId, MailboxRecord, Outcome, Quarantined, RunEnd,
-    RunId, RunStart, RunStatus, StoreBinding, WantedAnnotation, WantedMessage, Why,
+    Finding as RememberedFinding, Incident, MailboxRecord, Outcome, Quarantined, RunEnd, RunId,
+    RunStart, RunStatus, StoreBinding, WantedAnnotation, WantedMessage, Why,
 };
 use mailstore_format::{Guid, Uid};
 
@@ -23,7 +24,7 @@ use crate::target::Target;
 /// The incident that a run belongs to.
 #[derive(Debug)]
 pub struct Memory {
-    incident: Incident,
+    incident: Arc<Incident>,
     run: RunId,
     name: String,
     /// Messages that earlier runs missed, by the unique id of their mailbox.
@@ -41,10 +42,11 @@ pub(crate) struct Remembered<'a> {
 impl Memory {
     /// Begins the run in the incident. Fails where this is not about the store.
     pub fn begin(
-        incident: Incident,
+        incident: impl Into<Arc<Incident>>,
         store: &StoreBinding,
         start: &RunStart,
     ) -> Result<Self, incident::Error> {
+        let incident = incident.into();
         let store = incident.store(store)?;
         let run = incident.begin_run(store, start)?;
         let mut missed = HashMap::<_, Vec<_>>::new();
@@ -60,24 +62,31 @@ impl Memory {
 
     /// The run of this name, as far as the incident knows it; to note that it is undone.
     pub fn of_run(
-        incident: Incident,
+        incident: impl Into<Arc<Incident>>,
         store: &StoreBinding,
         name: &str,
     ) -> Result<Option<Self>, incident::Error> {
+        let incident = incident.into();
         let run = incident.run_named(incident.store(store)?, name)?.map(|run| run.id);
         let name = name.to_owned();
         Ok(run.map(|run| Self { incident, run, name, missed: HashMap::new() }))
     }
 
+    /// The run's number in the incident.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
     /// Notes that what the run did to a mailbox is undone.
     pub(crate) fn forget(&self, target: &Target) -> Result<(), incident::Error> {
-        self.incident.mailbox_undone(self.run, &mailbox_id(target))
+        self.incident.mailbox_undone(self.run, &target.id())
     }
 
     /// Notes what became of a mailbox.
     pub(crate) fn remember(&self, what: &Remembered<'_>) -> Result<(), incident::Error> {
         let Remembered { target, report, wanted, evidence } = what;
-        let mailbox = mailbox_id(target);
+        let mailbox = target.id();
         let outcome = Outcome {
             state: report.state.as_str().to_owned(),
             messages: report.messages,
@@ -129,10 +138,6 @@ impl Memory {
             },
         )
     }
-}
-
-fn mailbox_id(target: &Target) -> MailboxId {
-    MailboxId { uniqueid: target.lasting_name(), name: target.name.clone() }
 }
 
 /// Of the messages that were missed, those that are there: an entry that can be the message, and

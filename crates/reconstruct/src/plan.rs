@@ -10,6 +10,7 @@ mod file_steps;
 mod free_slots;
 mod header;
 mod header_file;
+mod incoming;
 pub(crate) mod index_trust;
 mod keyword_slots;
 mod keywords;
@@ -31,6 +32,7 @@ use mailstore_format::header_file::HeaderFile;
 use mailstore_format::index::{HeaderRepair, IndexHeader, IndexRecord, Layout};
 use mailstore_format::{ModSeq, Timestamp, Uid};
 
+use crate::arrivals::Arrived;
 use crate::evidence::{CacheItem, Evidence, StagedCache};
 use crate::finding::{Code, Finding, Remedy};
 use crate::journal::Wanted;
@@ -39,7 +41,7 @@ use crate::options::PrunePolicy;
 use loose::{Known, Loose};
 use matching::Matching;
 
-pub use file_steps::{FileSteps, MessageContent, Put, Rename, Return, SetAside};
+pub use file_steps::{Arrive, FileSteps, MessageContent, Put, Rename, Return, SetAside};
 pub(crate) use reversal::{Quarantined, Reversal};
 
 /// What is wrong with a mailbox, and what it will be after the repair.
@@ -49,6 +51,8 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// The records whose message is not there, whole.
     pub wanted: Vec<Wanted>,
+    /// What becomes of the messages that are to come in, in their order.
+    pub arrived: Vec<Arrived>,
     /// The files to write; `None` where nothing has to change.
     pub rewrite: Option<Rewrite>,
 }
@@ -165,6 +169,7 @@ struct Draughtsman<'a> {
     drafts: Vec<Draft>,
     file_steps: FileSteps,
     wanted: Vec<Wanted>,
+    arrived: Vec<Arrived>,
     /// Which file is whose.
     matching: Matching<'a>,
     /// Files whose content has to find its place.
@@ -204,6 +209,7 @@ pub(crate) fn plan_reversing(
         drafts: Vec::with_capacity(evidence.messages.len()),
         file_steps: FileSteps::default(),
         wanted: Vec::new(),
+        arrived: Vec::new(),
         matching: Matching::of(evidence),
         loose: Vec::new(),
         known: Known::default(),
@@ -216,7 +222,11 @@ pub(crate) fn plan_reversing(
         stale_archive_cache: false,
     };
     let rewrite = draughtsman.draw();
-    Plan { findings: draughtsman.findings, wanted: draughtsman.wanted, rewrite }
+    if rewrite.is_none() {
+        draughtsman.hold_all();
+    }
+    let Draughtsman { findings, wanted, arrived, .. } = draughtsman;
+    Plan { findings, wanted, arrived, rewrite }
 }
 
 impl Draughtsman<'_> {
@@ -243,6 +253,9 @@ impl Draughtsman<'_> {
             // To undo is not to repair: what has no record is left as it is.
             Some(reversal) => self.reverse(reversal),
             None => self.settle_files(),
+        }
+        if !self.settle_incoming() {
+            return None;
         }
         self.report_unknown_flags();
         self.name_every_keyword();

@@ -260,6 +260,8 @@ fn digest_of_evidence(evidence: &Evidence) -> Guid {
         annotations_whole,
         journal,
         index_trust,
+        // No saved plan brings messages in.
+        incoming: _,
         // What the rest of the store tells of its server may change: the plan's digest tells.
         cache_dialect: _,
     } = evidence;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::aftercare::Failure;
+use crate::arrivals::Arrived;
 use crate::finding::{Code, Finding, Remedy};
 
 /// What became of a mailbox.
@@ -15,6 +16,8 @@ pub enum State {
     Left,
     /// It was repaired and read back.
     Repaired,
+    /// Messages came into it from outside, and were read back.
+    Delivered,
     /// A repair is planned; this was a dry run.
     Planned,
     /// The run that is resumed had already done it.
@@ -62,6 +65,9 @@ pub struct MailboxReport {
     pub wanted: u64,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// What became of messages that were to come in from outside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arrived: Vec<Arrived>,
     /// What the server keeps elsewhere and has to be brought in step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub follow_up: Vec<FollowUp>,
@@ -81,6 +87,7 @@ impl State {
             Self::Sound => "sound",
             Self::Left => "left",
             Self::Repaired => "repaired",
+            Self::Delivered => "delivered",
             Self::Planned => "planned",
             Self::Resumed => "resumed",
             Self::Undone => "undone",
@@ -103,6 +110,7 @@ impl MailboxReport {
             locked_ms: 0,
             wanted: 0,
             findings: Vec::new(),
+            arrived: Vec::new(),
             follow_up: Vec::new(),
             aftercare_failures: Vec::new(),
             error: None,
@@ -149,6 +157,8 @@ pub struct Summary {
     pub left: u64,
     /// How many were repaired.
     pub repaired: u64,
+    /// Into how many messages came from outside.
+    pub delivered: u64,
     /// How many would be, were this no dry run.
     pub planned: u64,
     /// How many had been done by the resumed run.
@@ -190,6 +200,7 @@ impl Summary {
             State::Sound => &mut self.sound,
             State::Left => &mut self.left,
             State::Repaired => &mut self.repaired,
+            State::Delivered => &mut self.delivered,
             State::Planned => &mut self.planned,
             State::Resumed => &mut self.resumed,
             State::Undone => &mut self.undone,

@@ -2,8 +2,8 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use incident::RunStart;
@@ -14,8 +14,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::aftercare::{Aftercare, Failure};
 use crate::apply::{self, Applied};
+use crate::arrivals::{Arrivals, Fate};
 use crate::error::Error;
-use crate::evidence::{Evidence, StoredAnnotation};
+use crate::evidence::{Evidence, Incoming, StoredAnnotation};
 use crate::finding::Remedy;
 use crate::gather::gather;
 use crate::memory::{Memory, Remembered};
@@ -54,6 +55,8 @@ pub(crate) struct Context<'a> {
     pub(crate) site: &'a Site,
     /// What an earlier run did, where that is to be undone.
     pub(crate) reversal: Option<&'a Reversal>,
+    /// What is to come into the mailbox, where anything is.
+    pub(crate) incoming: Option<&'a Arc<Incoming>>,
 }
 
 impl<'a> Run<'a> {
@@ -188,6 +191,40 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Brings messages into mailboxes that are sound: `arrivals` tells which into each.
+    pub fn deliver(
+        &self,
+        targets: &[Target],
+        arrivals: &ArrivalsFor<'_>,
+        workshop: &Workshop,
+    ) -> Summary {
+        let (begun, wrote) = (Instant::now(), AtomicBool::new(false));
+        let mut summary = self.over(targets, &|context, target, policy| {
+            let arrivals = arrivals(target).map_err(Error::ArrivalsUnknown)?;
+            let applied = apply::deliver(context, target, workshop, policy, arrivals)?;
+            wrote.fetch_or(applied.wrote, Ordering::Relaxed);
+            Ok(self.applied(context, target, workshop, applied))
+        });
+        self.finish(&mut summary, begun);
+        summary.run = wrote.into_inner().then(|| workshop.run().to_owned());
+        summary
+    }
+
+    /// Says what [`Self::deliver`] would do. Changes nothing.
+    #[must_use]
+    pub fn survey_delivery(&self, targets: &[Target], arrivals: &ArrivalsFor<'_>) -> Summary {
+        self.over(targets, &|context, target, policy| {
+            let mut sink = Discard::default();
+            let evidence = gather(context, target, None, None, &mut sink)?;
+            let arrivals = arrivals(target).map_err(Error::ArrivalsUnknown)?;
+            let incoming = apply::look_at_sources(&evidence, policy.now, arrivals, &mut sink)?;
+            let evidence = Evidence { incoming: Some(Arc::new(incoming)), ..evidence };
+            let plan = plan(&evidence, policy);
+            let state = if plan.rewrite.is_some() { State::Planned } else { unchanged(&plan) };
+            Ok(report(context, target, state, &evidence, plan))
+        })
+    }
+
     /// Notes what was done, and by whom, for those who look into the run's folder later: the repair
     /// does not depend on it.
     fn note(&self, target: &Target, workshop: &Workshop, report: &MailboxReport) {
@@ -213,9 +250,21 @@ impl<'a> Run<'a> {
         applied: Applied,
     ) -> MailboxReport {
         let Applied { evidence, plan, wrote, locked } = applied;
-        let state = if wrote { State::Repaired } else { unchanged(&plan) };
+        // By a run that was cut short before it could do what comes after.
+        let mut arrived = plan.arrived.iter();
+        let before = arrived.any(|it| matches!(it.fate, Fate::DeliveredBefore { .. }));
+        let state = match wrote {
+            _ if before => State::Delivered,
+            true if evidence.incoming.is_some() => State::Delivered,
+            true => State::Repaired,
+            false => unchanged(&plan),
+        };
         let wanted = plan.wanted.clone();
         let mut report = report(context, target, state, &evidence, plan);
+        if before {
+            let elsewhere = Elsewhere { quota: true, conversations: Conversations::LackThreads };
+            report.follow_up = follow_up(context, target, elsewhere);
+        }
         report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
         self.aftercare.of_mailbox(target, &mut report);
         if wrote {
@@ -239,6 +288,7 @@ impl<'a> Run<'a> {
             lock_space: self.site.lock_space(),
             site: self.site,
             reversal: None,
+            incoming: None,
         };
         let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
         let prune_budget = self.options.prune.map_or(0, |prune| prune.run_limit(messages));
@@ -260,6 +310,12 @@ impl<'a> Run<'a> {
         summary.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+/// Which messages are to come into a mailbox.
+pub type ArrivalsFor<'a> = dyn Fn(&Target) -> Result<Arrivals, Unknown> + Sync + 'a;
+
+/// Why it is not known which messages are to come into a mailbox.
+pub type Unknown = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) type Work<'w> =
     dyn Fn(&Context<'_>, &Target, Policy) -> Result<MailboxReport, Error> + Sync + 'w;
@@ -341,6 +397,7 @@ pub(crate) fn report(
         bytes_read: read.map(|reading| reading.fields.size).sum(),
         wanted: count(plan.wanted.len()),
         findings: plan.findings,
+        arrived: plan.arrived,
         follow_up: follow_up.unwrap_or_default(),
         ..MailboxReport::new(&target.name, state)
     }

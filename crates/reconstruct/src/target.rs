@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use incident::MailboxId;
 use mailstore::location::MailboxLocation;
 use mailstore::lock::LockPlan;
 use mailstore::name::InternalName;
@@ -86,10 +87,16 @@ impl Target {
 
     /// What it is remembered by: its unique id; where it has none, its internal name; where there is
     /// no server, its path.
-    pub(crate) fn lasting_name(&self) -> String {
+    fn lasting_name(&self) -> String {
         let [id, _] = &self.annotation_keys;
         let name = self.internal_name();
         if name.as_bytes().is_empty() { self.name.clone() } else { lasting_name(id, &name) }
+    }
+
+    /// What incidents know it by.
+    #[must_use]
+    pub fn id(&self) -> MailboxId {
+        MailboxId { uniqueid: self.lasting_name(), name: self.name.clone() }
     }
 
     /// Its name, as the server writes it into its databases.

@@ -131,6 +131,7 @@ pub(crate) fn every_kind_of_step(mailbox: &Mailbox) -> FileSteps {
         ],
         renames: vec![Rename { place: Place::Spool, from: "9.".into(), to: Uid(12), identity }],
         returns: Vec::new(),
+        arrivals: Vec::new(),
         set_aside: vec![
             mailbox.set_aside("007."),
             mailbox.set_aside("3."),
@@ -158,5 +159,6 @@ pub(crate) fn in_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
         lock_space: None,
         site: &site,
         reversal: None,
+        incoming: None,
     })
 }

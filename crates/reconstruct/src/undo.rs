@@ -36,6 +36,9 @@ struct Trail {
     course: Course,
     /// What it was about to change, in that order.
     changes: Vec<Change>,
+    /// Whether it brought messages from outside. Clients may have seen their UIDs, so that the index
+    /// of before cannot serve again: they are expunged.
+    brought_messages: bool,
 }
 
 impl Trail {
@@ -43,7 +46,13 @@ impl Trail {
         let root = target.recovery_root(&target.location.index);
         let folder = root.join(RECOVERY_DIRECTORY).join(run).join(&target.key);
         let changes = manifest::of_run(target, run.as_ref());
-        Self { run: run.to_owned(), course: journal::course_of(&folder), changes }
+        let brought_messages = !journal::of_run(&folder).arrived.is_empty();
+        Self { run: run.to_owned(), course: journal::course_of(&folder), changes, brought_messages }
+    }
+
+    /// Whether it can only be undone by a run of its own, if `standing` is where its mailbox stands.
+    fn has_to_be_merged(&self, standing: &Standing) -> bool {
+        self.brought_messages && matches!(standing, Standing::Unchanged | Standing::Changed(_))
     }
 }
 
@@ -70,6 +79,9 @@ impl Run<'_> {
         self.over(targets, &|context, target, policy| {
             let trail = Trail::of(target, run);
             match standing::of(target, &trail)? {
+                standing if trail.has_to_be_merged(&standing) => {
+                    merge::survey(context, target, policy, &trail)
+                }
                 Standing::Undone => Ok(undone_before(target, &trail)),
                 Standing::Damaged => Ok(damaged(target, &trail)),
                 Standing::Changed(_) if if_changed == IfChanged::Merge => {
@@ -99,7 +111,9 @@ impl Run<'_> {
                 PutBackOr::Changed(why) if if_changed == IfChanged::Refuse => {
                     refused(target, &Trail::of(target, run), &why)
                 }
-                PutBackOr::Changed(_) => merge::merge(context, target, policy, &of_run, workshop)?,
+                PutBackOr::Changed(_) | PutBackOr::HasToBeMerged => {
+                    merge::merge(context, target, policy, &of_run, workshop)?
+                }
             };
             self.forget(target, &mut report);
             self.aftercare().of_mailbox(target, &mut report);
@@ -136,6 +150,8 @@ enum PutBackOr {
     Report(MailboxReport),
     /// It was changed since, in these ways.
     Changed(Vec<String>),
+    /// The files of before cannot serve again.
+    HasToBeMerged,
 }
 
 /// Puts a mailbox back that was not changed since.
@@ -148,6 +164,7 @@ fn put_back(
     let locks = lock(context, target)?;
     let trail = Trail::of(target, workshop.run());
     match standing::of(target, &trail)? {
+        standing if trail.has_to_be_merged(&standing) => return Ok(PutBackOr::HasToBeMerged),
         Standing::Undone => return Ok(PutBackOr::Report(undone_before(target, &trail))),
         Standing::Damaged => return Ok(PutBackOr::Report(damaged(target, &trail))),
         Standing::Changed(why) => return Ok(PutBackOr::Changed(why)),

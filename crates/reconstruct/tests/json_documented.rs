@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mailstore_format::Uid;
-use reconstruct::{Code, Finding, FollowUp, MailboxReport, Remedy, State, Summary};
+use reconstruct::{Arrived, Code, Fate, Finding, FollowUp, MailboxReport, Remedy, State, Summary};
 use serde_json::Value;
 
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
@@ -12,6 +12,10 @@ const DOCUMENT: &str = include_str!("../../../docs/json.md");
 fn full_report(state: State, remedy: Remedy) -> MailboxReport {
     MailboxReport {
         findings: vec![Finding::new(Code::MessageMissing, remedy, "detail").about(Uid(7))],
+        arrived: vec![
+            Arrived { key: "key".to_owned(), fate: Fate::Delivered { uid: Uid(7) } },
+            Arrived { key: "key".to_owned(), fate: Fate::Held { why: "why".to_owned() } },
+        ],
         follow_up: vec![FollowUp::Quota, FollowUp::Conversations("alice".to_owned())],
         error: Some("error".to_owned()),
         ..MailboxReport::new("user.alice", state)
@@ -58,8 +62,8 @@ fn every_field_of_a_report_and_a_summary_is_documented() {
 
 #[test]
 fn every_state_remedy_and_follow_up_is_documented() {
-    use State::{Failed, Planned, Repaired, Resumed, Sound};
-    let states = [Sound, Repaired, Planned, Resumed, Failed];
+    use State::{Delivered, Failed, Planned, Repaired, Resumed, Sound};
+    let states = [Sound, Repaired, Delivered, Planned, Resumed, Failed];
     let states = states.map(|state| serde_json::to_value(state).unwrap());
     let remedies = [Remedy::Note, Remedy::Repair, Remedy::Left];
     let remedies = remedies.map(|remedy| serde_json::to_value(remedy).unwrap());

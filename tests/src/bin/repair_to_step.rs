@@ -12,24 +12,19 @@
 //! Prints each step that it comes to, and the mailbox's report as JSON in the last line.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use mailstore::config::ImapdConf;
 use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
-use mailstore::replace::{FileOps, Step};
 use mailstore::store::{Selection, Store};
+use mailstore_tests::interruption::{End, hooked};
 use reconstruct::undo::IfChanged;
 use reconstruct::{
     MailboxReport, Observer, Options, Progress, PrunePolicy, Run, Site, Target, Workshop,
 };
-use rustix::io::Errno;
-use rustix::process::{Signal, getpid, kill_process};
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -67,73 +62,6 @@ fn main() -> Result<ExitCode> {
         _ => run.repair(&targets, &workshop, &Progress::new(&root)),
     };
     Ok(ExitCode::from(summary.exit_status()))
-}
-
-/// Where it ends, by the number of the step.
-#[derive(Debug, Clone, Copy)]
-enum End {
-    Never,
-    Kill(usize),
-    Tear(usize),
-    Fail(usize, Errno),
-}
-
-impl End {
-    fn parse(text: &str) -> Result<Self> {
-        let parts: Vec<&str> = text.split(':').collect();
-        Ok(match parts.as_slice() {
-            ["count"] => Self::Never,
-            ["kill", step] => Self::Kill(step.parse()?),
-            ["tear", step] => Self::Tear(step.parse()?),
-            ["fail", step, "EIO"] => Self::Fail(step.parse()?, Errno::IO),
-            ["fail", step, "EDQUOT"] => Self::Fail(step.parse()?, Errno::DQUOT),
-            ["fail", step, "ENOSPC"] => Self::Fail(step.parse()?, Errno::NOSPC),
-            _ => bail!("no such end: {text}"),
-        })
-    }
-}
-
-fn hooked(end: End, exchanges: bool) -> FileOps {
-    let steps = Mutex::new(Vec::<Step>::new());
-    FileOps::with_hook(move |step| {
-        let mut steps = steps.lock().map_err(|error| io::Error::other(error.to_string()))?;
-        println!("{step}");
-        let number = steps.len();
-        match end {
-            End::Kill(at) if at == number => die()?,
-            End::Tear(at) if at == number => {
-                tear(steps.last())?;
-                die()?;
-            }
-            End::Fail(at, errno) if at == number => {
-                steps.push(step.clone());
-                return Err(errno.into());
-            }
-            _ => {}
-        }
-        steps.push(step.clone());
-        match step {
-            Step::Exchange { .. } if !exchanges => Err(Errno::INVAL.into()),
-            _ => Ok(()),
-        }
-    })
-}
-
-/// Leaves only the front half of what the write `step` wrote.
-fn tear(step: Option<&Step>) -> io::Result<()> {
-    let Some(Step::Write { path, offset, len }) = step else {
-        return Err(io::Error::other("the step before is no write"));
-    };
-    let half = u64::try_from(len / 2).map_err(io::Error::other)?;
-    OpenOptions::new().write(true).open(path)?.set_len(offset + half)
-}
-
-fn die() -> io::Result<()> {
-    io::stdout().flush()?;
-    kill_process(getpid(), Signal::KILL)?;
-    // The signal is on its way.
-    std::thread::sleep(Duration::from_mins(1));
-    Err(io::Error::other("outlived SIGKILL"))
 }
 
 struct PrintReport;

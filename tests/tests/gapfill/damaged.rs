@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::{Cyrus, Layout, Store, ToolRun, Tree, gapfill_command};
 
-use crate::world::{Copy, Expected, Ledger, World, gapfill, told};
+use mailstore_tests::outage::{Copy, Expected, Ledger, World, gapfill, told};
 
 const SEED: u64 = 19_991_231;
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use mailstore_tests::{Cyrus, Fixture, Layout, Server, ServerOptions, Store, ToolRun, Tree};
 
-use crate::world::{gapfill, told};
+use mailstore_tests::outage::{gapfill, told};
 
 pub(crate) fn text(number: u32) -> String {
     format!(

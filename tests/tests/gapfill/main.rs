@@ -6,14 +6,12 @@ mod damaged;
 mod kinds;
 mod options;
 mod remembered;
-mod world;
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use mailstore_tests::outage::{World, gapfill, told, told_of_mailboxes};
 use mailstore_tests::{Cyrus, Layout, Tree};
-
-use world::{World, gapfill, told, told_of_mailboxes};
 
 const SEEDS: [u64; 2] = [20_061_109, 20_061_110];
 

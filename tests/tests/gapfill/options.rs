@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::{Cyrus, Layout, Server, ServerOptions, Store, ToolRun, gapfill_command};
 
 use crate::kinds::{stores, text};
-use crate::world::{Expected, gapfill, told};
+use mailstore_tests::outage::{Expected, gapfill, told};
 
 /// Classes of what was told, by mailbox.
 fn classes(run: &ToolRun) -> Vec<(String, String)> {

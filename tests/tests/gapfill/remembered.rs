@@ -6,39 +6,21 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
-use mailstore_tests::{
-    Cyrus, Layout, Reconstruct, Server, ServerOptions, Store, gapfill_command, incident_command,
-};
+use anyhow::{Context as _, Result};
+use mailstore_tests::outage::{World, exported, gapfill, new_incident, told};
+use mailstore_tests::{Cyrus, Layout, Reconstruct, Server, ServerOptions, Store, gapfill_command};
 use serde_json::Value;
 
 use crate::kinds;
-use crate::world::{World, gapfill, told};
 
 const SEED: u64 = 42;
 
-pub(crate) fn new_incident(live: &Store, directory: &Path) -> Result<()> {
-    let mut command = incident_command()?;
-    command.env("CYRUS_USER", &live.cyrus().account().name);
-    let output = command.arg("new").arg(directory).arg("-C").arg(live.imapd_conf()).output()?;
-    ensure!(output.status.success(), "{output:?}");
-    Ok(())
-}
-
 /// The gaps of an incident, but for when they were seen, sorted.
 pub(crate) fn remembered_gaps(live: &Store, directory: &Path) -> Result<Vec<Value>> {
-    let mut command = incident_command()?;
-    command.env("CYRUS_USER", &live.cyrus().account().name);
-    let output = command.arg("export").arg(directory).arg("--json").output()?;
-    ensure!(output.status.success(), "{output:?}");
-    let mut gaps = Vec::new();
-    for line in String::from_utf8(output.stdout)?.lines() {
-        let mut exported: Value = serde_json::from_str(line)?;
-        if exported["type"] == "gap" {
-            for when in ["run", "first_seen", "last_seen"] {
-                exported[when] = Value::Null;
-            }
-            gaps.push(exported);
+    let mut gaps = exported(live, directory, "gap")?;
+    for gap in &mut gaps {
+        for when in ["run", "first_seen", "last_seen"] {
+            gap[when] = Value::Null;
         }
     }
     gaps.sort_by_key(Value::to_string);
@@ -212,7 +194,8 @@ fn what_others_have_seen_and_annotations_go_with_a_gap() -> Result<()> {
         bob.select("office")?;
         bob.store("2", "+FLAGS (\\Seen)")?;
         bob.unselect()?;
-        (bob.logout()?, alice.logout()?);
+        bob.logout()?;
+        alice.logout()?;
         let rescued = rescued.into_store()?;
         let incident = live.path().join("outage");
         new_incident(&live, &incident)?;

@@ -8,12 +8,13 @@ mod likeness;
 
 use std::collections::HashSet;
 
+use incident::SeenNumbers;
 use mailstore_format::Guid;
 
 use super::group::{GroupRun, Work};
 use crate::class::Class;
 use crate::compare::{Because, Comparison, Pair};
-use crate::contents::{FileState, Message, Voucher};
+use crate::contents::{Contents, FileState, Message, Voucher};
 use crate::error::Error;
 use crate::fetch::{Copy, Damage, Fetched, Order, fetch};
 use crate::loose::Known;
@@ -217,6 +218,7 @@ impl Outcome<'_> {
                 report.closed.extend(closed.into_iter().map(|key| (id.clone(), key)));
             }
         }
+        report.seen = numbers_in(&pair.source);
         let report = std::mem::take(report);
         // Live mailboxes that no source has are nobody's question.
         let asked = !work.plan.parts.is_empty() || !report.closed.is_empty();
@@ -229,6 +231,21 @@ fn elsewhere(copies: &Copies, said: &Said, order: &Order) -> Vec<Copy> {
     let own: HashSet<_> = order.copies.iter().map(Copy::path).collect();
     let others = copies.of(&said.message.guid);
     others.filter(|copy| !own.contains(&copy.path())).cloned().collect()
+}
+
+/// The highest numbers that clients of a mailbox may have seen.
+fn numbers_in(contents: &Contents) -> SeenNumbers {
+    let messages = contents.messages.iter();
+    messages.fold(
+        SeenNumbers {
+            uid: contents.last_uid.unwrap_or_default(),
+            modseq: contents.highestmodseq.unwrap_or_default(),
+        },
+        |seen, message| SeenNumbers {
+            uid: seen.uid.max(message.uid),
+            modseq: seen.modseq.max(message.modseq),
+        },
+    )
 }
 
 /// Whether anything but a damaged file tells what the message's bytes were.

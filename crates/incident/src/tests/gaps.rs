@@ -7,7 +7,7 @@ use mailstore_format::{Guid, SystemFlags, ThreadId, Timestamp, Uid};
 use super::{Outage, mailbox, outcome, rows};
 use crate::{Gap, MailboxGaps, RunId, WantedAnnotation};
 
-fn gap(uid: u32, content: &str) -> Gap {
+pub(super) fn gap(uid: u32, content: &str) -> Gap {
     Gap {
         guid: Guid::of(content.as_bytes()),
         uid: Uid(uid),
@@ -34,7 +34,7 @@ fn gap(uid: u32, content: &str) -> Gap {
     }
 }
 
-fn record(outage: &Outage, run: RunId, gaps: &[Gap]) {
+pub(super) fn record(outage: &Outage, run: RunId, gaps: &[Gap]) {
     let (mailbox, outcome) = (mailbox("a"), outcome("compared"));
     let seen = MailboxGaps { mailbox: &mailbox, outcome: &outcome, gaps };
     outage.incident.record_gaps(run, &seen).unwrap();

@@ -13,7 +13,7 @@ use crate::evidence::{
 use crate::examine::identity_of;
 use crate::gather::{read_file, read_header_file};
 use crate::index_reader::read_index;
-use crate::plan::{FileSteps, MessageContent, Rename, Return, SetAside};
+use crate::plan::{Arrive, FileSteps, MessageContent, Rename, Return, SetAside};
 use crate::target::Target;
 
 /// What happened since the evidence was gathered.
@@ -133,9 +133,14 @@ impl Files {
         let is_there =
             |rename: &Rename| self.regular(rename.place, &rename.from) == Some(rename.identity);
         let is_free = |back: &Return| self.stat(back.place, &back.name).is_none();
+        let is_new = |arrive: &Arrive| {
+            let name = message_file_name(arrive.noted.to);
+            self.stat(arrive.place, OsStr::new(&name)).is_none()
+        };
         let ino = |step: &SetAside| self.stat(step.place, &step.name).map(|meta| meta.ino);
         puts && steps.renames.iter().all(is_there)
             && steps.returns.iter().all(is_free)
+            && steps.arrivals.iter().all(is_new)
             && steps.set_aside.iter().all(|step| ino(step) == Some(step.ino))
     }
 

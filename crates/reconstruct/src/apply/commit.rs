@@ -70,6 +70,19 @@ pub(super) fn is_interrupted(target: &Target) -> bool {
         .any(|change| change.how == How::Exchanged && inode_at(change.origin()) == change.before)
 }
 
+/// Whether the index is one that a run put into its place and that run was cut short right behind: the
+/// caches beside it may be those of before.
+pub(super) fn is_cut_short_behind_its_index(target: &Target) -> bool {
+    let Some(found) = inode_at(&target.location.index) else { return false };
+    let root = target.recovery_root(&target.location.index);
+    let runs = earlier_runs(root).unwrap_or_default().into_iter();
+    let mut courses = runs.map(|run| journal::course_of(&run.join(&target.key)));
+    courses.any(|course| {
+        let committed = course.committing.map(|committing| committing.ino);
+        course.is_interrupted() && committed == Some(found)
+    })
+}
+
 /// What runs that were interrupted were about to change, as far as it lies in the mailbox and in
 /// their own folders.
 fn interrupted_runs(target: &Target) -> Vec<Vec<Change>> {
@@ -134,6 +147,9 @@ impl Commit<'_> {
         }
         for back in &steps.returns {
             work.new_names.push(rename::list_return(self, back)?);
+        }
+        for arrive in &steps.arrivals {
+            work.new_names.push(rename::list_arrival(self, arrive)?);
         }
         let put: HashSet<&Path> = work.puts.iter().map(|put| put.change.origin()).collect();
         let renamed = steps.renames.iter().map(|renamed| {
@@ -271,6 +287,7 @@ impl Commit<'_> {
             let (place, from, ino) = (rename.place, rename.from.clone(), rename.identity.ino);
             Renamed { place, from, to: rename.to, ino }.to_json()
         });
+        let arriving = rewrite.file_steps.arrivals.iter().map(|arrive| arrive.noted.to_json());
         let header = &rewrite.header;
         let committing = Committing {
             ino: inode_at(&staged.index).unwrap_or_default(),
@@ -283,7 +300,8 @@ impl Commit<'_> {
             names_above: names_above(self.target, header.last_uid),
         };
         let committing = std::iter::once_with(|| committing.to_json());
-        self.append_lines(index, JOURNAL, wanted.chain(renamed).chain(committing))
+        let lines = wanted.chain(renamed).chain(arriving).chain(committing);
+        self.append_lines(index, JOURNAL, lines)
     }
 
     fn note(&self, line: serde_json::Result<String>) -> Result<(), Error> {

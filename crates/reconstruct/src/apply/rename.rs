@@ -1,6 +1,6 @@
 //! Names that are given before the commit: new ones to messages that get a new UID, whose old names
 //! go when the index is in place; old ones to files that lie in the quarantine of a run that is
-//! undone.
+//! undone; to messages that come from outside.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::put::must_be;
 use crate::error::Error;
 use crate::evidence::FileIdentity;
 use crate::manifest::{Change, How, inode_at};
-use crate::plan::{Rename, Return};
+use crate::plan::{Arrive, Rename, Return};
 
 /// A second name that a message gets.
 pub(super) struct NewName {
@@ -39,6 +39,16 @@ pub(super) fn list_return(commit: &Commit<'_>, back: &Return) -> Result<NewName,
     must_be(&back.kept, back.identity)?;
     let reason = "it had this name before the run that is undone";
     Ok(new_name(commit, back.kept.clone(), &to, back.identity, reason))
+}
+
+/// What is to be done for `arrive`.
+pub(super) fn list_arrival(commit: &Commit<'_>, arrive: &Arrive) -> Result<NewName, Error> {
+    let to = commit.entry(arrive.place, message_file_name(arrive.noted.to));
+    must_be(&arrive.ready, arrive.identity)?;
+    let reason = "a message comes from outside";
+    let name = new_name(commit, arrive.ready.clone(), &to, arrive.identity, reason);
+    let guid = Some(arrive.noted.guid.to_string());
+    Ok(NewName { change: Change { guid, ..name.change }, ..name })
 }
 
 fn new_name(

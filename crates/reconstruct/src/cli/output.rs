@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::mem::discriminant;
 use std::sync::Mutex;
 
 use anyhow::Result;
@@ -91,7 +90,8 @@ impl Output {
         } else if !self.quiet {
             self.console.print(summary_text(summary, self.dry_run, self.planned));
             if let Ok(follow_up) = self.follow_up.lock() {
-                self.console.print(follow_up_text(&follow_up, tools));
+                let text = tools.map(|tools| tools.typed(&follow_up)).unwrap_or_default();
+                self.console.print(text);
             }
         }
     }
@@ -105,6 +105,7 @@ impl Output {
         let name = &report.mailbox;
         let mut text = match report.state {
             State::Repaired => format!("{name}: repaired\n"),
+            State::Delivered => format!("{name}: messages came in\n"),
             State::Planned => format!("{name}: {}\n", self.planned),
             State::Resumed | State::Sound if self.verbose < 2 && report.findings.is_empty() => {
                 return String::new();
@@ -213,22 +214,6 @@ fn summary_text(summary: &Summary, dry_run: bool, planned: &str) -> String {
             text,
             "run {run}: what was replaced is under .mailstore-recovery/{run}/ of each partition"
         );
-    }
-    text
-}
-
-/// The commands that bring in step what the server keeps elsewhere.
-fn follow_up_text(follow_up: &BTreeSet<FollowUp>, tools: Option<&ServerTools>) -> String {
-    let Some(tools) = tools.filter(|_| !follow_up.is_empty()) else { return String::new() };
-    let mut text = "next, as the server's user (or give --cyrus-bin):\n".to_owned();
-    let steps: Vec<_> = follow_up.iter().collect();
-    for alike in steps.chunk_by(|one, next| discriminant(*one) == discriminant(*next)) {
-        for call in alike.iter().take(LISTED).flat_map(|step| tools.calls(step)) {
-            let _ = writeln!(text, "  {call}");
-        }
-        if let Some(more) = alike.len().checked_sub(LISTED).filter(|&more| more > 0) {
-            let _ = writeln!(text, "  … and likewise for {more} more (--json names them)");
-        }
     }
     text
 }

@@ -22,7 +22,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    pub(super) fn new(layout: Option<&'static Layout>) -> Self {
+    pub(crate) fn new(layout: Option<&'static Layout>) -> Self {
         Self { readers: BTreeMap::new(), layout, message: Vec::new(), old_item: Vec::new() }
     }
 

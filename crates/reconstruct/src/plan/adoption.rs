@@ -10,7 +10,7 @@ use super::known::with_derived_fields;
 use super::{CacheSource, Draft, Draughtsman};
 use crate::evidence::{ConversationRow, FileIdentity, Place, Reading};
 use crate::finding::{Code, Remedy};
-use crate::journal::Wanted;
+use crate::journal::{Arriving, Wanted};
 
 /// The keyword of messages of which only a part is left.
 const DAMAGED: &[u8] = b"$Damaged";
@@ -45,6 +45,8 @@ pub(super) enum Witness<'w> {
     Journal(&'w Wanted),
     /// The owner's conversations.
     Row(ConversationRow),
+    /// A run that brings it, or brought it, from outside.
+    Arriving(&'w Arriving),
     /// The record of the message of which it is what is left.
     Remains(Box<IndexRecord>),
 }
@@ -65,7 +67,9 @@ impl Witness<'_> {
         match self {
             Self::Row(row) => row.internal_flags.contains(InternalFlags::EXPUNGED),
             Self::Proven(record) | Self::Uncounted(record) => record.is_expunged(),
-            Self::None | Self::Newer | Self::Journal(_) | Self::Remains(_) => false,
+            Self::None | Self::Newer | Self::Journal(_) | Self::Arriving(_) | Self::Remains(_) => {
+                false
+            }
         }
     }
 }
@@ -106,6 +110,12 @@ impl Draughtsman<'_> {
                 system_flags: shown_flags(&row),
                 internal_flags: InternalFlags(row.internal_flags.0 & InternalFlags::EXPUNGED.0),
                 cid: row.cid,
+                ..fresh
+            },
+            Witness::Arriving(arriving) => IndexRecord {
+                internaldate: arriving.internaldate,
+                system_flags: arriving.system_flags,
+                user_flags: self.slots_of_arriving(arriving),
                 ..fresh
             },
             Witness::Remains(record) => IndexRecord {

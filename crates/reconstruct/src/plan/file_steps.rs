@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use mailstore_format::Uid;
 
 use crate::evidence::{FileIdentity, Place};
+use crate::journal::Arriving;
 
 /// The steps of one plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct FileSteps {
     pub renames: Vec<Rename>,
     /// Files that get the name back that they had before a run that is undone, before the commit.
     pub returns: Vec<Return>,
+    /// Messages that come in from outside, before the commit.
+    pub arrivals: Vec<Arrive>,
     /// Entries that are moved to the quarantine after the commit.
     pub set_aside: Vec<SetAside>,
 }
@@ -77,6 +80,19 @@ pub struct Return {
     pub identity: FileIdentity,
 }
 
+/// A message that lies ready outside of the mailbox and gets the name of a new UID, which is free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrive {
+    /// Where it is to lie.
+    pub place: Place,
+    /// What later runs have to know of it.
+    pub noted: Arriving,
+    /// Where it lies ready.
+    pub ready: PathBuf,
+    /// Which file it is.
+    pub identity: FileIdentity,
+}
+
 /// An entry that is moved to the quarantine. It may be of any kind: what is no regular file is
 /// moved by name and never opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +117,8 @@ impl FileSteps {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
-        let Self { puts, renames, returns, set_aside } = self;
-        let steps = [puts.len(), renames.len(), returns.len(), set_aside.len()];
+        let Self { puts, renames, returns, arrivals, set_aside } = self;
+        let steps = [puts.len(), renames.len(), returns.len(), arrivals.len(), set_aside.len()];
         steps.into_iter().fold(0, |all, some| {
             u64::try_from(some).map_or(u64::MAX, |some| some.saturating_add(all))
         })

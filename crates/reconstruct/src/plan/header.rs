@@ -269,6 +269,9 @@ impl Draughtsman<'_> {
             self.find(Code::HeaderOptions, Remedy::Repair, detail);
             header.options &= options::SAFE_MASK;
         }
+        if !self.file_steps.arrivals.is_empty() {
+            header.last_appenddate = self.policy.now;
+        }
         header.last_uid = self.last_uid;
         header.highestmodseq = self.highestmodseq;
         if self.stale_spool_cache || self.stale_archive_cache {

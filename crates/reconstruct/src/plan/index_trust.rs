@@ -226,7 +226,8 @@ fn has_a_cache(evidence: &Evidence) -> bool {
     evidence.spool_cache.generation.or(archive).is_some()
 }
 
-/// How many message files have UIDs above the last one, and are not copies of messages it knows.
+/// How many message files have UIDs above the last one, and are neither copies of messages it knows
+/// nor what a delivery that was cut short had put there.
 fn files_that_came_since(evidence: &Evidence, last: Uid) -> usize {
     let reach = Uid(last.0.saturating_add(UIDS_IN_REACH));
     let index = &evidence.index;
@@ -236,8 +237,11 @@ fn files_that_came_since(evidence: &Evidence, last: Uid) -> usize {
         .messages
         .iter()
         .filter(|message| message.slot.is_none() && message.uid > last && message.uid <= reach);
-    let guids = since.filter_map(MessageEvidence::guid_read);
-    guids.filter(|guid| !known.contains(guid)).count()
+    let arriving = evidence.journal.arrived.iter().filter(|message| !message.committed);
+    let arriving: HashSet<(Uid, Guid)> =
+        arriving.map(|message| (message.to, message.guid)).collect();
+    let read = since.filter_map(|message| Some((message.uid, message.guid_read()?)));
+    read.filter(|it| !known.contains(&it.1) && !arriving.contains(it)).count()
 }
 
 /// The sign that records whose header proves nothing are older than conversations: these know

@@ -190,7 +190,7 @@ impl<'a> Draughtsman<'a> {
     }
 
     /// Every UID that a directory entry is named after, whatever it is: none may be given out.
-    fn names_taken(&self) -> HashSet<Uid> {
+    pub(super) fn names_taken(&self) -> HashSet<Uid> {
         let messages = self.evidence.messages.iter().map(|message| message.uid);
         let odd = self.evidence.directory.odd.iter();
         let odd = odd.filter_map(|odd| message_uid(odd.entry.name.as_encoded_bytes()));
@@ -199,7 +199,7 @@ impl<'a> Draughtsman<'a> {
 
     /// Lifts the last UID above the names of entries that cannot be served but lie where the server
     /// would put its next message, over them.
-    fn pass_names_in_the_way(&mut self, taken: &HashSet<Uid>) {
+    pub(super) fn pass_names_in_the_way(&mut self, taken: &HashSet<Uid>) {
         let reach = self.last_uid.0.saturating_add(UIDS_IN_REACH);
         let in_the_way = taken.iter().filter(|uid| uid.0 <= reach).max().copied();
         if let Some(top) = in_the_way.filter(|&top| top > self.last_uid) {

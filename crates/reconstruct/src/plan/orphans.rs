@@ -139,6 +139,11 @@ impl<'a> Draughtsman<'a> {
             self.find_about(uid, Code::StaysExpunged, Remedy::Repair, detail);
             return;
         }
+        if matches!(witness, Witness::Arriving(_)) {
+            let detail = format!("its file has no record yet; {why}");
+            self.find_about(uid, Code::MessageDelivered, Remedy::Repair, detail);
+            return;
+        }
         if matches!(witness, Witness::Proven(_)) {
             self.find_about(uid, Code::RecordProven, Remedy::Repair, why);
             return;

@@ -14,7 +14,7 @@ use super::keyword_slots::with_keyword;
 use super::{Draughtsman, Return};
 use crate::evidence::{FileEvidence, FileIdentity, Place};
 use crate::finding::{Code, Remedy};
-use crate::journal::Renamed;
+use crate::journal::{Arriving, Renamed};
 
 /// What a run did to a mailbox, as far as it can be taken back.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub(crate) struct Reversal {
     pub(crate) flag_names: Option<FlagNames>,
     /// The messages that got a new UID.
     pub(crate) renamed: Vec<Renamed>,
+    /// The messages that came from outside.
+    pub(crate) arrived: Vec<Arriving>,
     /// The files that were moved out of the mailbox.
     pub(crate) quarantined: Vec<Quarantined>,
 }
@@ -47,6 +49,7 @@ impl Draughtsman<'_> {
     /// Takes back what the run decided that is undone.
     pub(super) fn reverse(&mut self, reversal: &Reversal) {
         self.reverse_records(reversal);
+        self.expunge_arrived(reversal);
         let stay = self.expunge_new_uids(reversal);
         self.give_names_back(reversal, &stay);
     }
@@ -133,6 +136,33 @@ impl Draughtsman<'_> {
             }
         }
         stay
+    }
+
+    /// A message that came from outside is expunged, where nobody touched it.
+    fn expunge_arrived(&mut self, reversal: &Reversal) {
+        let drafts = self.drafts.iter().enumerate();
+        let at: HashMap<Uid, usize> = drafts.map(|(at, draft)| (draft.record.uid, at)).collect();
+        for message in &reversal.arrived {
+            let draft = at.get(&message.to).and_then(|&at| self.drafts.get_mut(at));
+            let Some(draft) = draft.filter(|draft| draft.record.guid == message.guid) else {
+                continue;
+            };
+            // One that got its file back had its record before.
+            let was_there = reversal.before.contains_key(&message.to);
+            if was_there || draft.record.is_expunged() {
+                continue;
+            }
+            if draft.record.modseq > reversal.highestmodseq || draft.changed {
+                let detail = "the run brought it; it stays, because it was changed since";
+                self.find_about(message.to, Code::UndoLeft, Remedy::Left, detail);
+                continue;
+            }
+            draft.record.internal_flags = draft.record.internal_flags.with(EXPUNGED);
+            draft.record.last_updated = self.policy.now;
+            draft.changed = true;
+            let detail = "the run brought it; it is expunged";
+            self.find_about(message.to, Code::Undone, Remedy::Repair, detail);
+        }
     }
 
     /// Files that the run set aside get their names back where these are free.

@@ -11,11 +11,14 @@ use super::adoption::{Found, Witness, shown_flags};
 use super::dates::start_of_local_day;
 use super::free_slots::keeps_places;
 use crate::evidence::{ConversationRow, Evidence, Slot};
-use crate::journal::Wanted;
+use crate::journal::{Arriving, Wanted};
 
 /// So many damaged records that stand where a file's record would are tried for it, whatever UID and
 /// GUID they seem to have: enough for a page that was hit.
 const MOST_TRIED: usize = 16;
+
+/// Why a message is believed to be one that a run brought.
+const ARRIVING: &str = "a run had noted it as one that it brings";
 
 /// All testimony about the messages of a mailbox, by message.
 pub(super) struct Testimony<'a> {
@@ -23,6 +26,8 @@ pub(super) struct Testimony<'a> {
     /// Records that are whole but were not counted, with why they are believed.
     uncounted: HashMap<(Uid, Guid), (&'a IndexRecord, &'static str)>,
     pruned: HashMap<(Uid, Guid), &'a Wanted>,
+    /// What earlier runs brought, or were about to bring, from outside.
+    arrived: HashMap<(Uid, Guid), &'a Arriving>,
     /// Whether the index is an older state of the mailbox's.
     older: bool,
     doubtful_by_uid: HashMap<Uid, Vec<&'a DoubtfulRecord>>,
@@ -47,6 +52,7 @@ impl<'a> Testimony<'a> {
             rows: rows.map(|row| ((row.uid, row.guid), *row)).collect(),
             uncounted,
             pruned: pruned.map(|it| ((it.record.uid, it.record.guid), it)).collect(),
+            arrived: evidence.journal.arrived.iter().map(|it| ((it.to, it.guid), it)).collect(),
             older: evidence.index_trust.is_older(),
             doubtful_by_uid: HashMap::new(),
             doubtful_by_guid: HashMap::new(),
@@ -116,6 +122,9 @@ impl<'a> Testimony<'a> {
         if let Some(row) = row {
             let why = "the owner's conversations know it, but not its keywords";
             return Some((why, Witness::Row(*row)));
+        }
+        if let Some(arriving) = self.arrived.get(&message) {
+            return Some((ARRIVING, Witness::Arriving(arriving)));
         }
         let known = self.doubtful_by_guid.contains_key(&guid);
         known.then_some(("a damaged record has its SHA-1", Witness::None))

@@ -1,6 +1,7 @@
 //! The rules of `docs/policy.md`, each on the smallest evidence that calls for it.
 
 mod displaced;
+mod incoming;
 mod index_trust;
 mod keywords;
 mod model;
@@ -129,6 +130,7 @@ pub(crate) fn sound(uids: &[u32]) -> Evidence {
         annotations: Vec::new(),
         annotations_whole: true,
         journal: Journal::default(),
+        incoming: None,
     };
     settle_counts(&mut evidence);
     evidence

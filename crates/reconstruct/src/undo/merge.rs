@@ -87,11 +87,13 @@ fn reversal(target: &Target, trail: &Trail) -> Reversal {
     let header = kept(&location.header).unwrap_or(&location.header);
     let header = read_file(header, LARGEST_FILE, &mut bytes).ok();
     let header = header.and_then(|_| HeaderFile::decode(&bytes).ok());
+    let noted = journal::of_run(&folder);
     Reversal {
         highestmodseq: ModSeq(committing.map_or(0, |committing| committing.highestmodseq)),
         before,
         flag_names: header.map(|header| header.flag_names),
-        renamed: journal::of_run(&folder).renamed,
+        renamed: noted.renamed,
+        arrived: noted.arrived,
         quarantined: trail
             .changes
             .iter()

@@ -62,6 +62,7 @@ fn undo_with(mailbox: &Mailbox, ops: FileOps) -> Result<MailboxReport, Error> {
     Ok(match done {
         PutBackOr::Report(report) => report,
         PutBackOr::Changed(why) => refused(&target, &of_run(), &why),
+        PutBackOr::HasToBeMerged => unreachable!("no message came from outside"),
     })
 }
 

@@ -261,8 +261,9 @@ impl Mailbox {
     }
 
     fn apply(&mut self, rewrite: &Rewrite) {
-        let FileSteps { puts, renames, set_aside, returns } = &rewrite.file_steps;
+        let FileSteps { puts, renames, set_aside, returns, arrivals } = &rewrite.file_steps;
         assert!(returns.is_empty(), "only an undo gives names back");
+        assert!(arrivals.is_empty(), "nothing was to come in");
         let contents: Vec<_> = puts.iter().map(|put| self.content(&put.content)).collect();
         for (put, content) in puts.iter().zip(contents) {
             self.quarantine.extend(self.files.insert(format!("{}.", put.uid), content));

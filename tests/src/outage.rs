@@ -4,19 +4,23 @@
 //! each copy through both stores and says from that what a comparison must find.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use mailstore_format::Guid;
-use mailstore_tests::generate::Random;
-use mailstore_tests::{
-    Cyrus, ImapClient, Layout, Reply, Server, ServerOptions, Store, ToolRun, gapfill_command,
-};
+
+use crate::configuration::{Layout, ServerOptions};
+use crate::cyrus::Cyrus;
+use crate::generate::Random;
+use crate::imap::{ImapClient, Reply};
+use crate::server::Server;
+use crate::store::Store;
+use crate::tool::{ToolRun, gapfill_command, incident_command};
 use serde_json::Value;
 
 /// The users.
-pub(crate) const USERS: [&str; 2] = ["alice", "bob"];
+pub const USERS: [&str; 2] = ["alice", "bob"];
 /// Folders that both sides have, below each user's INBOX.
 const FOLDERS: [&str; 4] = ["INBOX", "INBOX.Work", "INBOX.Old", "INBOX.Stale"];
 
@@ -25,7 +29,7 @@ const FIRST_COPIES: usize = 6;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
     /// The one whose volume is rescued.
     Rescued,
     /// The one that users live on.
@@ -37,11 +41,15 @@ type At = Option<(String, u32)>;
 
 /// One copy of a message.
 #[derive(Debug, Clone)]
-pub(crate) struct Copy {
-    pub(crate) user: &'static str,
-    pub(crate) guid: Guid,
-    pub(crate) rescued: At,
-    pub(crate) live: At,
+pub struct Copy {
+    /// Whose it is.
+    pub user: &'static str,
+    /// The SHA-1 of its bytes.
+    pub guid: Guid,
+    /// Where it is on the rescued side.
+    pub rescued: At,
+    /// Where it is on the live side.
+    pub live: At,
     /// Where both sides had it at the fork.
     fork: At,
     /// Whether it was copied: then it is not moved or deleted, which would look like a move.
@@ -53,13 +61,17 @@ pub(crate) struct Copy {
 }
 
 /// A gap as a comparison has to tell it: mailbox, GUID and class.
-pub(crate) type Expected = (String, String, String);
+pub type Expected = (String, String, String);
 
 /// Both servers and the ledger.
-pub(crate) struct World {
-    pub(crate) rescued: Server,
-    pub(crate) live: Server,
-    pub(crate) copies: Vec<Copy>,
+#[derive(Debug)]
+pub struct World {
+    /// The one whose volume is rescued.
+    pub rescued: Server,
+    /// The one that users live on.
+    pub live: Server,
+    /// Every copy of every message.
+    pub copies: Vec<Copy>,
     random: Random,
     /// Every UID that the live side gave out, by user and folder.
     live_uids: BTreeSet<(&'static str, String, u32)>,
@@ -70,7 +82,7 @@ pub(crate) struct World {
 
 impl World {
     /// A server with some mail, and its copy, both running.
-    pub(crate) fn fork(cyrus: &Cyrus, layout: Layout, seed: u64) -> Result<Self> {
+    pub fn fork(cyrus: &Cyrus, layout: Layout, seed: u64) -> Result<Self> {
         let options = ServerOptions::new(layout).with_conversations().in_memory();
         let rescued = Server::start(cyrus, options)?;
         let mut admin = rescued.admin()?;
@@ -140,7 +152,7 @@ impl World {
     }
 
     /// APPENDs a new message.
-    pub(crate) fn append(&mut self, side: Side, user: &'static str, folder: &str) -> Result<()> {
+    pub fn append(&mut self, side: Side, user: &'static str, folder: &str) -> Result<()> {
         let text = self.text(user);
         self.append_text(side, user, folder, &text)
     }
@@ -152,7 +164,8 @@ impl World {
         folder: &str,
         text: &[u8],
     ) -> Result<()> {
-        let uid = self.server(side).login(user)?.append(folder, &[], None, text)?;
+        let (flags, date) = looks_of(self.number);
+        let uid = self.server(side).login(user)?.append(folder, flags, date, text)?;
         self.add(side, user, folder, uid, Guid::of(text));
         Ok(())
     }
@@ -283,7 +296,7 @@ impl World {
     }
 
     /// A day of mail on the rescued side, and then what came and what users did on the live one.
-    pub(crate) fn traffic(&mut self, steps: usize) -> Result<()> {
+    pub fn traffic(&mut self, steps: usize) -> Result<()> {
         self.traffic_on(Side::Rescued, steps)?;
         // Indexes tell time in whole seconds, and an outage takes longer than one.
         std::thread::sleep(Duration::from_millis(1100));
@@ -309,7 +322,7 @@ impl World {
 
     /// What happens to whole folders: one is renamed, one deleted on each side after it got mail,
     /// one made with mail.
-    pub(crate) fn folders(&mut self) -> Result<()> {
+    pub fn folders(&mut self) -> Result<()> {
         let user = USERS[0];
         self.append(Side::Rescued, user, "INBOX.Old")?;
         self.append(Side::Rescued, user, "INBOX.Stale")?;
@@ -325,7 +338,7 @@ impl World {
     }
 
     /// Stops the rescued side; a copy of its tree.
-    pub(crate) fn rescue(self) -> Result<(Store, Ledger, Server)> {
+    pub fn rescue(self) -> Result<(Store, Ledger, Server)> {
         let ledger = Ledger {
             copies: self.copies,
             live_uids: self.live_uids,
@@ -333,6 +346,16 @@ impl World {
         };
         Ok((self.rescued.into_store()?, ledger, self.live))
     }
+}
+
+/// The flags and the date with which the message of this number is appended.
+fn looks_of(number: u32) -> (&'static [&'static str], Option<&'static str>) {
+    let flags: &[&str] = match number % 3 {
+        0 => &["\\Answered", "later", "$Work"],
+        1 => &["\\Seen"],
+        _ => &[],
+    };
+    (flags, number.is_multiple_of(2).then_some("07-Nov-2006 10:11:12 +0100"))
 }
 
 fn other_folder(folder: &str) -> &'static str {
@@ -345,15 +368,18 @@ fn new_uid(reply: &Reply) -> Result<u32> {
 }
 
 /// What became of each copy.
-pub(crate) struct Ledger {
-    pub(crate) copies: Vec<Copy>,
+#[derive(Debug)]
+pub struct Ledger {
+    /// Every copy of every message.
+    pub copies: Vec<Copy>,
     live_uids: BTreeSet<(&'static str, String, u32)>,
     new_folders: BTreeSet<String>,
 }
 
 impl Ledger {
     /// The class of a copy, where anything is to be told of it.
-    pub(crate) fn class(&self, copy: &Copy) -> Option<&'static str> {
+    #[must_use]
+    pub fn class(&self, copy: &Copy) -> Option<&'static str> {
         let deleted_later = |folder: &str| {
             copy.user == USERS[0] && (folder == "INBOX.Old" || folder == "INBOX.Stale")
         };
@@ -383,7 +409,8 @@ impl Ledger {
     }
 
     /// All that a comparison has to tell of single messages, sorted.
-    pub(crate) fn expected(&self) -> Vec<Expected> {
+    #[must_use]
+    pub fn expected(&self) -> Vec<Expected> {
         let told = self.copies.iter().filter_map(|copy| {
             let class = self.class(copy)?;
             Some((Self::mailbox(copy), copy.guid.to_string(), class.to_owned()))
@@ -395,7 +422,7 @@ impl Ledger {
 }
 
 /// A run of `gapfill` on the live server's store.
-pub(crate) fn gapfill(live: &Store, from: &[PathBuf], arguments: &[&str]) -> Result<ToolRun> {
+pub fn gapfill(live: &Store, from: &[PathBuf], arguments: &[&str]) -> Result<ToolRun> {
     let mut command = gapfill_command()?;
     for path in from {
         command.arg("--from").arg(path);
@@ -405,8 +432,30 @@ pub(crate) fn gapfill(live: &Store, from: &[PathBuf], arguments: &[&str]) -> Res
     ToolRun::of(&command.output().context("can't run gapfill")?).parsed()
 }
 
+/// Makes an incident about a live server's store in `directory`.
+pub fn new_incident(live: &Store, directory: &Path) -> Result<()> {
+    let mut command = incident_command()?;
+    command.env("CYRUS_USER", &live.cyrus().account().name);
+    let output = command.arg("new").arg(directory).arg("-C").arg(live.imapd_conf()).output()?;
+    ensure!(output.status.success(), "{output:?}");
+    Ok(())
+}
+
+/// The lines of an incident's export that have this type.
+pub fn exported(live: &Store, incident: &Path, line_type: &str) -> Result<Vec<Value>> {
+    let mut command = incident_command()?;
+    command.env("CYRUS_USER", &live.cyrus().account().name);
+    let output = command.arg("export").arg(incident).arg("--json").output()?;
+    ensure!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout)?;
+    let lines = text.lines().map(serde_json::from_str::<Value>);
+    let lines = lines.collect::<serde_json::Result<Vec<_>>>()?;
+    Ok(lines.into_iter().filter(|line| line["type"] == line_type).collect())
+}
+
 /// What a run told of single messages, sorted.
-pub(crate) fn told(run: &ToolRun) -> Vec<Expected> {
+#[must_use]
+pub fn told(run: &ToolRun) -> Vec<Expected> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let of_message = |line: &&Value| line["type"] == "gap" && line["guid"] != "0".repeat(40);
     let lines = run.json.iter().filter(of_message);
@@ -417,7 +466,8 @@ pub(crate) fn told(run: &ToolRun) -> Vec<Expected> {
 }
 
 /// What a run told of whole mailboxes: class and number of messages by mailbox.
-pub(crate) fn told_of_mailboxes(run: &ToolRun) -> BTreeMap<String, (String, u64)> {
+#[must_use]
+pub fn told_of_mailboxes(run: &ToolRun) -> BTreeMap<String, (String, u64)> {
     let of_mailbox = |line: &&Value| line["type"] == "gap" && line["guid"] == "0".repeat(40);
     let lines = run.json.iter().filter(of_mailbox).map(|line| {
         let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();

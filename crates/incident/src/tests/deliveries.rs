@@ -1,0 +1,89 @@
+//! What became of a gap is remembered once, and what is settled stays so.
+
+use mailstore_format::{ModSeq, Uid};
+
+use super::gaps::{gap, record};
+use super::{Outage, lost, mailbox, outcome, rows};
+use crate::{
+    Delivery, DeliveryState, GapToDeliver, MailboxRecord, RunId, SeenNumbers, WantedMessage,
+};
+
+fn gaps(outage: &Outage) -> Vec<GapToDeliver> {
+    let mailboxes = outage.incident.mailboxes_with_gaps(outage.store).unwrap();
+    mailboxes.iter().flat_map(|mailbox| outage.incident.gaps_of(mailbox).unwrap()).collect()
+}
+
+fn say(outage: &Outage, run: RunId, state: DeliveryState, uid: Option<u32>) {
+    let about =
+        |gap: GapToDeliver| Delivery { gap: gap.id, state, uid: uid.map(Uid), note: String::new() };
+    let said: Vec<_> = gaps(outage).into_iter().map(about).collect();
+    outage.incident.record_deliveries(run, "spool", &said).unwrap();
+}
+
+fn said(outage: &Outage) -> Vec<(DeliveryState, Option<Uid>)> {
+    let deliveries = gaps(outage).into_iter().filter_map(|gap| gap.delivery);
+    deliveries.map(|delivery| (delivery.state, delivery.uid)).collect()
+}
+
+#[test]
+fn what_was_delivered_is_never_said_not_to_have_been_unless_it_is_undone() {
+    use DeliveryState::{Delivered, Held, Intended, Undone, Verified};
+    let outage = Outage::new();
+    let run = outage.run("first");
+    record(&outage, run, &[gap(7, "seven")]);
+    assert_eq!(said(&outage), []);
+    say(&outage, run, Held, None);
+    say(&outage, run, Intended, None);
+    assert_eq!(said(&outage), [(Intended, None)]);
+    say(&outage, run, Delivered, Some(9));
+    let later = outage.run("later");
+    say(&outage, later, Held, None);
+    say(&outage, later, Intended, None);
+    assert_eq!(said(&outage), [(Delivered, Some(Uid(9)))]);
+    say(&outage, run, Verified, Some(9));
+    outage.incident.deliveries_undone(run, &mailbox("b"), &[Uid(9)]).unwrap();
+    outage.incident.deliveries_undone(run, &mailbox("a"), &[Uid(8)]).unwrap();
+    assert_eq!(said(&outage), [(Verified, Some(Uid(9)))]);
+    outage.incident.deliveries_undone(run, &mailbox("a"), &[Uid(9)]).unwrap();
+    assert_eq!(said(&outage), [(Undone, None)]);
+    say(&outage, later, Intended, None);
+    assert_eq!(said(&outage), [(Intended, None)]);
+}
+
+#[test]
+fn the_highest_numbers_are_those_of_sources_gaps_and_of_what_is_wanted() {
+    let outage = Outage::new();
+    let run = outage.run("first");
+    record(&outage, run, &[gap(7, "seven"), gap(12, "twelve")]);
+    let numbers = || {
+        let mailboxes = outage.incident.mailboxes_with_gaps(outage.store).unwrap();
+        outage.incident.seen_numbers(&mailboxes[0]).unwrap()
+    };
+    assert_eq!(numbers(), SeenNumbers { uid: Uid(12), modseq: ModSeq(0) });
+    let (mailbox, outcome) = (mailbox("a"), outcome("repaired"));
+    let wanted = [WantedMessage { modseq: ModSeq(77), ..lost(40, "forty") }];
+    let record = MailboxRecord { wanted: &wanted, ..MailboxRecord::new(&mailbox, &outcome) };
+    outage.incident.record(run, &record).unwrap();
+    assert_eq!(numbers(), SeenNumbers { uid: Uid(40), modseq: ModSeq(77) });
+    for (uid, modseq) in [(90, 5), (60, 99), (7, u64::MAX)] {
+        let seen = SeenNumbers { uid: Uid(uid), modseq: ModSeq(modseq) };
+        outage.incident.record_seen_numbers(run, &mailbox, seen).unwrap();
+    }
+    assert_eq!(numbers(), SeenNumbers { uid: Uid(90), modseq: ModSeq(99) });
+}
+
+#[test]
+fn deliveries_are_exported() {
+    let outage = Outage::new();
+    let run = outage.run("first");
+    record(&outage, run, &[gap(7, "seven")]);
+    say(&outage, run, DeliveryState::Verified, Some(9));
+    assert_eq!(rows(outage.incident.deliveries()).len(), 1);
+    let mut out = Vec::new();
+    outage.incident.export(&mut out).unwrap().unwrap();
+    let lines = String::from_utf8(out).unwrap();
+    let line = lines.lines().find(|line| line.contains(r#""type":"delivery""#)).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["state"], &line["uid"]), (&"verified".into(), &9.into()));
+    assert_eq!((&line["source_uid"], &line["via"]), (&7.into(), &"spool".into()));
+}

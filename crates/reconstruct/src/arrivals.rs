@@ -1,0 +1,101 @@
+//! Messages that are to come into a mailbox from outside of it.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use mailstore_format::{Guid, ModSeq, SystemFlags, Timestamp, Uid};
+use serde::Serialize;
+
+/// A message that is to come into a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// What tells it from all others that ever are to come into this mailbox, in words of whoever
+    /// asks for it. A message that came under a key never comes a second time under it.
+    pub key: String,
+    /// The SHA-1 of its bytes.
+    pub guid: Guid,
+    /// How many bytes it has, for asking whether there is room.
+    pub size: u64,
+    /// Where its bytes are. A file whose line ends have become LF serves too.
+    pub source: PathBuf,
+    /// The flags that clients see.
+    pub system_flags: SystemFlags,
+    /// The names of its keywords.
+    pub keywords: Vec<String>,
+    /// When it was received; 0 where nothing tells.
+    pub internaldate: Timestamp,
+    /// The UID that it had; 0 where it had none.
+    pub uid_before: Uid,
+    /// When the mailbox was last seen without it: a copy that was saved since is it.
+    pub missed_at: Timestamp,
+}
+
+/// All messages that are to come into one mailbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// The messages.
+    pub messages: Vec<Arrival>,
+    /// No UID up to this one is given out.
+    pub above_uid: Uid,
+    /// No modseq up to this one is given out.
+    pub above_modseq: ModSeq,
+    /// UIDs under which messages came in that were asked for earlier: these are no others' copies.
+    pub came_before: HashSet<Uid>,
+}
+
+/// What became of a message that was to come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Arrived {
+    /// The message's key.
+    pub key: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub fate: Fate,
+}
+
+/// What became of a message that was to come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "fate", rename_all = "snake_case")]
+pub enum Fate {
+    /// It came in under this UID, or would in a run that changes anything.
+    Delivered {
+        /// The UID.
+        #[serde(serialize_with = "as_number")]
+        uid: Uid,
+    },
+    /// It had come in under this UID before.
+    DeliveredBefore {
+        /// The UID.
+        #[serde(serialize_with = "as_number")]
+        uid: Uid,
+    },
+    /// The mailbox had got it in another way, or its owner has deleted it since, under this UID.
+    Found {
+        /// The UID.
+        #[serde(serialize_with = "as_number")]
+        uid: Uid,
+    },
+    /// It did not come in.
+    Held {
+        /// Why.
+        why: String,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn as_number<S: serde::Serializer>(uid: &Uid, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u32(uid.0)
+}
+
+impl Fate {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered { .. } => "delivered",
+            Self::DeliveredBefore { .. } => "delivered_before",
+            Self::Found { .. } => "found",
+            Self::Held { .. } => "held",
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Messages that come in from outside: each gets a new UID, unless it came before.
+
+use std::collections::{HashMap, HashSet};
+
+use mailstore_format::index::layout::RecordField;
+use mailstore_format::index::{IndexRecord, Layout};
+use mailstore_format::{Guid, InternalFlags, ModSeq, Timestamp, Uid, UserFlags};
+
+use super::adoption::{Found, Witness};
+use super::keyword_slots::with_keyword;
+use super::orphans::PLAUSIBLE_UID;
+use super::{Arrive, CacheSource, Draughtsman};
+use crate::arrivals::{Arrival, Arrivals, Arrived, Fate};
+use crate::evidence::{Incoming, Place, Ready};
+use crate::finding::{Code, Remedy};
+use crate::journal::{Arriving, WantedBecause};
+
+/// Why nothing comes into a mailbox that has to be repaired first.
+const DAMAGED: &str = "the mailbox is damaged: repair it first (reconstruct), then deliver again";
+
+/// No server ever gave out a modseq above this one: whatever tells one is damaged.
+const PLAUSIBLE_MODSEQ: ModSeq = ModSeq(1 << 53);
+
+/// What the mailbox has that may be one of the messages.
+struct Copies<'a> {
+    /// Records by the SHA-1 of their message, by UID.
+    records: HashMap<Guid, Vec<IndexRecord>>,
+    /// Messages that are others: they came under other keys.
+    others: HashSet<Uid>,
+    /// Expunged because their coming was undone.
+    retracted: HashSet<Uid>,
+    /// Expunged because their files were gone: by UID, the modseq of their tombstone.
+    pruned: HashMap<Uid, ModSeq>,
+    /// Records whose message is not there, by its SHA-1.
+    waiting: HashMap<Guid, Vec<Uid>>,
+    /// What earlier runs brought, by key.
+    arrived: HashMap<&'a str, &'a Arriving>,
+    tells_savedate: bool,
+}
+
+impl<'a> Draughtsman<'a> {
+    /// Gives every message that is to come in its place. `false` where the mailbox is not one into
+    /// which anything may come: then nothing at all is done to it.
+    pub(super) fn settle_incoming(&mut self) -> bool {
+        let evidence = self.evidence;
+        let Some(incoming) = evidence.incoming.as_deref() else { return true };
+        if self.needs_repair() {
+            return false;
+        }
+        if evidence.witnesses.dav {
+            self.hold_each("the server's DAV database is keyed by UID");
+            return true;
+        }
+        let mut copies = Copies::of(self, incoming);
+        let mut to_come = Vec::new();
+        for (arrival, ready) in incoming.messages() {
+            match (copies.fate_of(arrival), ready) {
+                (Some(fate), _) => self.arrived_as(arrival, fate),
+                (None, Err(why)) => self.hold(arrival, why),
+                (None, Ok(ready)) => match copies.waiting_for(arrival) {
+                    Some(uid) => self.bring_to_its_record(arrival, ready, uid),
+                    None => to_come.push((arrival, ready)),
+                },
+            }
+        }
+        self.bring(to_come, incoming);
+        true
+    }
+
+    /// Whether anything was found that a repair would change, but for what an interrupted delivery
+    /// left to do.
+    fn needs_repair(&self) -> bool {
+        let mut findings = self.findings.iter();
+        findings.any(|it| it.remedy == Remedy::Repair && it.code != Code::MessageDelivered)
+    }
+
+    /// The oldest first, each under the next UID that is free and that nobody has ever seen.
+    fn bring(&mut self, mut to_come: Vec<(&'a Arrival, &'a Ready)>, incoming: &Incoming) {
+        if to_come.is_empty() {
+            return;
+        }
+        to_come.sort_by_key(|(arrival, ready)| (ready.identity.mtime, arrival.uid_before));
+        let counted = self.evidence.witnesses.counters_highest.unwrap_or_default();
+        let Arrivals { above_uid, above_modseq, .. } = &incoming.arrivals;
+        let above = Some(*above_modseq).filter(|&above| above <= PLAUSIBLE_MODSEQ);
+        self.highestmodseq = self.highestmodseq.max(counted).max(above.unwrap_or_default());
+        let taken = self.names_taken();
+        self.pass_names_in_the_way(&taken);
+        if *above_uid <= PLAUSIBLE_UID {
+            self.last_uid = self.last_uid.max(*above_uid);
+        }
+        for (arrival, ready) in to_come {
+            let next = (self.last_uid.0..u32::MAX).map(|last| Uid(last.saturating_add(1)));
+            match next.into_iter().find(|uid| !taken.contains(uid)) {
+                Some(to) => self.bring_one(arrival, ready, to),
+                None => self.hold(arrival, "no UID is left to give"),
+            }
+        }
+    }
+
+    fn bring_one(&mut self, arrival: &Arrival, ready: &Ready, to: Uid) {
+        self.last_uid = to;
+        let noted = noted(arrival, ready, to);
+        let (place, identity, reading) = (Place::Spool, ready.identity, &ready.reading);
+        self.adopt(Found { place, identity, reading }, to, Witness::Arriving(&noted));
+        self.put_in_place(arrival, ready, place, noted);
+    }
+
+    /// The message of a record that is there: it gets its file back, and keeps its UID and flags.
+    fn bring_to_its_record(&mut self, arrival: &Arrival, ready: &Ready, uid: Uid) {
+        let at = self.drafts.iter().position(|draft| draft.record.uid == uid);
+        let Some(draft) = at.and_then(|at| self.drafts.get_mut(at)) else { return };
+        let fields = &ready.reading.fields;
+        let (place, flags) = (Place::Spool, draft.record.internal_flags);
+        draft.record.internal_flags = flags.without(InternalFlags::ARCHIVED);
+        draft.record.cache_version = fields.cache_version;
+        draft.record.cache_crc = fields.cache_crc;
+        draft.cache = ready.reading.staged.map_or(CacheSource::None, CacheSource::Staged);
+        self.stale_cache_of(place);
+        self.wanted.retain(|wanted| wanted.record.uid != uid);
+        self.findings.retain(|it| it.uid != Some(uid) || it.code != Code::MessageMissing);
+        self.put_in_place(arrival, ready, place, noted(arrival, ready, uid));
+    }
+
+    fn put_in_place(&mut self, arrival: &Arrival, ready: &Ready, place: Place, noted: Arriving) {
+        let (to, identity) = (noted.to, ready.identity);
+        let detail = format!("{} comes in", arrival.guid);
+        self.find_about(to, Code::MessageDelivered, Remedy::Repair, detail);
+        let ready = ready.path.clone();
+        self.file_steps.arrivals.push(Arrive { place, noted, ready, identity });
+        self.arrived_as(arrival, Fate::Delivered { uid: to });
+    }
+
+    /// The keywords of a message that comes from outside, in the slots that have their names.
+    pub(super) fn slots_of_arriving(&mut self, arriving: &Arriving) -> UserFlags {
+        let mut flags = UserFlags::default();
+        for name in &arriving.keywords {
+            if let Some(slot) = self.slot_of_keyword(name.as_bytes(), None) {
+                flags = with_keyword(flags, slot);
+            } else {
+                let detail = format!("no slot is left for its keyword {name}");
+                self.find_about(arriving.to, Code::KeywordUnnamed, Remedy::Left, detail);
+            }
+        }
+        flags
+    }
+
+    /// Nothing comes in, because nothing is written.
+    pub(super) fn hold_all(&mut self) {
+        let is_settled = !self.arrived.is_empty();
+        let would_come = self.arrived.iter().any(|it| matches!(it.fate, Fate::Delivered { .. }));
+        if !is_settled || would_come {
+            self.arrived.clear();
+            self.hold_each(DAMAGED);
+        }
+    }
+
+    /// The live records whose message is proved absent.
+    fn waiting_records(&self) -> HashMap<Guid, Vec<Uid>> {
+        let mut waiting = HashMap::<Guid, Vec<Uid>>::new();
+        let missing = self.wanted.iter().filter(|wanted| wanted.why == WantedBecause::Missing);
+        for record in missing.map(|wanted| &wanted.record).filter(|it| !it.guid.is_null()) {
+            waiting.entry(record.guid).or_default().push(record.uid);
+        }
+        waiting
+    }
+
+    fn hold_each(&mut self, why: &str) {
+        let Some(incoming) = self.evidence.incoming.as_deref() else { return };
+        incoming.arrivals.messages.iter().for_each(|arrival| self.hold(arrival, why));
+    }
+
+    fn hold(&mut self, arrival: &Arrival, why: &str) {
+        let detail = format!("{}: {why}", arrival.guid);
+        self.find(Code::MessageHeld, Remedy::Left, detail);
+        self.arrived_as(arrival, Fate::Held { why: why.to_owned() });
+    }
+
+    fn arrived_as(&mut self, arrival: &Arrival, fate: Fate) {
+        self.arrived.push(Arrived { key: arrival.key.clone(), fate });
+    }
+}
+
+fn noted(arrival: &Arrival, ready: &Ready, to: Uid) -> Arriving {
+    Arriving {
+        key: arrival.key.clone(),
+        to,
+        guid: arrival.guid,
+        system_flags: arrival.system_flags,
+        keywords: arrival.keywords.clone(),
+        internaldate: ready.identity.mtime,
+        committed: false,
+    }
+}
+
+impl<'a> Copies<'a> {
+    fn of(draughtsman: &Draughtsman<'a>, incoming: &Incoming) -> Self {
+        let evidence = draughtsman.evidence;
+        let guids: HashSet<Guid> =
+            incoming.arrivals.messages.iter().map(|arrival| arrival.guid).collect();
+        let mut records = HashMap::<Guid, Vec<IndexRecord>>::new();
+        for draft in &draughtsman.drafts {
+            if guids.contains(&draft.record.guid) {
+                records.entry(draft.record.guid).or_default().push(draft.record);
+            }
+        }
+        let journal = &evidence.journal;
+        let noted = journal.arrived.iter().map(|arrived| arrived.to);
+        let tells_savedate = |layout: &Layout| layout.record_has(RecordField::Savedate);
+        Self {
+            records,
+            others: noted.chain(incoming.arrivals.came_before.iter().copied()).collect(),
+            retracted: journal.retracted.iter().copied().collect(),
+            pruned: journal.pruned().map(|it| (it.record.uid, it.tombstone)).collect(),
+            waiting: draughtsman.waiting_records(),
+            arrived: journal.arrived.iter().map(|it| (it.key.as_str(), it)).collect(),
+            tells_savedate: evidence.index.layout.is_some_and(tells_savedate),
+        }
+    }
+
+    /// What became of `arrival` before, where anything did. Each copy is taken for one message only.
+    fn fate_of(&mut self, arrival: &Arrival) -> Option<Fate> {
+        let records = self.records.get(&arrival.guid).map_or(&[][..], Vec::as_slice);
+        if let Some(arrived) = self.arrived.get(arrival.key.as_str()) {
+            let uid = arrived.to;
+            let came = arrived.committed || records.iter().any(|record| record.uid == uid);
+            return came.then_some(Fate::DeliveredBefore { uid });
+        }
+        let is_it = |record: &&IndexRecord| {
+            let is_its_own = record.uid == arrival.uid_before;
+            let came_since = self.tells_savedate && since(record.savedate, arrival.missed_at);
+            let uid = &record.uid;
+            let ours = self.retracted.contains(uid) || self.pruned.get(uid) == Some(&record.modseq);
+            let lacks_file = self.waiting.get(&arrival.guid).is_some_and(|at| at.contains(uid));
+            let is_another = self.others.contains(uid) || record.is_expunged() && ours;
+            !is_another && !lacks_file && (is_its_own || came_since)
+        };
+        let uid = records.iter().find(is_it)?.uid;
+        self.others.insert(uid);
+        Some(Fate::Found { uid })
+    }
+
+    /// The record that waits for `arrival`, its own before others'.
+    fn waiting_for(&mut self, arrival: &Arrival) -> Option<Uid> {
+        let waiting = self.waiting.get_mut(&arrival.guid)?;
+        let own = waiting.iter().position(|&uid| uid == arrival.uid_before);
+        let uid = waiting.get(own.unwrap_or(0)).copied()?;
+        waiting.retain(|&other| other != uid);
+        Some(uid)
+    }
+}
+
+/// Whether something that is known to the second was not before `then`.
+fn since(saved: Timestamp, then: Timestamp) -> bool {
+    saved.seconds() >= then.seconds()
+}

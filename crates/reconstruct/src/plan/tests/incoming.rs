@@ -1,0 +1,191 @@
+//! What becomes of messages that are to come in from outside.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::*;
+use crate::arrivals::{Arrival, Arrivals, Fate};
+use crate::evidence::{Incoming, Ready};
+use crate::journal::Arriving;
+
+/// When the mailbox was last seen without them.
+const MISSED_AT: Timestamp = Timestamp::from_seconds(1_790_000_000);
+
+/// The message that [`record`] has for `content`, which had the UID `was`.
+fn arrival(content: u32, was: u32) -> (Arrival, Result<Ready, String>) {
+    let fields = fields(&content.to_string());
+    let arrival = Arrival {
+        key: format!("{content}:{was}"),
+        guid: fields.guid,
+        size: fields.size,
+        source: "/stage/x".into(),
+        system_flags: SystemFlags::FLAGGED,
+        keywords: vec!["later".to_owned()],
+        internaldate: Timestamp::from_seconds(MIDNIGHT),
+        uid_before: Uid(was),
+        missed_at: MISSED_AT,
+    };
+    let mtime = Timestamp::from_seconds(MIDNIGHT - i64::from(was));
+    let identity = FileIdentity { ino: u64::from(was), size: fields.size, mtime };
+    let reading = reading_of(fields, Some(StagedCache { offset: 0, len: 10 }));
+    let path = format!("/new/{was}").into();
+    (arrival, Ok(Ready { path, identity, reading }))
+}
+
+fn with(mut evidence: Evidence, asked: Vec<(Arrival, Result<Ready, String>)>) -> Evidence {
+    let (messages, ready) = asked.into_iter().unzip();
+    let arrivals = Arrivals { messages, ..Arrivals::default() };
+    evidence.incoming = Some(Arc::new(Incoming { arrivals, ready }));
+    evidence
+}
+
+fn above(evidence: &mut Evidence, uid: u32, modseq: u64) {
+    let incoming = evidence.incoming.as_mut().and_then(Arc::get_mut).unwrap();
+    incoming.arrivals.above_uid = Uid(uid);
+    incoming.arrivals.above_modseq = ModSeq(modseq);
+}
+
+fn fates(plan: &Plan) -> Vec<(&str, u32)> {
+    let told = plan.arrived.iter().map(|arrived| match &arrived.fate {
+        Fate::Delivered { uid } | Fate::DeliveredBefore { uid } | Fate::Found { uid } => {
+            (arrived.fate.as_str(), uid.0)
+        }
+        Fate::Held { .. } => (arrived.fate.as_str(), 0),
+    });
+    told.collect()
+}
+
+/// Changes the record of a UID, and what the header counts.
+fn change(evidence: &mut Evidence, uid: u32, change: impl Fn(&mut IndexRecord)) {
+    for slot in &mut evidence.index.slots {
+        let Slot::Record(record) = slot else { continue };
+        if record.uid == Uid(uid) {
+            change(record);
+        }
+    }
+    settle_counts(evidence);
+}
+
+#[test]
+fn messages_come_oldest_first_under_uids_and_modseqs_that_nobody_has_seen() {
+    let mut evidence = with(sound(&[1, 2]), vec![arrival(7, 7), arrival(8, 8), arrival(9, 6)]);
+    above(&mut evidence, 40, 5000);
+    evidence.witnesses.counters_highest = Some(ModSeq(7000));
+    let plan = plan(&evidence, policy());
+    assert_eq!(uids(&plan), [1, 2, 41, 42, 43]);
+    let guids = [41, 42, 43].map(|uid| planned(&plan, uid).guid);
+    assert_eq!(guids, [8, 7, 9].map(|content: u32| fields(&content.to_string()).guid));
+    let record = planned(&plan, 41);
+    assert_eq!((record.modseq, record.createdmodseq), (ModSeq(7001), ModSeq(7001)));
+    assert_eq!((record.system_flags, record.savedate), (SystemFlags::FLAGGED, NOW));
+    assert_eq!(record.internaldate, Timestamp::from_seconds(MIDNIGHT - 8));
+    let rewrite = plan.rewrite.as_ref().unwrap();
+    let header_file = rewrite.header_file.as_ref().unwrap();
+    let slot = header_file.flag_names.slot_of(b"later").unwrap();
+    assert!(record.user_flags.contains(slot));
+    assert_eq!(rewrite.file_steps.arrivals.len(), 3);
+    assert_eq!((rewrite.header.last_uid, rewrite.header.last_appenddate), (Uid(43), NOW));
+    assert_eq!(rewrite.elsewhere.conversations, Conversations::LackThreads);
+}
+
+#[test]
+fn numbers_that_no_server_gave_out_are_not_believed() {
+    let mut evidence = with(sound(&[1, 2]), vec![arrival(7, 7)]);
+    above(&mut evidence, u32::MAX - 1, u64::MAX);
+    let plan = plan(&evidence, policy());
+    assert_eq!(uids(&plan), [1, 2, 3]);
+    assert_eq!(planned(&plan, 3).modseq, ModSeq(1001));
+}
+
+#[test]
+fn a_copy_that_was_saved_since_is_the_message_and_counts_once() {
+    let mut evidence = sound(&[1, 2, 3]);
+    change(&mut evidence, 3, |record| record.savedate = MISSED_AT);
+    let plan = plan(&with(evidence, vec![arrival(3, 8), arrival(3, 9)]), policy());
+    assert_eq!(fates(&plan), [("found", 3), ("delivered", 4)]);
+}
+
+#[test]
+fn a_copy_that_was_there_already_is_another() {
+    let plan = plan(&with(sound(&[1, 2, 3]), vec![arrival(3, 8)]), policy());
+    assert_eq!(fates(&plan), [("delivered", 4)]);
+}
+
+#[test]
+fn a_message_that_is_there_under_its_own_uid_does_not_come() {
+    let mut evidence = sound(&[1, 2, 3]);
+    change(&mut evidence, 2, |record| record.internal_flags = InternalFlags::EXPUNGED);
+    let plan = plan(&with(evidence, vec![arrival(3, 3), arrival(2, 2)]), policy());
+    assert_eq!(fates(&plan), [("found", 3), ("found", 2)], "one of them was deleted since");
+    assert!(plan.rewrite.is_none());
+}
+
+fn noted(content: u32, was: u32, to: u32) -> Arriving {
+    Arriving {
+        key: format!("{content}:{was}"),
+        to: Uid(to),
+        guid: fields(&content.to_string()).guid,
+        system_flags: SystemFlags::SEEN,
+        keywords: Vec::new(),
+        internaldate: Timestamp::from_seconds(MIDNIGHT),
+        committed: false,
+    }
+}
+
+#[test]
+fn what_an_earlier_run_brought_does_not_come_again_although_it_was_purged() {
+    let mut evidence = sound(&[1, 2, 3]);
+    let purged = Arriving { committed: true, ..noted(7, 7, 5) };
+    evidence.journal.arrived = vec![purged, noted(3, 9, 3), noted(8, 8, 6)];
+    let asked = vec![arrival(7, 7), arrival(3, 9), arrival(8, 8)];
+    let plan = plan(&with(evidence, asked), policy());
+    let told = [("delivered_before", 5), ("delivered_before", 3), ("delivered", 4)];
+    assert_eq!(fates(&plan), told, "the last one never came");
+}
+
+#[test]
+fn what_a_run_was_bringing_when_it_was_cut_short_is_finished_with_its_flags() {
+    let mut evidence = sound(&[1, 2, 3]);
+    for uid in [6, 7, 8] {
+        add_orphan(&mut evidence, uid);
+        evidence.journal.arrived.push(noted(uid, uid, uid));
+    }
+    let plan = plan(&with(evidence, vec![arrival(7, 7), arrival(9, 9)]), policy());
+    assert_eq!(fates(&plan), [("delivered_before", 7), ("delivered", 9)]);
+    assert_eq!(planned(&plan, 7).system_flags, SystemFlags::SEEN);
+    assert_eq!(uids(&plan), [1, 2, 3, 6, 7, 8, 9]);
+}
+
+#[test]
+fn into_a_mailbox_that_has_to_be_repaired_nothing_comes() {
+    let mut evidence = sound(&[1, 2, 3]);
+    destroy(&mut evidence, 2);
+    let plan = plan(&with(evidence, vec![arrival(7, 7)]), policy());
+    assert_eq!(fates(&plan), [("held", 0)]);
+    assert!(plan.rewrite.is_none(), "nor is it repaired");
+}
+
+#[test]
+fn a_message_whose_record_waits_for_it_gets_its_file_back_and_keeps_its_uid() {
+    let mut evidence = sound(&[1, 2, 3]);
+    lose_file(&mut evidence, 2);
+    let plan = plan(&with(evidence, vec![arrival(2, 2)]), policy());
+    assert_eq!(fates(&plan), [("delivered", 2)]);
+    assert_eq!(uids(&plan), [1, 2, 3]);
+    assert_eq!(planned(&plan, 2).modseq, record(2).modseq);
+    assert!(plan.wanted.is_empty() && !codes(&plan).contains(&Code::MessageMissing));
+}
+
+#[test]
+fn what_cannot_be_had_is_held_and_calendars_get_nothing() {
+    let (lost, _) = arrival(7, 7);
+    let asked = vec![(lost, Err("it is gone".to_owned())), arrival(8, 8)];
+    let mut evidence = with(sound(&[1]), asked);
+    assert_eq!(fates(&plan(&evidence, policy())), [("held", 0), ("delivered", 2)]);
+    evidence.witnesses.dav = true;
+    let plan = plan(&evidence, policy());
+    assert_eq!(fates(&plan), [("held", 0); 2]);
+    assert!(plan.rewrite.is_none());
+    let noted: HashSet<_> = plan.arrived.iter().map(|arrived| &arrived.key).collect();
+    assert_eq!(noted.len(), 2);
+}

@@ -1,0 +1,65 @@
+//! What the command does with its arguments. Everything that matters is in the library.
+
+mod args;
+mod output;
+mod store;
+mod undo;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use incident::{Incident, RunStart, StoreBinding};
+use mailstore::replace::FileOps;
+use mailstore::sync_log::SyncLog;
+use reconstruct::{Aftercare, Memory, ServerTools};
+use redeliver::{Choice, Desk, Spool, SpoolSettings, Transport as _};
+
+pub(crate) use args::Args;
+use args::{Command, DeliverArgs};
+use output::Output;
+use store::Opened;
+
+/// Does what was asked for. Returns the exit status.
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    match &args.command {
+        None => deliver(&args.deliver),
+        Some(Command::Undo(args)) => undo::run(args),
+    }
+}
+
+fn deliver(args: &DeliverArgs) -> Result<u8> {
+    let output = Output::new(args.output, args.dry_run);
+    let Opened { store, targets, site, settings } = store::open(&args.store, &output)?;
+    let conf = store.conf().clone();
+    let incident = Arc::new(Incident::open(args.store.incident()?)?);
+    let binding = StoreBinding::of(&conf)?;
+    let mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?)?;
+    let mailboxes = store::chosen(mailboxes, &targets, &args.store);
+    let choice = Choice { classes: args.classes(), mark: args.mark() };
+    let umask = conf.umask();
+    let dumps = incident.files()?;
+    let tools = ServerTools::new(&conf, args.cyrus_bin.clone(), dumps);
+    let spool = Spool::new(SpoolSettings { options: settings, site, targets, umask });
+    if args.dry_run {
+        let desk = Desk::dry(&incident, &choice, spool.name());
+        spool.survey(&desk, &mailboxes, &output);
+        return Ok(output.end(None, &tools));
+    }
+    let start = begun("redeliver");
+    let logs = args.sync_log.iter();
+    let logs = logs.map(|channel| SyncLog::of(conf.config_directory(), channel));
+    let logs = logs.collect::<Result<_, _>>()?;
+    let aftercare = Aftercare::new(tools.clone(), logs, args.store.lock_timeout());
+    let aftercare = aftercare.held_back_by(store::expunge_files(&store));
+    let memory = Memory::begin(Arc::clone(&incident), &binding, &start)?;
+    let desk = Desk::of_run(&incident, &choice, spool.name(), memory.run());
+    let spool = spool.with_aftercare(aftercare).as_run(start, memory, FileOps::new());
+    let run = spool.deliver(&desk, &mailboxes, &output);
+    Ok(output.end(run, &tools))
+}
+
+/// How a run begins.
+fn begun(tool: &str) -> RunStart {
+    let (name, arguments) = (command_line::new_run_name(), command_line::arguments());
+    RunStart::now(name, tool, env!("CARGO_PKG_VERSION"), arguments)
+}

@@ -1,0 +1,207 @@
+//! The command line: what clap reads, and its translation into validated values.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use incident::INCIDENT_VARIABLE;
+use redeliver::DEFAULT_MARK;
+
+use super::undo::UndoArgs;
+
+/// Put recovered messages back into the mailboxes they were in, once, with new UIDs.
+///
+/// What is delivered are the gaps that gapfill wrote into the incident: same bytes, flags, keywords
+/// and date. A message is never delivered twice, whatever interrupts a run: the same command again
+/// finishes it. Safe beside a running server.
+#[derive(Debug, Parser)]
+#[command(name = "redeliver", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) deliver: DeliverArgs,
+}
+
+/// What else the command can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Undo(UndoArgs),
+}
+
+/// A delivery.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeliverArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+
+    /// The way into the store: straight into its mailboxes, under its server's locks
+    #[arg(long, value_enum, default_value_t = Via::Spool, value_name = "WAY")]
+    pub(crate) via: Via,
+
+    /// Only gaps of this class, as gapfill names them; repeatable [default: all that are to be
+    /// restored]
+    #[arg(long, value_enum, value_name = "CLASS")]
+    pub(crate) class: Vec<ClassArg>,
+
+    /// The keyword that messages get whose owner may have deleted them; '' is none
+    #[arg(long, value_name = "KEYWORD", default_value = DEFAULT_MARK, value_parser = keyword)]
+    pub(crate) mark: String,
+
+    /// Say what would be delivered; change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+
+    /// The directory of Cyrus's own tools: after deliveries they bring quotas, conversations and the
+    /// status cache in step; without it the commands are printed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cyrus_bin: Option<PathBuf>,
+
+    /// Tell this channel of the sync log of every mailbox that something was delivered into
+    /// (replication; the search indexer's is squatter); repeatable; '' is the channel without a name
+    #[arg(long, value_name = "CHANNEL")]
+    pub(crate) sync_log: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// The store, and which of its mailboxes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StoreArgs {
+    /// The directory of the incident that has the gaps
+    #[arg(long, value_name = "DIR", env = INCIDENT_VARIABLE)]
+    incident: Option<PathBuf>,
+
+    /// The live store: a server's configuration, or a name of the stores file
+    #[arg(long, value_name = "STORE", default_value = "/etc/imapd.conf")]
+    pub(crate) to: PathBuf,
+
+    /// The file that names the stores [default: /etc/mailstore-recovery/stores.toml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stores: Option<PathBuf>,
+
+    /// Only the mailboxes of this user; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Vec<String>,
+
+    /// Only this mailbox; repeatable; * and % are wildcards
+    #[arg(long, value_name = "NAME")]
+    pub(crate) mailbox: Vec<String>,
+
+    /// Threads [default: the number of cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Seconds to wait for the locks of a mailbox or a database
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    lock_timeout: u64,
+}
+
+/// How much is told, and how.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct OutputArgs {
+    /// One JSON object a line on stdout (docs/json.md)
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Tell of every message
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Only errors and the exit status
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+/// A way into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Via {
+    /// Straight into the mailboxes
+    Spool,
+}
+
+/// A class of gaps that are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClassArg {
+    /// It came after the live store's last state, or a disk lost it
+    Missing,
+    /// An earlier run missed it
+    Wanted,
+    /// Its owner may have deleted it
+    Ambiguous,
+    /// The live store gave its UID to another message
+    UidTaken,
+    /// It belongs to a mailbox that the live store does not have
+    MailboxGone,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  redeliver --incident /srv/outage -n                 what would be delivered, and into what?
+  redeliver --incident /srv/outage --user alice       everything of alice's
+  redeliver --incident /srv/outage --to store7 --class missing --class wanted
+  redeliver undo 20261121T081405Z-32562 --incident /srv/outage
+
+Exit status:
+  0  everything that was asked for is there
+  1  something is not: a dry run, messages that are held, tools that failed
+  2  could not run, or not on some mailbox: usage, configuration, a lock, an I/O error";
+
+fn keyword(text: &str) -> Result<String, String> {
+    let is_atom = |byte: u8| byte.is_ascii_graphic() && !br#"(){%*"\]"#.contains(&byte);
+    if text.bytes().all(is_atom) { Ok(text.to_owned()) } else { Err("no IMAP keyword".to_owned()) }
+}
+
+impl DeliverArgs {
+    /// The classes that were named.
+    pub(crate) fn classes(&self) -> Vec<String> {
+        let names = self.class.iter().filter_map(ValueEnum::to_possible_value);
+        names.map(|value| value.get_name().to_owned()).collect()
+    }
+
+    /// The keyword of ambiguous messages.
+    pub(crate) fn mark(&self) -> Option<String> {
+        Some(self.mark.clone()).filter(|mark| !mark.is_empty())
+    }
+}
+
+impl StoreArgs {
+    /// The incident's directory.
+    pub(crate) fn incident(&self) -> Result<&Path> {
+        let unnamed = || format!("no incident: name it with --incident or ${INCIDENT_VARIABLE}");
+        self.incident.as_deref().with_context(unnamed)
+    }
+
+    pub(crate) fn lock_timeout(&self) -> Duration {
+        Duration::from_secs(self.lock_timeout)
+    }
+
+    /// Whether all mailboxes are meant.
+    pub(crate) fn names_none(&self) -> bool {
+        self.user.is_empty() && self.mailbox.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn classes_are_named_as_gapfill_does_and_the_mark_can_be_left_out() {
+        let args = ["redeliver", "--incident", "d", "--class", "uid-taken", "--mark", ""];
+        let args = Args::try_parse_from(args).unwrap().deliver;
+        assert_eq!((args.classes(), args.mark()), (vec!["uid-taken".to_owned()], None));
+        assert!(Args::try_parse_from(["redeliver", "--class", "deleted"]).is_err());
+        assert!(Args::try_parse_from(["redeliver", "--mark", "a b"]).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! The store that is delivered into: opened as the server's account, its mailboxes chosen.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use command_line::store_configuration;
+use incident::{MailboxId, MailboxWithGaps};
+use mailstore::config::ImapdConf;
+use mailstore::identity::{StoreAccount, adopt_umask};
+use mailstore::store::{Selection, Store};
+use reconstruct::{Options, Site, Target};
+
+use super::args::StoreArgs;
+use super::output::Output;
+
+/// An open store.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    /// The mailboxes that were chosen.
+    pub(super) targets: Vec<Target>,
+    pub(super) site: Site,
+    pub(super) settings: Options,
+}
+
+/// Becomes the server's account, reads its list of mailboxes, and chooses of them.
+pub(super) fn open(args: &StoreArgs, output: &Output) -> Result<Opened> {
+    let configuration = store_configuration(&args.to, args.stores.as_deref())?;
+    let conf = ImapdConf::load(&configuration)
+        .map_err(|error| anyhow!("{error}; correct it, or name the server's with --to"))?;
+    StoreAccount::of_server(&conf, &command_line::account_hints())?.become_account()?;
+    adopt_umask(&conf);
+    let mut on_wait = |wait: &mailstore::lock::LockWait| output.waiting_for_database(wait);
+    let store = Store::open_with(conf, args.lock_timeout(), &mut on_wait)
+        .map_err(|error| anyhow!("{error}; is it the right configuration (--to)?"))?;
+    let selection = Selection {
+        mailboxes: args.mailbox.clone(),
+        users: args.user.clone(),
+        all: args.names_none(),
+        recursive: false,
+    };
+    let selected = store.select(&selection)?;
+    let targets = selected.into_iter().map(|entry| Target::listed(&store, entry));
+    let targets = targets.collect::<Result<Vec<_>, _>>()?;
+    let defaults = Options::default();
+    let jobs = args.jobs.map_or(defaults.jobs, usize::from);
+    let settings = Options { jobs, lock_timeout: args.lock_timeout(), ..defaults };
+    let site = Site::of(&store);
+    Ok(Opened { store, targets, site, settings })
+}
+
+/// Those of `mailboxes` that were chosen. Where any may be meant, also those that the store lacks.
+pub(super) fn chosen(
+    mailboxes: Vec<MailboxWithGaps>,
+    targets: &[Target],
+    args: &StoreArgs,
+) -> Vec<MailboxWithGaps> {
+    if args.names_none() {
+        return mailboxes;
+    }
+    let ids: Vec<MailboxId> = targets.iter().map(Target::id).collect();
+    let uniqueids: HashSet<&str> = ids.iter().map(|id| id.uniqueid.as_str()).collect();
+    let names: HashSet<&str> = ids.iter().map(|id| id.name.as_str()).collect();
+    let is_chosen = |with_gaps: &MailboxWithGaps| {
+        let MailboxId { uniqueid, name } = &with_gaps.mailbox;
+        uniqueids.contains(uniqueid.as_str()) || names.contains(name.as_str())
+    };
+    mailboxes.into_iter().filter(is_chosen).collect()
+}
+
+/// Where each mailbox of the store would have its `cyrus.expunge`.
+pub(super) fn expunge_files(store: &Store) -> Vec<PathBuf> {
+    let locations = store.mailboxes().iter().filter_map(|entry| store.location(entry).ok());
+    locations.map(|location| location.expunge).collect()
+}

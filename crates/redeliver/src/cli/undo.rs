@@ -1,0 +1,185 @@
+//! `redeliver undo`: what a run delivered and nobody has touched since is taken back.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use command_line::{Console, held_by};
+use incident::{Incident, MailboxId, RunId, StoreBinding};
+use mailstore::lock::LockWait;
+use mailstore::replace::FileOps;
+use mailstore_format::Uid;
+use reconstruct::undo::IfChanged;
+use reconstruct::{
+    Code, FollowUp, MailboxReport, Memory, Observer, Remedy, Run, ServerTools, State, Summary,
+    Target, Workshop,
+};
+use serde::Serialize;
+
+use super::args::{OutputArgs, StoreArgs};
+use super::begun;
+use super::output::Output;
+use super::store::{self, Opened};
+
+/// Take back what a run delivered: messages that nobody has touched since are expunged.
+///
+/// A message that was flagged, moved or deleted since stays as it is, and is told. Nothing is
+/// removed from the disk; what is taken back can be delivered again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  redeliver undo 20261121T081405Z-32562 --incident /srv/outage -n
+  redeliver undo 20261121T081405Z-32562 --incident /srv/outage --user alice
+
+Exit status:
+  0  everything that the run delivered is taken back
+  1  some messages were touched since, and stay; or a dry run
+  2  could not run: usage, configuration, a lock, an I/O error")]
+pub(crate) struct UndoArgs {
+    /// The run: it is named where it ends
+    #[arg(value_name = "RUN")]
+    run: String,
+
+    #[command(flatten)]
+    store: StoreArgs,
+
+    /// Say what would be taken back; change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Does it. Returns the exit status.
+pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
+    if args.run.is_empty() || args.run.contains('/') || args.run.starts_with('.') {
+        bail!("'{}' is no run's name", args.run);
+    }
+    let opening = Output::new(args.output, args.dry_run);
+    let Opened { store, targets, site, settings } = store::open(&args.store, &opening)?;
+    let incident = Arc::new(Incident::open(args.store.incident()?)?);
+    let binding = StoreBinding::of(store.conf())?;
+    let Some(undone) = incident.run_named(incident.store(&binding)?, &args.run)? else {
+        bail!("the incident knows no run '{}' on this store (incident show)", args.run);
+    };
+    let changed: Vec<Target> = Run::changed_by(&targets, &args.run).into_iter().cloned().collect();
+    let ids = changed.iter().map(|target| (target.name.clone(), target.id())).collect();
+    let (args_of_output, dry_run) = (args.output, args.dry_run);
+    let run = undone.id;
+    let watch = Watch {
+        args: args_of_output,
+        dry_run,
+        console: opening.into_console(),
+        incident: &incident,
+        run,
+        ids,
+    };
+    let summary = if dry_run {
+        Run::new(&settings, &site, &watch).survey_undo(&changed, &args.run, IfChanged::Merge)
+    } else {
+        let start = begun("redeliver undo");
+        let workshop = Workshop::new(FileOps::new(), start.name.clone(), store.conf().umask());
+        let memory = Memory::of_run(Arc::clone(&incident), &binding, &args.run)?;
+        let run = Run::new(&settings, &site, &watch).with_start(start);
+        let run = memory.into_iter().fold(run, Run::with_memory);
+        run.undo(&changed, &args.run, IfChanged::Merge, &workshop)
+    };
+    let tools = ServerTools::new(store.conf(), None, incident.files()?);
+    watch.end(&summary, &tools);
+    Ok(summary.exit_status())
+}
+
+/// An object of the JSON output (docs/json.md): those of `reconstruct undo`.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Mailbox(&'a MailboxReport),
+    Summary(&'a Summary),
+}
+
+/// Prints what is undone, and notes it in the incident.
+struct Watch<'a> {
+    args: OutputArgs,
+    dry_run: bool,
+    console: Console,
+    incident: &'a Incident,
+    /// The run that is undone.
+    run: RunId,
+    ids: HashMap<String, MailboxId>,
+}
+
+impl Watch<'_> {
+    fn note(&self, report: &MailboxReport) {
+        let Some(id) = self.ids.get(&report.mailbox).filter(|_| !self.dry_run) else { return };
+        let uids: Vec<Uid> = taken_back(report).collect();
+        if let Err(error) = self.incident.deliveries_undone(self.run, id, &uids) {
+            let mailbox = &report.mailbox;
+            self.console.say(&format!("{mailbox}: the incident does not remember it: {error}"));
+        }
+    }
+
+    fn end(&self, summary: &Summary, tools: &ServerTools) {
+        self.console.work_ended();
+        for failure in &summary.aftercare_failures {
+            self.console.say(&failure.why);
+        }
+        if self.args.json {
+            self.console.print_json(&Line::Summary(summary));
+        } else if !self.args.quiet {
+            let (mailboxes, left) = (summary.mailboxes, summary.damage_left);
+            let mut text = format!("{mailboxes} mailboxes; in {left} of them something stays\n");
+            if summary.undone > 0 {
+                let steps = [FollowUp::Quota].into_iter().collect();
+                text.push_str(&tools.typed(&steps));
+            }
+            self.console.print(text);
+        }
+    }
+}
+
+/// The UIDs under which messages were expunged, or would be.
+fn taken_back(report: &MailboxReport) -> impl Iterator<Item = Uid> {
+    let expunged = report.findings.iter();
+    let expunged = expunged.filter(|it| it.code == Code::Undone && it.remedy == Remedy::Repair);
+    expunged.filter_map(|finding| finding.uid)
+}
+
+impl Observer for Watch<'_> {
+    fn started(&self, mailboxes: usize, messages: u64) {
+        self.console.expect(mailboxes, messages);
+    }
+
+    fn progressed(&self, messages: u64, bytes: u64) {
+        self.console.advance(messages, bytes);
+    }
+
+    fn waiting(&self, mailbox: &str, wait: &LockWait) {
+        self.console.say(&format!("{mailbox}: waiting: {}", held_by(wait)));
+    }
+
+    fn finished(&self, report: &MailboxReport) {
+        self.console.mailbox_done();
+        if report.state == State::Undone {
+            self.note(report);
+        }
+        if let Some(error) = &report.error {
+            self.console.say(&format!("{}: {error}", report.mailbox));
+        }
+        if self.args.json {
+            self.console.print_json(&Line::Mailbox(report));
+        } else if !self.args.quiet {
+            let what = if self.dry_run { "would be taken back" } else { "taken back" };
+            let mut text =
+                format!("{}: {} messages {what}\n", report.mailbox, taken_back(report).count());
+            let is_told = |finding: &&reconstruct::Finding| {
+                finding.remedy == Remedy::Left || self.args.verbose > 0
+            };
+            for finding in report.findings.iter().filter(is_told) {
+                let _ = writeln!(text, "  {finding}");
+            }
+            self.console.print(text);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Puts recovered messages back where they were, exactly once, with new UIDs.
+//!
+//! What is to be delivered are the gaps of an [`incident::Incident`], which `gapfill` found: a
+//! [`Choice`] says which, and [`order()`] makes of the gaps of a mailbox what is asked for, a pure
+//! function. The [`Desk`] hands out orders and writes into the incident what became of them. A
+//! [`Transport`] carries them out: [`Spool`] straight into the mailboxes of a store, beside its
+//! server. A [`Listener`] is told of each [`MailboxReport`].
+//!
+//! ```
+//! use redeliver::{Choice, order};
+//!
+//! let nothing = order(&[], incident::SeenNumbers::default(), &Choice::default());
+//! assert!(nothing.arrivals.messages.is_empty());
+//! ```
+#![forbid(unsafe_code)]
+
+mod desk;
+mod error;
+mod order;
+mod report;
+mod spool;
+mod transport;
+
+pub use desk::Desk;
+pub use error::Error;
+pub use order::{Choice, DEFAULT_MARK, NotOrdered, Order, Ordered, order};
+pub use report::{MailboxReport, MessageReport, Summary};
+pub use spool::{Spool, SpoolSettings};
+pub use transport::{Listener, Transport};

@@ -1,0 +1,282 @@
+//! What is asked for of the gaps of a mailbox: a pure function.
+
+use std::collections::HashMap;
+
+use incident::{DeliveryState, Gap, GapId, GapToDeliver, SeenNumbers};
+use mailstore_format::{Guid, Timestamp, Uid};
+use reconstruct::{Arrival, Arrivals};
+
+/// The keyword of messages that their owner may have deleted.
+pub const DEFAULT_MARK: &str = "$Recovered";
+/// The class of gaps that get the mark.
+const AMBIGUOUS: &str = "ambiguous";
+
+/// Which gaps are delivered, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Only these classes; all where there are none.
+    pub classes: Vec<String>,
+    /// The keyword that messages get whose owner may have deleted them.
+    pub mark: Option<String>,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self { classes: Vec::new(), mark: Some(DEFAULT_MARK.to_owned()) }
+    }
+}
+
+/// What is asked for of a mailbox.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// The messages, as the mailbox is to get them.
+    pub arrivals: Arrivals,
+    /// The gap of each, by its key.
+    pub gaps: HashMap<String, Ordered>,
+    /// Gaps that are to be restored and cannot be asked for.
+    pub held: Vec<(Ordered, NotOrdered)>,
+}
+
+/// A gap that is to be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    /// Its number in the incident.
+    pub id: GapId,
+    /// The SHA-1 of the message; null for a whole mailbox.
+    pub guid: Guid,
+    /// Its UID in the source.
+    pub source_uid: Uid,
+    /// Its class.
+    pub class: String,
+    /// How many messages it is.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When it was received; 0 where nothing tells.
+    pub internaldate: Timestamp,
+    /// The keyword that says that its owner may have deleted it.
+    pub mark: Option<String>,
+}
+
+/// Why a gap that is to be restored cannot be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOrdered {
+    /// It is a mailbox that the store does not have.
+    WholeMailbox,
+    /// No intact copy is known.
+    NoCopy,
+}
+
+impl NotOrdered {
+    /// What the operator is told.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::WholeMailbox => {
+                "the store has no such mailbox: create it, run gapfill again, then deliver"
+            }
+            Self::NoCopy => "no intact copy of it is known",
+        }
+    }
+}
+
+/// What of the gaps of a mailbox is asked for. What was delivered is not, nor what gapfill saw in the
+/// store since; what was undone is.
+#[must_use]
+pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order {
+    let mut order = Order::default();
+    order.arrivals.above_uid = seen.uid;
+    order.arrivals.above_modseq = seen.modseq;
+    let settled = gaps.iter().filter_map(|gap| gap.delivery.as_ref());
+    let settled = settled.filter(|delivery| delivery.state.is_settled());
+    order.arrivals.came_before = settled.filter_map(|delivery| delivery.uid).collect();
+    for GapToDeliver { id, recorded, delivery } in gaps {
+        let gap = &recorded.gap;
+        let is_chosen = choice.classes.is_empty() || choice.classes.contains(&gap.class);
+        let is_settled = delivery.as_ref().is_some_and(|said| said.state.is_settled());
+        if !gap.restore || !is_chosen || is_settled || recorded.closed.is_some() {
+            continue;
+        }
+        let ordered = ordered(*id, gap, choice);
+        if gap.guid.is_null() {
+            order.held.push((ordered, NotOrdered::WholeMailbox));
+            continue;
+        }
+        let Some(source) = gap.staged.as_ref().or(gap.origin.as_ref()) else {
+            order.held.push((ordered, NotOrdered::NoCopy));
+            continue;
+        };
+        let key = format!("{}:{}:{}", gap.guid, gap.uid, gap.copy);
+        order.arrivals.messages.push(Arrival {
+            key: key.clone(),
+            guid: gap.guid,
+            size: gap.bytes,
+            source: source.clone(),
+            system_flags: gap.system_flags,
+            keywords: gap.keywords.iter().chain(&ordered.mark).cloned().collect(),
+            internaldate: gap.internaldate,
+            uid_before: gap.uid,
+            missed_at: recorded.last_seen,
+        });
+        order.gaps.insert(key, ordered);
+    }
+    order
+}
+
+fn ordered(id: GapId, gap: &Gap, choice: &Choice) -> Ordered {
+    let mark = choice.mark.as_ref().filter(|mark| {
+        gap.class == AMBIGUOUS && !gap.keywords.iter().any(|known| known.eq_ignore_ascii_case(mark))
+    });
+    Ordered {
+        id,
+        guid: gap.guid,
+        source_uid: gap.uid,
+        class: gap.class.clone(),
+        messages: gap.messages,
+        bytes: gap.bytes,
+        internaldate: gap.internaldate,
+        mark: mark.cloned(),
+    }
+}
+
+impl Order {
+    /// Everything that is to be restored, asked for or not.
+    pub fn all(&self) -> impl Iterator<Item = &Ordered> {
+        self.gaps.values().chain(self.held.iter().map(|(ordered, _)| ordered))
+    }
+
+    /// Whether nothing is to be restored.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.gaps.is_empty() && self.held.is_empty()
+    }
+}
+
+/// What is said of a gap that cannot be asked for.
+pub(crate) const HELD: DeliveryState = DeliveryState::Held;
+
+#[cfg(test)]
+mod tests {
+    use incident::{
+        Delivery, Incident, MailboxGaps, MailboxId, Outcome, RunId, RunStart, StoreBinding,
+    };
+    use mailstore_format::{ModSeq, SystemFlags, ThreadId};
+
+    use super::*;
+
+    /// An incident with gaps of one mailbox, in a directory that is removed when this is dropped.
+    struct Outage {
+        _directory: tempfile::TempDir,
+        incident: Incident,
+        run: RunId,
+        binding: StoreBinding,
+    }
+
+    impl Outage {
+        fn with(gaps: &[Gap]) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let binding =
+                StoreBinding { config_directory: "/var/imap".into(), imapd_conf: "/conf".into() };
+            let path = directory.path().join("outage");
+            let incident = Incident::create(&path, std::slice::from_ref(&binding), "").unwrap();
+            let start = RunStart::now("run".to_owned(), "gapfill", "0", Vec::new());
+            let run = incident.begin_run(incident.store(&binding).unwrap(), &start).unwrap();
+            let mailbox = MailboxId { uniqueid: "u".to_owned(), name: "user.a".to_owned() };
+            let outcome = Outcome::default();
+            let seen = MailboxGaps { mailbox: &mailbox, outcome: &outcome, gaps };
+            incident.record_gaps(run, &seen).unwrap();
+            Self { _directory: directory, incident, run, binding }
+        }
+
+        fn gaps(&self) -> Vec<GapToDeliver> {
+            let store = self.incident.store(&self.binding).unwrap();
+            let mailboxes = self.incident.mailboxes_with_gaps(store).unwrap();
+            self.incident.gaps_of(&mailboxes[0]).unwrap()
+        }
+
+        fn order(&self, choice: &Choice) -> Order {
+            order(&self.gaps(), SeenNumbers { uid: Uid(90), modseq: ModSeq(4) }, choice)
+        }
+    }
+
+    fn gap(uid: u32, class: &str) -> Gap {
+        Gap {
+            guid: Guid::of(uid.to_string().as_bytes()),
+            uid: Uid(uid),
+            copy: 0,
+            class: class.to_owned(),
+            restore: class != "deleted",
+            evidence: String::new(),
+            messages: 1,
+            bytes: 9,
+            system_flags: SystemFlags::SEEN,
+            keywords: vec!["$Work".to_owned()],
+            internaldate: Timestamp::from_seconds(5),
+            savedate: Timestamp(0),
+            thread_id: ThreadId(0),
+            origin: Some("/rescued/7.".into()),
+            staged: None,
+            wanted: None,
+            annotations: Vec::new(),
+            seen_by: Vec::new(),
+        }
+    }
+
+    fn asked_for(order: &Order) -> Vec<u32> {
+        order.arrivals.messages.iter().map(|message| message.uid_before.0).collect()
+    }
+
+    #[test]
+    fn what_is_to_be_restored_and_was_not_is_asked_for() {
+        use DeliveryState::{Delivered, Found, Held, Intended, Undone, Verified};
+        let states = [Intended, Held, Undone, Delivered, Verified, Found];
+        let mut gaps: Vec<_> = (1..=7).map(|uid| gap(uid, "missing")).collect();
+        gaps.push(gap(8, "deleted"));
+        let outage = Outage::with(&gaps);
+        let said: Vec<_> = outage
+            .gaps()
+            .iter()
+            .zip(states)
+            .map(|(gap, state)| Delivery {
+                gap: gap.id,
+                state,
+                uid: state.is_settled().then_some(Uid(gap.recorded.gap.uid.0 + 10)),
+                note: String::new(),
+            })
+            .collect();
+        outage.incident.record_deliveries(outage.run, "spool", &said).unwrap();
+        let order = outage.order(&Choice::default());
+        assert_eq!(asked_for(&order), [1, 2, 3, 7]);
+        assert_eq!((order.arrivals.above_uid, order.arrivals.above_modseq), (Uid(90), ModSeq(4)));
+        assert_eq!(order.arrivals.came_before, [14, 15, 16].map(Uid).into_iter().collect());
+    }
+
+    #[test]
+    fn what_the_store_has_again_is_not_asked_for() {
+        let gaps = [gap(1, "missing"), gap(2, "missing")];
+        let outage = Outage::with(&gaps);
+        let mailbox = MailboxId { uniqueid: "u".to_owned(), name: "user.a".to_owned() };
+        outage.incident.close_gaps(outage.run, &mailbox, &[gaps[0].key()]).unwrap();
+        assert_eq!(asked_for(&outage.order(&Choice::default())), [2]);
+    }
+
+    #[test]
+    fn only_what_may_have_been_deleted_is_marked_and_only_chosen_classes_are_asked_for() {
+        let outage = Outage::with(&[gap(1, "missing"), gap(2, "ambiguous")]);
+        let order = outage.order(&Choice::default());
+        let keywords: Vec<_> = order.arrivals.messages.iter().map(|m| m.keywords.clone()).collect();
+        assert_eq!(keywords, [vec!["$Work"], vec!["$Work", "$Recovered"]]);
+        let choice = Choice { classes: vec!["missing".to_owned()], mark: None };
+        assert_eq!(asked_for(&outage.order(&choice)), [1]);
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_held_with_advice() {
+        let whole = Gap { guid: Guid::NULL, ..gap(1, "mailbox-gone") };
+        let outage = Outage::with(&[whole, Gap { origin: None, ..gap(2, "missing") }]);
+        let order = outage.order(&Choice::default());
+        let why: Vec<_> = order.held.iter().map(|(_, why)| *why).collect();
+        assert_eq!(why, [NotOrdered::WholeMailbox, NotOrdered::NoCopy]);
+        assert!(order.arrivals.messages.is_empty() && !order.is_empty());
+    }
+}

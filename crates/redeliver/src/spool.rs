@@ -1,0 +1,230 @@
+//! Straight into the mailboxes of a store, under its server's locks, whether that runs or not.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use incident::{DeliveryState, MailboxId, MailboxWithGaps, RunStart};
+use mailstore::lock::LockWait;
+use mailstore::replace::FileOps;
+use mailstore_format::Uid;
+use reconstruct::{
+    Aftercare, Arrivals, Arrived, Code, Fate, Memory, Observer, Options, Remedy, Run, Site, State,
+    Summary, Target, Unknown, Workshop,
+};
+
+use crate::desk::{Desk, Settled};
+use crate::order::Order;
+use crate::report::MailboxReport;
+use crate::transport::{Listener, Transport};
+
+/// What the spool transport needs to know of the store.
+#[derive(Debug)]
+pub struct SpoolSettings {
+    /// How it works: threads, patience.
+    pub options: Options,
+    /// The server around the mailboxes.
+    pub site: Site,
+    /// The mailboxes of the store that may be delivered into.
+    pub targets: Vec<Target>,
+    /// The umask of the server.
+    pub umask: u32,
+}
+
+/// Why nothing is delivered into a mailbox that the store does not have.
+const NO_MAILBOX: &str = "the store has no such mailbox: create it, then deliver again";
+/// What is said of a message of which there is no word.
+const NO_WORD: &str = "the mailbox could not be worked on";
+
+/// The spool transport.
+#[derive(Debug)]
+pub struct Spool {
+    settings: SpoolSettings,
+    aftercare: Aftercare,
+    memory: Option<Memory>,
+    start: Option<RunStart>,
+    /// The right to write; a survey has none.
+    ops: Option<FileOps>,
+}
+
+impl Spool {
+    /// Into a store of these settings.
+    #[must_use]
+    pub fn new(settings: SpoolSettings) -> Self {
+        Self { settings, aftercare: Aftercare::none(), memory: None, start: None, ops: None }
+    }
+
+    /// With what is to be done after deliveries.
+    #[must_use]
+    pub fn with_aftercare(self, aftercare: Aftercare) -> Self {
+        Self { aftercare, ..self }
+    }
+
+    /// As the run that begins like this and may write, of which `memory` remembers what becomes of
+    /// each mailbox.
+    #[must_use]
+    pub fn as_run(self, start: RunStart, memory: Memory, ops: FileOps) -> Self {
+        Self { memory: Some(memory), start: Some(start), ops: Some(ops), ..self }
+    }
+}
+
+/// The mailboxes of a run, each with the store's.
+struct Matched<'a> {
+    targets: Vec<Target>,
+    /// By what the incident knows the target by.
+    by_id: HashMap<MailboxId, &'a MailboxWithGaps>,
+    /// Those that the store does not have.
+    missing: Vec<&'a MailboxWithGaps>,
+}
+
+impl<'a> Matched<'a> {
+    /// By unique id, else by name.
+    fn of(targets: &[Target], mailboxes: &'a [MailboxWithGaps]) -> Self {
+        let mut matched = Self { targets: Vec::new(), by_id: HashMap::new(), missing: Vec::new() };
+        let by_id: HashMap<String, &Target> =
+            targets.iter().map(|target| (target.id().uniqueid, target)).collect();
+        let by_name: HashMap<&str, &Target> =
+            targets.iter().map(|target| (target.name.as_str(), target)).collect();
+        for with_gaps in mailboxes {
+            let MailboxId { uniqueid, name } = &with_gaps.mailbox;
+            let found = by_id.get(uniqueid).or_else(|| by_name.get(name.as_str()));
+            match found.map(|target| (target, matched.by_id.entry(target.id()))) {
+                Some((target, Entry::Vacant(entry))) => {
+                    entry.insert(with_gaps);
+                    matched.targets.push((*target).clone());
+                }
+                _ => matched.missing.push(with_gaps),
+            }
+        }
+        matched
+    }
+}
+
+impl Transport for Spool {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn survey(&self, desk: &Desk<'_>, mailboxes: &[MailboxWithGaps], listener: &dyn Listener) {
+        let matched = Matched::of(&self.settings.targets, mailboxes);
+        let watch = Watch { desk, matched: &matched, listener };
+        let SpoolSettings { options, site, .. } = &self.settings;
+        watch.tell_of_missing();
+        let run = Run::new(options, site, &watch);
+        let _: Summary = run.survey_delivery(&matched.targets, &|target| watch.arrivals(target));
+    }
+
+    fn deliver(
+        self,
+        desk: &Desk<'_>,
+        mailboxes: &[MailboxWithGaps],
+        listener: &dyn Listener,
+    ) -> Option<String> {
+        let Self { settings, aftercare, memory, start, ops } = self;
+        let (memory, start, ops) = (memory?, start?, ops?);
+        let SpoolSettings { options, site, targets, umask } = settings;
+        let matched = Matched::of(&targets, mailboxes);
+        let watch = Watch { desk, matched: &matched, listener };
+        watch.tell_of_missing();
+        let workshop = Workshop::new(ops, start.name.clone(), umask);
+        let run = Run::new(&options, &site, &watch).with_aftercare(aftercare);
+        let run = run.with_memory(memory).with_start(start);
+        let summary = run.deliver(&matched.targets, &|target| watch.arrivals(target), &workshop);
+        for failure in &summary.aftercare_failures {
+            listener.failed(&failure.why, failure.follow_up.as_ref());
+        }
+        summary.run
+    }
+}
+
+impl Spool {
+    /// Its name, in the incident too.
+    pub const NAME: &'static str = "spool";
+}
+
+/// Translates between the desk and what works on the mailboxes.
+struct Watch<'a> {
+    desk: &'a Desk<'a>,
+    matched: &'a Matched<'a>,
+    listener: &'a dyn Listener,
+}
+
+impl Watch<'_> {
+    fn arrivals(&self, target: &Target) -> Result<Arrivals, Unknown> {
+        let with_gaps = self.matched.by_id.get(&target.id());
+        let order = with_gaps.map(|with_gaps| self.desk.hand_out(with_gaps)).transpose()?;
+        Ok(order.map(|order| order.arrivals).unwrap_or_default())
+    }
+
+    fn tell_of_missing(&self) {
+        for with_gaps in &self.matched.missing {
+            let mut report = MailboxReport::new(&with_gaps.mailbox.name);
+            match self.desk.look(with_gaps) {
+                Ok(order) if order.is_empty() => continue,
+                Ok(order) => self.desk.settle(&order, &HashMap::new(), NO_MAILBOX, &mut report),
+                Err(error) => report.error = Some(error.to_string()),
+            }
+            self.listener.finished(&report);
+        }
+    }
+
+    /// What became of each message of `order`.
+    fn settle(&self, order: &Order, found: &reconstruct::MailboxReport) -> MailboxReport {
+        let delivered = match found.state {
+            State::Planned => DeliveryState::Intended,
+            _ => DeliveryState::Verified,
+        };
+        let doubted: HashSet<Uid> = found
+            .findings
+            .iter()
+            .filter(|finding| finding.remedy == Remedy::Left)
+            .filter_map(|finding| finding.uid)
+            .collect();
+        let unread = found.findings.iter().any(|finding| finding.code == Code::IndexUnreadable);
+        let settled = |Arrived { fate, .. }: &Arrived| match fate {
+            Fate::Delivered { uid } if unread || doubted.contains(uid) => {
+                Settled::at(DeliveryState::Delivered, *uid)
+            }
+            Fate::Delivered { uid } => Settled::at(delivered, *uid),
+            Fate::DeliveredBefore { uid } => Settled::at(DeliveryState::Delivered, *uid),
+            Fate::Found { uid } => Settled::at(DeliveryState::Found, *uid),
+            Fate::Held { why } => Settled::held(why),
+        };
+        let fates = found.arrived.iter().map(|arrived| (arrived.key.as_str(), settled(arrived)));
+        let of_message = [Code::MessageDelivered, Code::MessageHeld];
+        let besides = found.findings.iter().filter(|finding| !of_message.contains(&finding.code));
+        let mut report = MailboxReport {
+            locked_ms: found.locked_ms,
+            findings: besides.cloned().collect(),
+            follow_up: found.follow_up.clone(),
+            error: found.error.clone(),
+            ..MailboxReport::new(&found.mailbox)
+        };
+        let otherwise = found.error.as_deref().unwrap_or(NO_WORD);
+        self.desk.settle(order, &fates.collect(), otherwise, &mut report);
+        report
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn started(&self, mailboxes: usize, _: u64) {
+        self.listener.started(mailboxes);
+    }
+
+    fn progressed(&self, messages: u64, bytes: u64) {
+        self.listener.progressed(messages, bytes);
+    }
+
+    fn waiting(&self, mailbox: &str, wait: &LockWait) {
+        self.listener.waiting(mailbox, wait);
+    }
+
+    fn finished(&self, found: &reconstruct::MailboxReport) {
+        let mut with_gaps = self.matched.by_id.iter();
+        let with_gaps = with_gaps.find(|(id, _)| id.name == found.mailbox);
+        let order = with_gaps.and_then(|(_, with_gaps)| self.desk.take_back(with_gaps));
+        let order = order.unwrap_or_default();
+        if !order.is_empty() || found.error.is_some() {
+            self.listener.finished(&self.settle(&order, found));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `redeliver` as an operator types it.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use mailstore_tests::{Account, Cyrus, Fixture, ToolRun, Tree, redeliver_command};
+
+use crate::folders::Folders;
+use crate::scene::redeliver;
+
+fn run(command: &mut Command) -> Result<ToolRun> {
+    Ok(ToolRun::of(&command.output().context("can't run redeliver")?))
+}
+
+#[test]
+fn the_help_has_examples_and_exit_statuses() -> Result<()> {
+    for arguments in [&["--help"][..], &["undo", "--help"]] {
+        let help = run(redeliver_command()?.args(arguments))?;
+        assert_eq!(help.status, Some(0));
+        let parts = ["--incident", "--to", "--user", "--dry-run", "Examples:", "Exit status:"];
+        for part in parts.into_iter().chain(["  0  ", "  1  ", "  2  "]) {
+            assert!(help.stdout.contains(part), "{part}:\n{}", help.stdout);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_run_says_why_in_a_line_and_ends_with_status_2() -> Result<()> {
+    let fixture = Fixture::unpack(Fixture::BY_ID)?;
+    fixture.give_to(&Account::for_servers()?)?;
+    let conf = fixture.imapd_conf();
+    let conf = conf.to_str().context("text")?;
+    let before = Tree::read(&fixture.path())?;
+    for (arguments, says) in [
+        (&["--to", conf][..], "--incident"),
+        (&["--to", conf, "--incident", "/nonexistent"], "/nonexistent"),
+        (&["--to", "/nonexistent/imapd.conf", "--incident", "/x"], "--to"),
+        (
+            &["--to", conf, "--incident", "/x", "--user", "nobody-of-that-name"],
+            "nobody-of-that-name",
+        ),
+        (&["undo", "../run", "--to", conf, "--incident", "/x"], "no run's name"),
+    ] {
+        let run = run(redeliver_command()?.args(arguments))?;
+        assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""), "{arguments:?}: {run:#?}");
+        assert!(run.stderr.contains(says), "{arguments:?}: {run:#?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{arguments:?}: {run:#?}");
+    }
+    assert_eq!(before.differences(&Tree::read(&fixture.path())?), [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn people_are_told_what_came_what_did_not_and_what_to_do_next() -> Result<()> {
+    const NAME: &str = "people_are_told_what_came_what_did_not_and_what_to_do_next";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 2)?;
+    let case = scene.take()?;
+    let told = |arguments: &[&str]| {
+        run(redeliver(&scene.server, &scene.incident)?.args(["--user", "alice"]).args(arguments))
+    };
+    let dry = told(&["-n", "-v"])?;
+    assert_eq!(dry.status, Some(1), "{dry:?}");
+    assert!(dry.stdout.contains("would get uid"), "{}", dry.stdout);
+    let run = told(&[])?;
+    assert_eq!(run.status, Some(0), "{run:?}");
+    for part in [
+        &format!("{}: 5 delivered; received from 2006-11-", case.mailbox)[..],
+        "2 mailboxes; 10 delivered",
+        "redeliver undo ",
+        "ctl_conversationsdb",
+    ] {
+        assert!(run.stdout.contains(part), "{part}:\n{}", run.stdout);
+    }
+    let again = told(&[])?;
+    assert_eq!(again.status, Some(0), "{again:?}");
+    assert!(again.stdout.starts_with("0 mailboxes; nothing to deliver"), "{}", again.stdout);
+    Ok(())
+}

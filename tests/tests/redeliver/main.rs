@@ -1,0 +1,12 @@
+//! `redeliver` into a real server: what was missing is there, exactly as often as it was missing,
+//! with new UIDs, whatever interrupts it.
+
+mod beside;
+mod command_line;
+mod folders;
+mod interrupted;
+mod lost_files;
+mod once;
+mod scene;
+mod undo;
+mod union;

@@ -1,0 +1,177 @@
+//! An outage up to the point at which messages are to be delivered, and what must come of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use mailstore_tests::outage::{Ledger, USERS, World, gapfill, new_incident};
+use mailstore_tests::{
+    Cyrus, Layout, MessageSnapshot, Server, Snapshot, Store, ToolRun, cyrus_tools,
+    redeliver_command,
+};
+
+/// What of a message a delivery must keep: its bytes, flags, keywords and date.
+pub(crate) type Kept = (String, Vec<String>, String);
+
+/// The messages of each folder of each user, as often as they are there.
+pub(crate) type Folders = BTreeMap<(&'static str, String), Vec<Kept>>;
+
+/// A live server that lacks mail, and an incident that knows what.
+pub(crate) struct Scene {
+    pub(crate) live: Server,
+    pub(crate) rescued: Store,
+    pub(crate) ledger: Ledger,
+    pub(crate) incident: PathBuf,
+    /// What users saw on the rescued side, by user.
+    rescued_view: BTreeMap<&'static str, Snapshot>,
+    /// What they saw on the live side before anything was delivered.
+    pub(crate) before: BTreeMap<&'static str, Snapshot>,
+}
+
+impl Scene {
+    /// After so many steps of traffic; the gaps are in the incident.
+    pub(crate) fn after(cyrus: &Cyrus, layout: Layout, seed: u64, steps: usize) -> Result<Self> {
+        let mut world = World::fork(cyrus, layout, seed)?;
+        world.traffic(steps)?;
+        world.folders()?;
+        let rescued_view = views(&world.rescued)?;
+        let (rescued, ledger, live) = world.rescue()?;
+        let mut admin = live.admin()?;
+        for user in USERS {
+            admin.ok(&format!("SETQUOTA user.{user} (STORAGE 1000000)"))?;
+        }
+        let before = views(&live)?;
+        let incident = live.path().join("outage");
+        new_incident(&live, &incident)?;
+        let stage = live.path().join("stage");
+        let arguments = ["--incident", text(&incident)?, "--stage", text(&stage)?];
+        let run = gapfill(&live, &[rescued.path().to_owned()], &arguments)?;
+        ensure!(run.status == Some(1), "{}", run.stderr);
+        Ok(Self { live, rescued, ledger, incident, rescued_view, before })
+    }
+
+    /// A run of `redeliver` on the live store, with Cyrus's tools at hand.
+    pub(crate) fn redeliver(&self, arguments: &[&str]) -> Result<ToolRun> {
+        let output = self.command(arguments)?.arg("--json").output();
+        ToolRun::of(&output.context("can't run redeliver")?).parsed()
+    }
+
+    /// The same, not yet run.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = redeliver(&self.live, &self.incident)?;
+        let (bin, environment) = cyrus_tools(&self.live);
+        command.arg("--cyrus-bin").arg(bin).envs(environment).args(arguments);
+        Ok(command)
+    }
+
+    /// What the ledger says must be on the live side: all that was there, and each missing message
+    /// exactly as often as it is missing.
+    pub(crate) fn expected(&self) -> Result<Folders> {
+        let mut folders = kept(&self.before);
+        for (mailbox, guid, class) in self.ledger.expected() {
+            if !matches!(class.as_str(), "missing" | "uid-taken") {
+                continue;
+            }
+            let user = USERS.into_iter().find(|user| is_of(user, &mailbox));
+            let user = user.context("a mailbox of nobody")?;
+            let message = self.looks_of(user, &guid)?;
+            let folder = mailbox.replacen(&format!("user.{user}"), "INBOX", 1);
+            folders.entry((user, folder)).or_default().push(message);
+        }
+        for messages in folders.values_mut() {
+            messages.sort();
+        }
+        Ok(folders)
+    }
+
+    fn looks_of(&self, user: &str, guid: &str) -> Result<Kept> {
+        let view = self.rescued_view.get(user).context("no view")?;
+        let messages = view.mailboxes.values().flat_map(|mailbox| mailbox.messages.values());
+        let mut of_guid = messages.filter(|message| message.body == guid);
+        of_guid.next().map(looks).with_context(|| format!("{guid} is nowhere"))
+    }
+
+    /// The highest UID that either side has ever shown of each folder.
+    pub(crate) fn highest_uids(&self) -> BTreeMap<(&'static str, String), u32> {
+        let mut highest = BTreeMap::new();
+        let live = self.before.iter().flat_map(|(user, view)| {
+            let folders = view.mailboxes.iter();
+            folders.map(|(folder, mailbox)| ((*user, folder.clone()), mailbox.uidnext - 1))
+        });
+        let rescued = self.rescued_view.iter().flat_map(|(user, view)| {
+            view.mailboxes.iter().map(|(folder, mailbox)| {
+                // It was renamed there, and not on the live side.
+                let folder = folder.replace("Projects", "Work");
+                ((*user, folder), mailbox.uidnext - 1)
+            })
+        });
+        for (folder, uid) in live.chain(rescued) {
+            let known: &mut u32 = highest.entry(folder).or_default();
+            *known = uid.max(*known);
+        }
+        highest
+    }
+}
+
+/// `redeliver` on the live store of an incident.
+pub(crate) fn redeliver(live: &Store, incident: &Path) -> Result<Command> {
+    let mut command = redeliver_command()?;
+    command.arg("--incident").arg(incident).arg("--to").arg(live.imapd_conf());
+    command.env("CYRUS_USER", &live.cyrus().account().name).env("TZ", "UTC");
+    Ok(command)
+}
+
+/// What all users see now.
+pub(crate) fn views(server: &Server) -> Result<BTreeMap<&'static str, Snapshot>> {
+    USERS.into_iter().map(|user| Ok((user, Snapshot::take(server, user)?))).collect()
+}
+
+/// The messages of each folder, sorted.
+pub(crate) fn kept(views: &BTreeMap<&'static str, Snapshot>) -> Folders {
+    let mut folders = Folders::new();
+    for (user, view) in views {
+        for (folder, mailbox) in &view.mailboxes {
+            let mut messages: Vec<_> = mailbox.messages.values().map(looks).collect();
+            messages.sort();
+            folders.insert((*user, folder.clone()), messages);
+        }
+    }
+    folders
+}
+
+/// How many messages there are in all.
+pub(crate) fn count(folders: &Folders) -> usize {
+    folders.values().map(Vec::len).sum()
+}
+
+/// The UIDs in `after` that `before` does not have, by folder.
+pub(crate) fn new_uids(
+    before: &BTreeMap<&'static str, Snapshot>,
+    after: &BTreeMap<&'static str, Snapshot>,
+) -> BTreeMap<(&'static str, String), BTreeSet<u32>> {
+    let mut new = BTreeMap::new();
+    for (user, view) in after {
+        for (folder, mailbox) in &view.mailboxes {
+            let known = before.get(user).and_then(|view| view.mailboxes.get(folder));
+            let is_new = |uid: &u32| known.is_none_or(|known| !known.messages.contains_key(uid));
+            let uids = mailbox.messages.keys().copied().filter(|uid| is_new(uid)).collect();
+            new.insert((*user, folder.clone()), uids);
+        }
+    }
+    new
+}
+
+/// What of a message a delivery must keep.
+pub(crate) fn looks(message: &MessageSnapshot) -> Kept {
+    (message.body.clone(), message.flags.clone(), message.internaldate.clone())
+}
+
+fn is_of(user: &str, mailbox: &str) -> bool {
+    let below = mailbox.strip_prefix(&format!("user.{user}"));
+    below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
+}
+
+pub(crate) fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path that is text")
+}

@@ -1,0 +1,124 @@
+//! After a delivery users see the union of both sides, and Cyrus finds nothing wrong with it.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use mailstore_tests::outage::{USERS, exported, gapfill};
+use mailstore_tests::{Cyrus, Layout, Snapshot, judge};
+
+use crate::scene::{Scene, count, kept, new_uids, views};
+
+fn users_see_the_union(layout: Layout, seed: u64, name: &str) -> Result<()> {
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    let scene = Scene::after(&cyrus, layout, seed, 130)?;
+    let (before, expected) = (kept(&scene.before), scene.expected()?);
+    let missing = count(&expected) - count(&before);
+    assert!(missing > 5, "seed {seed}: only {missing} messages are missing");
+
+    let dry = scene.redeliver(&["-n"])?;
+    assert_eq!(dry.status, Some(1), "{}", dry.stderr);
+    assert_eq!(dry.summary()["intended"], missing, "{}", dry.stdout);
+    assert_eq!(views(&scene.live)?, scene.before, "a dry run changes nothing");
+
+    let run = scene.redeliver(&[])?;
+    let summary = run.summary();
+    assert_eq!((&summary["verified"], &summary["failed"]), (&missing.into(), &0.into()), "{run:?}");
+    let after = views(&scene.live)?;
+    assert_eq!(kept(&after), expected, "seed {seed}");
+    let highest = scene.highest_uids();
+    for (folder, uids) in new_uids(&scene.before, &after) {
+        let above = highest.get(&folder).copied().unwrap_or_default();
+        assert!(uids.iter().all(|&uid| uid > above), "{folder:?}: {uids:?} are not above {above}");
+        let messages = &after[folder.0].mailboxes[&folder.1].messages;
+        let threads: Vec<_> = uids.iter().map(|uid| &messages[uid].thread_id).collect();
+        assert!(threads.iter().all(|thread| *thread != "NIL"), "{folder:?}: {threads:?}");
+    }
+
+    // What is held is the folder that the live side does not have.
+    let held = run.json.iter().flat_map(|line| line["messages"].as_array().into_iter().flatten());
+    let held: Vec<_> = held.filter(|message| message["state"] == "held").collect();
+    assert_eq!(held.len(), 1, "{held:?}");
+    assert_eq!((&held[0]["class"], &held[0]["messages"]), (&"mailbox-gone".into(), &2.into()));
+
+    let again = scene.redeliver(&[])?;
+    assert_eq!(again.summary()["delivered"], 0, "{}", again.stdout);
+    assert_eq!(kept(&views(&scene.live)?), expected, "a second run delivers nothing");
+    let states = exported(&scene.live, &scene.incident, "delivery")?;
+    let verified = states.iter().filter(|line| line["state"] == "verified").count();
+    assert_eq!(verified, missing);
+
+    let compared = gapfill(&scene.live, &[scene.rescued.path().to_owned()], &[])?;
+    let classes = &compared.summary()["classes"];
+    for class in ["missing", "uid-taken", "ambiguous", "wanted"] {
+        assert!(classes[class].is_null(), "{class}: {classes}");
+    }
+    cyrus_finds_nothing(scene)
+}
+
+fn cyrus_finds_nothing(scene: Scene) -> Result<()> {
+    let store = scene.live.into_store()?;
+    let said = store.tool_output("quota", &["-f", "-n", "-q"])?;
+    assert_eq!(said, "", "the quota is in step");
+    let verdict = judge(&store)?;
+    ensure!(verdict.is_clean(), "{verdict}");
+    Ok(())
+}
+
+#[test]
+fn users_see_the_union_in_the_layout_by_id() -> Result<()> {
+    users_see_the_union(Layout::ById, 20_061_109, "users_see_the_union_in_the_layout_by_id")
+}
+
+#[test]
+fn users_see_the_union_in_the_layout_by_name() -> Result<()> {
+    users_see_the_union(Layout::ByName, 20_061_110, "users_see_the_union_in_the_layout_by_name")
+}
+
+/// What a client that synchronizes with QRESYNC knows of a folder in the end.
+fn synced(scene: &Scene, user: &str, folder: &str, cached: &Snapshot) -> Result<Known> {
+    let then = cached.mailboxes.get(folder).context("an unknown folder")?;
+    let mut known: Known =
+        then.messages.iter().map(|(uid, message)| (*uid, message.flags.clone())).collect();
+    let mut session = scene.live.login(user)?;
+    session.ok("ENABLE QRESYNC")?;
+    let (validity, modseq) = (then.uidvalidity, then.highestmodseq);
+    let reply = session.ok(&format!("SELECT {folder} (QRESYNC ({validity} {modseq}))"))?;
+    ensure!(reply.code("UIDVALIDITY") == Some(validity.to_string()), "another UIDVALIDITY");
+    let vanished = reply.values_of("VANISHED")?;
+    ensure!(vanished.is_empty(), "{folder}: {vanished:?}");
+    for fetched in reply.fetched()? {
+        let uid = fetched.uid()?;
+        known.retain(|(known, _)| *known != uid);
+        let mut flags = fetched.flags()?;
+        flags.retain(|flag| flag != "\\Recent");
+        known.insert((uid, flags));
+    }
+    Ok(known)
+}
+
+type Known = BTreeSet<(u32, Vec<String>)>;
+
+#[test]
+fn a_client_that_had_cached_a_folder_comes_to_know_all_of_it() -> Result<()> {
+    const NAME: &str = "a_client_that_had_cached_a_folder_comes_to_know_all_of_it";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let scene = Scene::after(&cyrus, Layout::ById, 7, 60)?;
+    let run = scene.redeliver(&[])?;
+    assert_eq!(run.summary()["failed"], 0, "{run:?}");
+    let after = views(&scene.live)?;
+    let mut came = 0;
+    for user in USERS {
+        for (folder, mailbox) in &after[user].mailboxes {
+            let known = synced(&scene, user, folder, &scene.before[user])?;
+            let messages = mailbox.messages.iter();
+            let all: Known = messages.map(|(uid, m)| (*uid, m.flags.clone())).collect();
+            assert_eq!(known, all, "{user} {folder}");
+            let then = &scene.before[user].mailboxes[folder];
+            came += mailbox.messages.len() - then.messages.len();
+            let grew = mailbox.messages.len() > then.messages.len();
+            assert!(!grew || mailbox.highestmodseq > then.highestmodseq, "{user} {folder}");
+        }
+    }
+    assert!(came > 2, "{came} messages came");
+    Ok(())
+}
