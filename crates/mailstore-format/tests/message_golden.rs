@@ -94,7 +94,7 @@ fn a_received_date_that_an_index_cannot_hold_is_none() {
         let layout = Layout::of_version(version).unwrap();
         let mut reader = MessageReader::default().for_index(layout);
         let received = reader.read(message.as_bytes(), &mut Vec::new()).received;
-        received.map(|time| time.seconds())
+        received.map(Timestamp::seconds)
     };
     assert_eq!(received(2105, 17), Some(4_260_211_200));
     assert_eq!(received(2200, 17), None);
