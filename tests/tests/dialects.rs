@@ -21,6 +21,10 @@ const ODD_MESSAGE: &[u8] = b"Subject: odd\r\nFrom: a@b\xc3\xbc.example\r\n\
     Date: Mon, 2 Feb 2026 10:00:00 +0000\r\nContent-Type: message/global\r\n\r\n\
     Subject: inside\r\n\r\n.\r\n";
 
+/// Its date does not fit into an index before version 20.
+const LATE_MESSAGE: &[u8] =
+    b"Subject: late\r\nFrom: a@b.example\r\nDate: Mon, 2 Feb 2150 10:00:00 +0000\r\n\r\nlate\r\n";
+
 /// A record's cache version and cache CRC, by directory and UID.
 type Cached = BTreeMap<(PathBuf, u32), (u16, u32)>;
 
@@ -97,12 +101,18 @@ fn a_mailbox_without_an_index_is_made_as_the_rest_of_its_store_is() -> Result<()
     let before = cached_in(&directory)?;
     fs::remove_file(directory.join("cyrus.index"))?;
     fs::remove_file(directory.join("cyrus.cache"))?;
+    fs::write(directory.join("900."), LATE_MESSAGE)?;
     repair(&fixture, &[])?;
     let after = cached_in(&directory)?;
     assert_eq!(versions(&after), [14]);
     for (uid, cached) in &after {
         assert!(before.get(uid).is_none_or(|before| before == cached), "{uid:?}");
     }
+    let bytes = fs::read(directory.join("cyrus.index"))?;
+    let index = IndexFile::open(&bytes)?;
+    let late = index.counted_slots().find(|slot| slot.record.uid.0 == 900);
+    let gmtime = late.map(|slot| slot.record.gmtime.seconds());
+    assert_eq!((index.layout().version, gmtime), (20, Some(5_683_082_400)));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: our tools beside what else there is, in one run.
 
+mod bombs;
 mod gapfill;
 mod mail;
 mod measure;
@@ -36,6 +37,11 @@ enum Tool {
     /// Two trees that share their message files, of which the live one lacks 0.1 %; both tools run
     /// in turn, with warm caches. The larger default size takes 5 GB of disk.
     Gapfill(gapfill::Arguments),
+    /// The decoders on input made to be expensive: how does time grow with it?
+    ///
+    /// Every input at one length, and at 8 times that: what is linear takes about 8 times the time,
+    /// what is quadratic 64 times.
+    Bombs,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -43,5 +49,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Tool::Reconstruct(arguments) => reconstruct::run(arguments),
         Tool::Parse(arguments) => parse::run(arguments),
         Tool::Gapfill(arguments) => gapfill::run(arguments),
+        Tool::Bombs => bombs::run(),
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! 1. New files are written and fsynced in the run's folder: the mailbox is untouched.
 //! 2. Under all locks the mailbox is compared with the evidence; what changed is taken over.
-//! 3. Journal and manifest are written: every name that will change, with what stands there before
+//! 3. How the run began, journal and manifest are written: every name that will change, with what stands there before
 //!    and after. The originals get second names in the run's folder: only names were added.
 //! 4. Messages that belong to a record whose file is another get a second name in the quarantine,
 //!    and those that change their UID their new name: only names were added, the old index serves.
@@ -128,7 +128,7 @@ fn look_and_apply(
         Since::Changed { .. } => return Ok(Err(CHANGED)),
     }
     let ended = sessions::end(context.site.conf(), target, &evidence, rewrite);
-    commit::commit(target, workshop, rewrite, &staged, policy.now)?;
+    commit::commit(context, target, workshop, rewrite, &staged, policy.now)?;
     plan.findings.extend(ended);
     let locked = held_for(locks.as_ref());
     Ok(Ok(Applied { evidence, plan, wrote: true, locked }))
@@ -201,7 +201,7 @@ fn repair_from(
         match Since::look(target, &evidence, &rewrite.file_steps)? {
             Since::Unchanged => {
                 let ended = sessions::end(context.site.conf(), target, &evidence, rewrite);
-                commit::commit(target, workshop, rewrite, &staged, policy.now)?;
+                commit::commit(context, target, workshop, rewrite, &staged, policy.now)?;
                 plan.findings.extend(ended);
                 let locked = held_for(locks.as_ref());
                 return Ok(Applied { evidence, plan, wrote: true, locked });
@@ -253,7 +253,7 @@ fn take_over(
         let staged = Staged::write(target, workshop, rewrite, &staging, Some(staged))?;
         staged.verify_index(rewrite)?;
         let ended = sessions::end(context.site.conf(), target, &evidence, rewrite);
-        commit::commit(target, workshop, rewrite, &staged, policy.now)?;
+        commit::commit(context, target, workshop, rewrite, &staged, policy.now)?;
         plan.findings.extend(ended);
     }
     let wrote = plan.rewrite.is_some();
@@ -293,5 +293,5 @@ pub(crate) fn apply_changed(
     change(&mut rewrite);
     staging.finish()?;
     let staged = Staged::write(target, workshop, &rewrite, &staging, None)?;
-    commit::commit(target, workshop, &rewrite, &staged, now)
+    commit::commit(context, target, workshop, &rewrite, &staged, now)
 }

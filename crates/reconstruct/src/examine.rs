@@ -8,7 +8,7 @@ use std::io;
 
 use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
 use mailstore_format::Uid;
-use mailstore_format::index::IndexRecord;
+use mailstore_format::index::{IndexRecord, Layout};
 use mailstore_format::message::CacheDialect;
 use rayon::prelude::*;
 
@@ -37,6 +37,8 @@ pub(crate) struct Examiner<'a> {
     pub(crate) dialect: CacheDialect,
     /// The mailbox's records.
     pub(crate) index: &'a IndexEvidence,
+    /// That of the index in which new records are written.
+    pub(crate) layout: &'static Layout,
     /// The slots of UIDs that have several records, newest record first.
     pub(crate) rivals: &'a HashMap<Uid, Vec<usize>>,
     pub(crate) pool: &'a rayon::ThreadPool,
@@ -128,7 +130,7 @@ impl Examiner<'_> {
     }
 
     pub(crate) fn scratch(&self) -> Scratch {
-        Scratch::new(self.index.layout)
+        Scratch::new(self.layout)
     }
 
     /// Looks at a UID. Of several records for it that one counts whose message the file is; where

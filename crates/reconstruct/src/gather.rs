@@ -25,7 +25,7 @@ use crate::index_reader::{looks_newer, read_index};
 use crate::journal::{self, Journal};
 use crate::observer::tell_wait;
 use crate::places::{Closed, Places, ScannedPlace};
-use crate::plan::index_trust;
+use crate::plan::{index_trust, layout_to_write};
 use crate::run::Context;
 use crate::staging::CacheSink;
 use crate::target::Target;
@@ -112,6 +112,7 @@ impl Look<'_> {
             check: context.options.check,
             dialect: cache_dialect.dialect,
             index: &index,
+            layout: layout_to_write(&index, context.site.index_version()),
             rivals: &rivals,
             pool: context.pool,
             observer: context.observer,

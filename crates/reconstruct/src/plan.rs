@@ -188,6 +188,7 @@ struct Draughtsman<'a> {
 }
 
 pub(crate) use dates::start_of_local_day_number;
+pub(crate) use header::layout_to_write;
 
 /// Decides what has to be done about `evidence`.
 #[must_use]

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use incident::RunStart;
-use incident::journal::{RUN_FILE, RunLine};
 use mailstore::lock::LockSpace;
 use mailstore_format::Timestamp;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -53,6 +52,8 @@ pub(crate) struct Context<'a> {
     pub(crate) observer: &'a dyn Observer,
     pub(crate) lock_space: Option<&'a LockSpace>,
     pub(crate) site: &'a Site,
+    /// How the run began, which is noted beside the mail before it changes any.
+    pub(crate) start: Option<&'a RunStart>,
     /// What an earlier run did, where that is to be undone.
     pub(crate) reversal: Option<&'a Reversal>,
     /// What is to come into the mailbox, where anything is.
@@ -225,21 +226,6 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Notes what was done, and by whom, for those who look into the run's folder later: the repair
-    /// does not depend on it.
-    fn note(&self, target: &Target, workshop: &Workshop, report: &MailboxReport) {
-        let index = &target.location.index;
-        if let Ok(json) = serde_json::to_vec(report) {
-            let _: Result<(), _> =
-                workshop.put_file(&target.folder(workshop, index), REPORT, &json);
-        }
-        let start = self.start.as_ref().map(|start| serde_json::to_vec(&RunLine::from(start)));
-        if let Some(Ok(json)) = start {
-            let folder = workshop.run_folder(target.recovery_root(index));
-            let _: Result<(), _> = workshop.put_file_once(&folder, RUN_FILE, &json);
-        }
-    }
-
     /// What comes after a mailbox was looked at and, where needed, written: the rest of the server is
     /// brought in step, and the report is kept beside the mail.
     pub(crate) fn applied(
@@ -268,7 +254,7 @@ impl<'a> Run<'a> {
         report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
         self.aftercare.of_mailbox(target, &mut report);
         if wrote {
-            self.note(target, workshop, &report);
+            note(target, workshop, &report);
         }
         let (wanted, evidence) = (&*wanted, &evidence);
         self.remember(&Remembered { target, report: &report, wanted, evidence })
@@ -287,6 +273,7 @@ impl<'a> Run<'a> {
             observer: self.observer,
             lock_space: self.site.lock_space(),
             site: self.site,
+            start: self.start.as_ref(),
             reversal: None,
             incoming: None,
         };
@@ -343,6 +330,15 @@ fn one(
             findings: error.finding().into_iter().collect(),
             ..MailboxReport::failed(&target.name, error.to_string())
         },
+    }
+}
+
+/// Notes what was done, for those who look into the run's folder later: the repair does not depend
+/// on it.
+fn note(target: &Target, workshop: &Workshop, report: &MailboxReport) {
+    if let Ok(json) = serde_json::to_vec(report) {
+        let folder = target.folder(workshop, &target.location.index);
+        let _: Result<(), _> = workshop.put_file(&folder, REPORT, &json);
     }
 }
 

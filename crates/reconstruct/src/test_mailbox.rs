@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use incident::RunStart;
 use mailstore::replace::FileOps;
 use mailstore::volume::GuardedDir;
 use mailstore_format::header_file::{HeaderFile, HeaderForm};
@@ -158,6 +159,7 @@ pub(crate) fn in_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
         observer: &Silent,
         lock_space: None,
         site: &site,
+        start: Some(&RunStart::now("run".to_owned(), "a test", "0", Vec::new())),
         reversal: None,
         incoming: None,
     })

@@ -166,17 +166,26 @@ impl Workshop {
         self.ops.sync_dir(folder.path())
     }
 
-    /// Makes the file `name` of the folder, where there is none yet.
-    pub(crate) fn put_file_once(
+    /// Makes the file `name` of the run's folder at `root`, where there is none yet: every mailbox
+    /// comes with the same bytes. It is staged in the mailbox's `folder`, where nobody else sweeps.
+    pub(crate) fn put_run_file(
         &self,
+        root: &Path,
         folder: &Folder,
         name: &str,
         bytes: &[u8],
     ) -> Result<(), WriteError> {
-        if folder.path.join(name).symlink_metadata().is_ok() {
+        let run = self.run_folder(root);
+        let path = run.path().join(name);
+        if path.symlink_metadata().is_ok() {
             return Ok(());
         }
-        self.put_file(folder, name, bytes)
+        let new = self.new_path(folder, name)?;
+        let mut file = self.ops.create(&new)?;
+        file.write(bytes)?;
+        file.sync()?;
+        self.ops.rename(&new, &path)?;
+        self.ops.sync_dir(run.path())
     }
 
     /// A file without a name on the file system of `root`.

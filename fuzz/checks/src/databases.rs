@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use mailstore_format::annotations::Annotation;
-use mailstore_format::conversations::{Folders, GuidRow};
+use mailstore_format::conversations::{Folders, GuidRow, MessageRow, MessageRows};
 use mailstore_format::db::{self, DbContents, DbFault, DbKind};
 use mailstore_format::mboxlist::MailboxList;
 use mailstore_format::seen::SeenEntry;
@@ -48,6 +48,9 @@ fn decoders_take_the_entries(contents: &DbContents<'_>) {
     let listed = list.by_name.len() + list.by_uniqueid.len() + list.malformed.len();
     assert!(listed <= contents.entries.len());
     let folders = Folders::of(contents);
+    let rows = MessageRows::of(contents);
+    assert_eq!(rows.as_ref().map(|rows| rows.by), folders.as_ref().map(|folders| folders.by));
+    rows_are_of_the_entries(rows.iter().flat_map(|rows| rows.mailboxes.values()), contents);
     for entry in &contents.entries {
         let (key, value) = (entry.key.as_ref(), entry.value.as_ref());
         if let (Ok(row), Some(folders)) = (GuidRow::decode(key, value), &folders) {
@@ -59,4 +62,16 @@ fn decoders_take_the_entries(contents: &DbContents<'_>) {
         let _ = Annotation::decode_of_message(key, value);
         let _ = SeenEntry::decode(value);
     }
+}
+
+fn rows_are_of_the_entries<'a>(
+    mailboxes: impl Iterator<Item = &'a Vec<MessageRow>>,
+    contents: &DbContents<'_>,
+) {
+    let mut count = 0;
+    for rows in mailboxes {
+        assert!(rows.is_sorted_by_key(|row| row.uid));
+        count += rows.len();
+    }
+    assert!(count <= contents.entries.len(), "a row of its own for each message");
 }

@@ -1,7 +1,8 @@
 //! Messages: any bytes are one.
 
 use mailstore_format::cache::{CacheRecord, HEADER_SIZE};
-use mailstore_format::message::{MessageFields, MessageReader};
+use mailstore_format::index::Layout;
+use mailstore_format::message::{CacheDialect, MessageFields, MessageReader};
 use mailstore_format::{Guid, Timestamp};
 
 /// The most that a byte of a message adds to its cache record. A From of `,`-separated single letters
@@ -11,12 +12,21 @@ const MOST_FOR_A_BYTE: usize = 80;
 /// What the cache record of an empty message takes, and more.
 const MOST_FOR_NOTHING: usize = 512;
 
-/// The message read by a fresh reader, then by one that has read its second half before.
+/// In the manner of every release that is known, and for the indexes that these write.
 pub(crate) fn check(message: &[u8]) {
+    for dialect in CacheDialect::ALL {
+        check_with(message, MessageReader::default().with_dialect(dialect), times_fit_32_bits);
+    }
+    let wide = Layout::of_version(20).expect("a version there is");
+    check_with(message, MessageReader::default().for_index(wide), |_| ());
+}
+
+/// The message read by a fresh reader, then by one that has read its second half before.
+fn check_with(message: &[u8], mut reader: MessageReader, times_hold: impl Fn(&MessageFields)) {
     let mut cache = Vec::new();
-    let mut reader = MessageReader::default();
     let fields = reader.read(message, &mut cache);
     fields_are_the_messages(message, &fields);
+    times_hold(&fields);
     record_is_whole(&cache, &fields);
     assert!(
         cache.len() <= MOST_FOR_NOTHING + MOST_FOR_A_BYTE * message.len(),
@@ -35,6 +45,10 @@ fn fields_are_the_messages(message: &[u8], fields: &MessageFields) {
     assert_eq!(fields.size, message.len() as u64);
     assert_eq!(fields.guid, Guid::of(message));
     assert!(u64::from(fields.header_size) <= fields.size);
+}
+
+/// All that an index before version 20 holds.
+fn times_fit_32_bits(fields: &MessageFields) {
     for time in [fields.sentdate, fields.gmtime, fields.received].into_iter().flatten() {
         assert_eq!(time, Timestamp::from_seconds(time.seconds() & 0xffff_ffff));
     }

@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use incident::RunStart;
+use incident::journal::{RUN_FILE, RunLine};
 use mailstore_format::Timestamp;
 
 use super::keep::link_or_copy;
@@ -18,11 +20,13 @@ use crate::journal::{self, Committing, JOURNAL, Renamed};
 use crate::manifest::{self, Change, How, MANIFEST, inode_at};
 use crate::path_text::PathText;
 use crate::plan::Rewrite;
+use crate::run::Context;
 use crate::target::{Target, names_above};
 use crate::workshop::{Folder, Workshop, earlier_runs};
 
 /// Puts the staged files into their places; `now` is noted as the time of it.
 pub(super) fn commit(
+    context: &Context<'_>,
     target: &Target,
     workshop: &Workshop,
     rewrite: &Rewrite,
@@ -34,6 +38,7 @@ pub(super) fn commit(
     let mut work = commit.list(rewrite, staged)?;
     let caches = [(&staged.spool_cache, Place::Spool), (&staged.archive_cache, Place::Archive)];
 
+    commit.note_start(context.start)?;
     commit.write_journal(rewrite, staged)?;
     commit.write_manifest(&work.all())?;
     commit.keep(&work.originals)?;
@@ -276,6 +281,17 @@ impl Commit<'_> {
         let path = self.workshop.keep_path(&folder, part, name, taken)?;
         self.taken.insert(path.clone());
         Ok(path)
+    }
+
+    /// Notes how the run began: whoever finds its journal can tell what it was.
+    fn note_start(&self, start: Option<&RunStart>) -> Result<(), Error> {
+        let Some(start) = start else { return Ok(()) };
+        let index = &self.target.location.index;
+        let line = serde_json::to_vec(&RunLine::from(start))
+            .map_err(|error| Error::io("describe", index, error.into()))?;
+        let root = self.target.recovery_root(index);
+        let folder = self.target.folder(self.workshop, index);
+        Ok(self.workshop.put_run_file(root, &folder, RUN_FILE, &line)?)
     }
 
     /// Notes for later runs what this one is about to do to records and names, and what the index

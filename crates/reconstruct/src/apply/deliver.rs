@@ -19,7 +19,7 @@ use crate::examine::{LARGEST_MESSAGE, Scratch, identity_of};
 use crate::finding::{Code, Finding, Remedy};
 use crate::gather::{gather, read_file, read_index_file};
 use crate::line_ends::{bare_lfs, with_crlf};
-use crate::plan::Policy;
+use crate::plan::{Policy, layout_to_write};
 use crate::run::Context;
 use crate::staging::{CacheSink, LazyStaging};
 use crate::target::Target;
@@ -87,7 +87,7 @@ pub(crate) fn look_at_sources(
     arrivals: Arrivals,
     sink: &mut dyn CacheSink,
 ) -> Result<Incoming, Error> {
-    let mut looker = Looker { scratch: Scratch::new(evidence.index.layout), evidence, now, sink };
+    let mut looker = Looker { scratch: Scratch::new(layout_to_write(&evidence.index, None)), evidence, now, sink };
     let mut ready = Vec::with_capacity(arrivals.messages.len());
     for arrival in &arrivals.messages {
         ready.push(looker.look(arrival, &mut |_, mtime| {
@@ -115,7 +115,7 @@ fn make_ready(
     free.require(root, bytes.fold(0, u64::saturating_add), files)?;
     let owner = ownership(workshop, &target.directory(Place::Spool).join(NO_MESSAGE))?;
     let folder = workshop.folder(root, &target.key);
-    let mut looker = Looker { scratch: Scratch::new(evidence.index.layout), evidence, now, sink };
+    let mut looker = Looker { scratch: Scratch::new(layout_to_write(&evidence.index, None)), evidence, now, sink };
     let mut ready = Vec::with_capacity(messages.len());
     for arrival in messages {
         ready.push(looker.look(arrival, &mut |bytes, mtime| {

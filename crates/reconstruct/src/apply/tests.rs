@@ -5,11 +5,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use incident::journal::RUN_FILE;
 use mailstore::replace::{FileOps, Step};
 use mailstore_format::{Guid, Uid};
 
 use super::*;
 use crate::evidence::Place;
+use crate::journal::JOURNAL;
 use crate::manifest::{self, How};
 use crate::plan::{FileSteps, MessageContent, Put, Rewrite};
 use crate::test_mailbox::{
@@ -101,6 +103,10 @@ fn at_every_step_each_name_has_what_it_had_or_will_have_and_no_message_is_lost()
             let expected = [before.get(&name), after.get(&name)];
             assert!(expected.contains(&Some(&content)), "after {last} steps: {name} is {content}");
         }
+        // Else `incident rebuild` could not tell what run the journal is of.
+        let began = mailbox.folder().with_file_name(RUN_FILE).exists();
+        assert!(began || !mailbox.folder().join(JOURNAL).exists(), "after {last} steps");
+        assert!(!mailbox.folder().with_file_name("new").exists(), "after {last} steps");
         let still = mailbox.messages();
         let kept = |content: &str| still.values().any(|found| found == content);
         for (_, content) in MESSAGES {

@@ -16,13 +16,13 @@ const BUFFER_KEPT: usize = 8 << 20;
 pub(crate) struct Scratch {
     /// One for each dialect that was needed.
     readers: BTreeMap<CacheDialect, MessageReader>,
-    layout: Option<&'static Layout>,
+    layout: &'static Layout,
     pub(crate) message: Vec<u8>,
     pub(super) old_item: Vec<u8>,
 }
 
 impl Scratch {
-    pub(crate) fn new(layout: Option<&'static Layout>) -> Self {
+    pub(crate) fn new(layout: &'static Layout) -> Self {
         Self { readers: BTreeMap::new(), layout, message: Vec::new(), old_item: Vec::new() }
     }
 
@@ -104,15 +104,11 @@ impl Scratch {
 fn reader<'a>(
     readers: &'a mut BTreeMap<CacheDialect, MessageReader>,
     dialect: CacheDialect,
-    layout: Option<&Layout>,
+    layout: &Layout,
 ) -> &'a mut MessageReader {
     readers.entry(dialect).or_insert_with(|| {
         let reader = MessageReader::with_day_start(crate::plan::start_of_local_day_number);
-        let reader = reader.with_dialect(dialect);
-        match layout {
-            Some(layout) => reader.for_index(layout),
-            None => reader,
-        }
+        reader.with_dialect(dialect).for_index(layout)
     })
 }
 

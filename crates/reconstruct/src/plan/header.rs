@@ -9,7 +9,7 @@ use super::{
     CacheSource, DEFAULT_VERSION, Draft, Draughtsman, Elsewhere, FRESH_GENERATION, MODSEQ_JUMP,
     PlannedRecord, Rewrite,
 };
-use crate::evidence::{HeaderFileEvidence, Place, Slot};
+use crate::evidence::{HeaderFileEvidence, IndexEvidence, Place, Slot};
 use crate::finding::{Code, Remedy};
 
 /// A number in a header that fails its CRC is believed where it lies at most this far above what
@@ -18,6 +18,18 @@ const BELIEVABLE_DISTANCE: u64 = 1_000_000;
 
 /// Bytes of a cache file before its first record: the generation number.
 const CACHE_HEADER: u64 = 4;
+
+/// In what layout a new index is written: that of the old one, else of the store's others.
+pub(crate) fn layout_to_write(
+    index: &IndexEvidence,
+    store_version: Option<u32>,
+) -> &'static Layout {
+    index
+        .layout
+        .or_else(|| Layout::of_version(store_version?))
+        .or_else(|| Layout::of_version(DEFAULT_VERSION))
+        .expect("the default version has a layout")
+}
 
 impl Draughtsman<'_> {
     /// Finds the last UID and the highest modseq known, before anything is added to them.
@@ -123,7 +135,8 @@ impl Draughtsman<'_> {
 
     /// Puts the parts together, and decides whether there is anything to write at all.
     pub(super) fn finish(&mut self) -> Option<Rewrite> {
-        let layout = self.layout();
+        let store_version = self.evidence.witnesses.store_version;
+        let layout = layout_to_write(&self.evidence.index, store_version);
         self.stamp_changes();
         self.replace_irregular_caches();
         self.report_missing_caches();
@@ -182,16 +195,6 @@ impl Draughtsman<'_> {
             wanted: self.wanted.iter().filter(|wanted| wanted.is_acted_on()).cloned().collect(),
             set_aside,
         })
-    }
-
-    fn layout(&self) -> &'static Layout {
-        let version = self.evidence.witnesses.store_version.unwrap_or(DEFAULT_VERSION);
-        self.evidence
-            .index
-            .layout
-            .or_else(|| Layout::of_version(version))
-            .or_else(|| Layout::of_version(DEFAULT_VERSION))
-            .expect("the default version has a layout")
     }
 
     /// Gives every changed or added record one modseq above all earlier ones.

@@ -1,5 +1,5 @@
 //! Hostile input costs no more than its length: what the decoders allocate is counted, byte by
-//! byte, and so is the work, at one length and at eight times that.
+//! byte, at one length and at eight times that.
 
 mod cost;
 mod counting_allocator;

@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 
-use mailstore_format::message::MessageReader;
+use mailstore_format::message::{CacheDialect, MessageReader};
 
 use crate::cost::{assert_linear, assert_peak};
 
+/// In every manner, one after the other.
 fn read(message: &[u8]) {
-    let mut cache = Vec::new();
-    MessageReader::default().read(message, &mut cache);
+    for dialect in CacheDialect::ALL {
+        let mut reader = MessageReader::default().with_dialect(dialect);
+        reader.read(message, &mut Vec::new());
+    }
 }
 
 /// `front`, then `piece` so many times.
