@@ -212,7 +212,8 @@ fn what_others_have_seen_and_annotations_go_with_a_gap() -> Result<()> {
         bob.select("office")?;
         bob.store("2", "+FLAGS (\\Seen)")?;
         bob.unselect()?;
-        (bob.logout()?, alice.logout()?);
+        bob.logout()?;
+        alice.logout()?;
         let rescued = rescued.into_store()?;
         let incident = live.path().join("outage");
         new_incident(&live, &incident)?;
