@@ -35,7 +35,7 @@ enum Tool {
     /// Our gapfill beside `rsync -rcn`: what does the live store lack?
     ///
     /// Two trees that share their message files, of which the live one lacks 0.1 %; both tools run
-    /// in turn, with warm caches. The larger default size takes 5 GB of disk.
+    /// in turn, with warm caches. Gapfill is built for release, unless another is named. The larger default size takes 5 GB of disk.
     Gapfill(gapfill::Arguments),
     /// The decoders on input made to be expensive: how does time grow with it?
     ///

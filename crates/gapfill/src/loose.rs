@@ -37,12 +37,12 @@ const TABLES: &str = "
         recipients BLOB NOT NULL,
         known INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE guids (guid BLOB NOT NULL, number INTEGER NOT NULL) STRICT;
+";
+/// Made when all files are there: sorted once, not kept in order while they come.
+const INDEXES: &str = "
     CREATE INDEX files_by_stored ON files (stored, number);
-    CREATE TABLE guids (
-        guid BLOB NOT NULL,
-        number INTEGER NOT NULL,
-        PRIMARY KEY (guid, number)
-    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX guids_by_guid ON guids (guid, number);
 ";
 
 /// What is known of a loose message by now; what is higher counts.
@@ -81,7 +81,7 @@ impl<'a> LooseSet<'a> {
             let read: Vec<_> = batch.par_iter().map(|at| read_loose(at)).collect();
             set.add(first, read)?;
         }
-        set.places = places;
+        set.complete(places)?;
         Ok(set)
     }
 
@@ -102,6 +102,12 @@ impl<'a> LooseSet<'a> {
             }
         }
         Ok(transaction.commit()?)
+    }
+
+    /// Makes it ready to be asked, `places` being those of the numbers that were added.
+    fn complete(&mut self, places: Vec<&'a LooseAt>) -> Result<(), Error> {
+        self.places = places;
+        Ok(self.locked().execute_batch(INDEXES)?)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -197,8 +203,7 @@ fn put(
         encoded(&file.recipients),
     ])?;
     if file.is_mail {
-        let mut insert =
-            told.prepare_cached("INSERT OR IGNORE INTO guids (guid, number) VALUES (?1, ?2)")?;
+        let mut insert = told.prepare_cached("INSERT INTO guids (guid, number) VALUES (?1, ?2)")?;
         for guid in [Some(file.guid), file.guid_with_crlf].into_iter().flatten() {
             filter.add(&guid);
             insert.execute((guid.0, number))?;
@@ -326,7 +331,7 @@ mod tests {
         let files = [file("a", None), file("b", Some(stored)), file("no mail", None)];
         set.add(0, files.clone().map(Ok).to_vec()).unwrap();
         set.add(3, vec![Ok(file("a", None))]).unwrap();
-        set.places = at.iter().collect();
+        set.complete(at.iter().collect()).unwrap();
         let names = |guid| -> Vec<_> {
             set.with_guid(&guid).unwrap().iter().map(|at| at.name.clone()).collect()
         };
@@ -349,7 +354,7 @@ mod tests {
         let mut set = LooseSet::empty().unwrap();
         let files = (0..FILES).map(|number| Ok(file(&(number % 1000).to_string(), None)));
         set.add(0, files.collect()).unwrap();
-        set.places = at.iter().collect();
+        set.complete(at.iter().collect()).unwrap();
         let all = told(&set);
         let names: std::collections::HashSet<_> = all.iter().map(|(name, _, _)| name).collect();
         assert_eq!((all.len(), names.len()), (FILES, FILES));

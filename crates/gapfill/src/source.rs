@@ -125,12 +125,12 @@ impl Source {
         let kind = kind_of(path, &directories, !lists.is_empty());
         let mut mailboxes = Gathering::default();
         let (mut conversations, mut seen, mut loose) = (Vec::new(), Vec::new(), Vec::new());
-        for directory in directories {
+        for mut directory in directories {
             let identity = identity::of(&directory, path, deleted_prefix);
             let in_mailbox = identity.is_some();
             conversations.extend(identity::user_files_in(&directory, "conversations"));
             seen.extend(identity::user_files_in(&directory, "seen"));
-            loose.extend(loose::in_directory(&directory, kind, in_mailbox));
+            loose.extend(loose::in_directory(&mut directory, kind, in_mailbox));
             if let Some(identity) = identity {
                 mailboxes.add(identity, directory, &lists);
             }

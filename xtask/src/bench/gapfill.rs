@@ -82,7 +82,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     let cores = std::thread::available_parallelism()?;
-    println!("\n{cores} cores, warm cache, medians of {} rounds\n\n{table}", arguments.rounds);
+    let built = match &arguments.gapfill {
+        Some(program) => program.display().to_string(),
+        None => "this workspace's gapfill, built for release".to_owned(),
+    };
+    let rounds = arguments.rounds;
+    println!("\n{built}; {cores} cores, warm cache, medians of {rounds} rounds\n\n{table}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -48,10 +48,10 @@ pub(crate) struct Recipient {
 /// servers at delivery; `To` is written by the sender and says nothing of that.
 pub(crate) const DELIVERY_FIELDS: [&str; 3] = ["X-Delivered-To", "Delivered-To", "Envelope-To"];
 
-/// The loose files of a directory. In a server's tree only what has a message's name, or lies in
-/// `lost+found`, may be one: its other files are databases, logs and scripts.
+/// Takes the loose files out of a directory. In a server's tree only what has a message's name, or
+/// lies in `lost+found`, may be one: its other files are databases, logs and scripts.
 pub(super) fn in_directory(
-    directory: &Directory,
+    directory: &mut Directory,
     kind: SourceKind,
     in_mailbox: bool,
 ) -> Vec<LooseAt> {
@@ -73,9 +73,12 @@ pub(super) fn in_directory(
         let messages = listing.into_iter().flat_map(|listing| listing.messages);
         found.extend(messages.map(|file| at(message_file_name(file.uid).into(), file.ino)));
     }
-    for (name, ino) in &directory.others {
-        if (anything || is_numbered_piece(name)) && !is_database(name) {
-            found.push(at(name.clone(), *ino));
+    // There may be millions: their names are moved, not copied.
+    let others = std::mem::take(&mut directory.others);
+    found.reserve_exact(if anything { others.len() } else { 0 });
+    for (name, ino) in others {
+        if (anything || is_numbered_piece(&name)) && !is_database(&name) {
+            found.push(at(name, ino));
         }
     }
     found
