@@ -242,3 +242,47 @@ fn read_back(
     }
     Ok(wrong)
 }
+
+#[cfg(test)]
+mod tests {
+    use mailstore_format::SystemFlags;
+
+    use super::*;
+
+    fn arrival(source: &Path, message: &[u8]) -> Arrival {
+        Arrival {
+            key: "key".to_owned(),
+            guid: Guid::of(message),
+            size: 1,
+            source: source.to_owned(),
+            system_flags: SystemFlags::default(),
+            keywords: Vec::new(),
+            internaldate: Timestamp(0),
+            uid_before: Uid(0),
+            missed_at: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn only_the_very_bytes_are_taken_or_what_they_were_before_their_line_ends_were_changed() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let (path, link) = (root.join("7."), root.join("8."));
+        let message = b"A: 1\r\n\r\none\r\n";
+        let wanted = arrival(&path, message);
+        let mut read = Vec::new();
+        for copy in [&message[..], b"A: 1\n\none\n", b"A: 1\r\n\none\r\n"] {
+            std::fs::write(&path, copy).unwrap();
+            read_source(&wanted, &mut read).unwrap();
+            assert_eq!(read, message);
+        }
+        std::fs::write(&path, b"A: 1\n\ntwo\n").unwrap();
+        assert!(read_source(&wanted, &mut read).unwrap_err().contains("SHA-1"));
+        std::fs::write(&path, message).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(read_source(&arrival(&link, message), &mut read).is_err());
+        std::os::unix::fs::symlink(&root, root.join("dir")).unwrap();
+        assert!(read_source(&arrival(&root.join("dir/7."), message), &mut read).is_err());
+        assert!(read_source(&arrival(&root.join("9."), message), &mut read).is_err());
+    }
+}
