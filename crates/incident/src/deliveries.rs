@@ -195,7 +195,8 @@ impl Incident {
     }
 
     /// Records what a run says of deliveries, all of it or nothing. What was settled stays settled:
-    /// after it only its being read back or undone is taken over.
+    /// after it only its being read back or undone is taken over. A wanted message that is there is
+    /// found.
     pub fn record_deliveries(
         &self,
         run: RunId,
@@ -277,7 +278,15 @@ fn put(
     )?;
     let Delivery { gap, state, uid, note } = delivery;
     let uid = uid.map(|uid| uid.0);
-    upsert.execute((gap.0, run.0, via, state.as_str(), uid, note, at.0)).map(drop)
+    upsert.execute((gap.0, run.0, via, state.as_str(), uid, note, at.0))?;
+    if state.is_settled() {
+        let mut found = transaction.prepare_cached(
+            "UPDATE wanted SET found_at = coalesce(found_at, ?2)
+             WHERE id = (SELECT wanted FROM gaps WHERE id = ?1)",
+        )?;
+        found.execute((gap.0, at.0))?;
+    }
+    Ok(())
 }
 
 /// What is said of the delivery of `gap`, whose state is in `column`.

@@ -138,11 +138,9 @@ fn look_and_apply(
 const CHANGED: &str = "it is not any more what it was when the plan was made";
 
 fn sweep(target: &Target, workshop: &Workshop) {
-    let location = &target.location;
-    // Each of them can lie on a file system of its own, and so be staged there.
-    let files = [&location.index, &location.header, &location.cache];
-    for file in files.into_iter().chain(&location.archive_cache) {
-        workshop.sweep(&target.folder(workshop, file));
+    // Each of the mailbox's files can lie on a file system of its own, and so be staged there.
+    for root in target.recovery_roots() {
+        workshop.sweep(&workshop.folder(root, &target.key));
     }
 }
 

@@ -16,8 +16,8 @@ pub struct Arrival {
     pub guid: Guid,
     /// How many bytes it has, for asking whether there is room.
     pub size: u64,
-    /// Where its bytes are. A file whose line ends have become LF serves too.
-    pub source: PathBuf,
+    /// Where its bytes are, the best place first. A file whose line ends have become LF serves too.
+    pub sources: Vec<PathBuf>,
     /// The flags that clients see.
     pub system_flags: SystemFlags,
     /// The names of its keywords.

@@ -78,9 +78,17 @@ impl Memory {
         self.run
     }
 
-    /// Notes that what the run did to a mailbox is undone.
-    pub(crate) fn forget(&self, target: &Target) -> Result<(), incident::Error> {
-        self.incident.mailbox_undone(self.run, &target.id())
+    /// Notes that what the run did to a mailbox is undone, and with it the deliveries of messages that
+    /// were taken back.
+    pub(crate) fn forget(
+        &self,
+        target: &Target,
+        report: &MailboxReport,
+    ) -> Result<(), incident::Error> {
+        let id = target.id();
+        self.incident.mailbox_undone(self.run, &id)?;
+        let taken_back: Vec<Uid> = report.taken_back().collect();
+        self.incident.deliveries_undone(self.run, &id, &taken_back)
     }
 
     /// Notes what became of a mailbox.

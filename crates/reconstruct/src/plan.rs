@@ -224,7 +224,7 @@ pub(crate) fn plan_reversing(
     };
     let rewrite = draughtsman.draw();
     if rewrite.is_none() {
-        draughtsman.hold_all();
+        draughtsman.hold_unasked();
     }
     let Draughtsman { findings, wanted, arrived, .. } = draughtsman;
     Plan { findings, wanted, arrived, rewrite }

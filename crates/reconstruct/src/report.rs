@@ -1,5 +1,6 @@
 //! What a run found and did, for people and programs.
 
+use mailstore_format::Uid;
 use serde::Serialize;
 
 use crate::aftercare::Failure;
@@ -127,6 +128,13 @@ impl MailboxReport {
     #[must_use]
     pub fn refused(mailbox: &str, why: impl Into<String>) -> Self {
         Self { error: Some(why.into()), ..Self::new(mailbox, State::Refused) }
+    }
+
+    /// The messages of which an undo took back what the run had done, by UID.
+    pub fn taken_back(&self) -> impl Iterator<Item = Uid> {
+        let undone =
+            |finding: &&Finding| finding.code == Code::Undone && finding.remedy == Remedy::Repair;
+        self.findings.iter().filter(undone).filter_map(|finding| finding.uid)
     }
 
     /// How many messages were pruned.

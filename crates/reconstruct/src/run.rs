@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
     pub(crate) fn forget(&self, target: &Target, report: &mut MailboxReport) {
         let Some(memory) = &self.memory else { return };
         if report.state == State::Undone {
-            let failed = memory.forget(target).err().map(|error| not_remembered(&error));
+            let failed = memory.forget(target, report).err().map(|error| not_remembered(&error));
             report.aftercare_failures.extend(failed);
         }
     }

@@ -102,16 +102,17 @@ pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order
             order.held.push((ordered, NotOrdered::WholeMailbox));
             continue;
         }
-        let Some(source) = gap.staged.as_ref().or(gap.origin.as_ref()) else {
+        let sources: Vec<_> = gap.staged.iter().chain(&gap.origin).cloned().collect();
+        if sources.is_empty() {
             order.held.push((ordered, NotOrdered::NoCopy));
             continue;
-        };
+        }
         let key = format!("{}:{}:{}", gap.guid, gap.uid, gap.copy);
         order.arrivals.messages.push(Arrival {
             key: key.clone(),
             guid: gap.guid,
             size: gap.bytes,
-            source: source.clone(),
+            sources,
             system_flags: gap.system_flags,
             keywords: gap.keywords.iter().chain(&ordered.mark).cloned().collect(),
             internaldate: gap.internaldate,

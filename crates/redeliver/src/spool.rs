@@ -40,17 +40,23 @@ const NO_WORD: &str = "the mailbox could not be worked on";
 pub struct Spool {
     settings: SpoolSettings,
     aftercare: Aftercare,
-    memory: Option<Memory>,
-    start: Option<RunStart>,
-    /// The right to write; a survey has none.
-    ops: Option<FileOps>,
+    /// A survey has none.
+    means: Option<Means>,
+}
+
+/// What a run that changes anything needs.
+#[derive(Debug)]
+struct Means {
+    start: RunStart,
+    memory: Memory,
+    ops: FileOps,
 }
 
 impl Spool {
     /// Into a store of these settings.
     #[must_use]
     pub fn new(settings: SpoolSettings) -> Self {
-        Self { settings, aftercare: Aftercare::none(), memory: None, start: None, ops: None }
+        Self { settings, aftercare: Aftercare::none(), means: None }
     }
 
     /// With what is to be done after deliveries.
@@ -63,7 +69,7 @@ impl Spool {
     /// each mailbox.
     #[must_use]
     pub fn as_run(self, start: RunStart, memory: Memory, ops: FileOps) -> Self {
-        Self { memory: Some(memory), start: Some(start), ops: Some(ops), ..self }
+        Self { means: Some(Means { start, memory, ops }), ..self }
     }
 }
 
@@ -119,8 +125,8 @@ impl Transport for Spool {
         mailboxes: &[MailboxWithGaps],
         listener: &dyn Listener,
     ) -> Option<String> {
-        let Self { settings, aftercare, memory, start, ops } = self;
-        let (memory, start, ops) = (memory?, start?, ops?);
+        let Self { settings, aftercare, means } = self;
+        let Means { start, memory, ops } = means?;
         let SpoolSettings { options, site, targets, umask } = settings;
         let matched = Matched::of(&targets, mailboxes);
         let watch = Watch { desk, matched: &matched, listener };

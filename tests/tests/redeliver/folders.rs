@@ -29,7 +29,7 @@ pub(crate) struct Folders {
 fn message(number: u32) -> NewMessage {
     let text = format!("Subject: {number}\r\nMessage-ID: <{number}@x>\r\n\r\nmessage {number}\r\n");
     let flags = match number % 2 {
-        0 => vec!["\\Flagged".to_owned(), format!("keyword{number}")],
+        0 => vec!["\\Flagged".to_owned(), format!("keyword{}", number % 8)],
         _ => vec!["\\Seen".to_owned()],
     };
     let internaldate = Some(format!("{:02}-Nov-2006 10:11:12 +0000", number % 28 + 1));

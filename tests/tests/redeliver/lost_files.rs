@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::outage::{gapfill, new_incident};
 use mailstore_tests::{
-    Cyrus, Layout, MailboxSnapshot, Reconstruct, Server, ServerOptions, Store, ToolRun, judge,
+    Cyrus, Layout, MailboxSnapshot, Reconstruct, Server, ServerOptions, Store, ToolRun, Tree, judge,
 };
 
 use crate::scene::{looks, redeliver, text};
@@ -114,5 +114,11 @@ fn an_archive_and_a_metadata_partition_are_respected() -> Result<()> {
         assert_eq!(looks(&after.messages[&uid]), looks(&before.messages[&uid]), "UID {uid}");
     }
     ensure!(live.meta().is_dir(), "no metadata partition");
+    for partition in live.partitions() {
+        let left = Tree::read(&partition)?;
+        let left =
+            left.entries.keys().find(|path| path.components().any(|c| c.as_os_str() == "new"));
+        ensure!(left.is_none(), "{left:?} was not swept");
+    }
     cyrus_finds_nothing(live)
 }

@@ -5,7 +5,7 @@ use mailstore_format::{ModSeq, Uid};
 use super::gaps::{gap, record};
 use super::{Outage, lost, mailbox, outcome, rows};
 use crate::{
-    Delivery, DeliveryState, GapToDeliver, MailboxRecord, RunId, SeenNumbers, WantedMessage,
+    Delivery, DeliveryState, Gap, GapToDeliver, MailboxRecord, RunId, SeenNumbers, WantedMessage,
 };
 
 fn gaps(outage: &Outage) -> Vec<GapToDeliver> {
@@ -70,6 +70,22 @@ fn the_highest_numbers_are_those_of_sources_gaps_and_of_what_is_wanted() {
         outage.incident.record_seen_numbers(run, &mailbox, seen).unwrap();
     }
     assert_eq!(numbers(), SeenNumbers { uid: Uid(90), modseq: ModSeq(99) });
+}
+
+#[test]
+fn a_wanted_message_is_found_when_its_gap_is_delivered() {
+    let outage = Outage::new();
+    let run = outage.run("first");
+    let (mailbox, outcome) = (mailbox("a"), outcome("repaired"));
+    let wanted = [lost(7, "seven")];
+    let missed = MailboxRecord { wanted: &wanted, ..MailboxRecord::new(&mailbox, &outcome) };
+    outage.incident.record(run, &missed).unwrap();
+    let id = rows(outage.incident.still_wanted())[0].id;
+    record(&outage, run, &[Gap { wanted: Some(id), ..gap(7, "seven") }]);
+    say(&outage, run, DeliveryState::Held, None);
+    assert_eq!(rows(outage.incident.still_wanted()).len(), 1);
+    say(&outage, run, DeliveryState::Verified, Some(9));
+    assert_eq!(rows(outage.incident.still_wanted()).len(), 0);
 }
 
 #[test]

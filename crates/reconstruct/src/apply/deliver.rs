@@ -90,9 +90,9 @@ pub(crate) fn look_at_sources(
     let mut looker = Looker { scratch: Scratch::new(layout_to_write(&evidence.index, None)), evidence, now, sink };
     let mut ready = Vec::with_capacity(arrivals.messages.len());
     for arrival in &arrivals.messages {
-        ready.push(looker.look(arrival, &mut |_, mtime| {
+        ready.push(looker.look(arrival, &mut |source, _, mtime| {
             let (ino, size) = (0, arrival.size);
-            Ok((arrival.source.clone(), FileIdentity { ino, size, mtime }))
+            Ok((source.to_owned(), FileIdentity { ino, size, mtime }))
         })?);
     }
     Ok(Incoming { arrivals, ready })
@@ -118,7 +118,7 @@ fn make_ready(
     let mut looker = Looker { scratch: Scratch::new(layout_to_write(&evidence.index, None)), evidence, now, sink };
     let mut ready = Vec::with_capacity(messages.len());
     for arrival in messages {
-        ready.push(looker.look(arrival, &mut |bytes, mtime| {
+        ready.push(looker.look(arrival, &mut |_, bytes, mtime| {
             let path = workshop.new_path(&folder, "message")?;
             let mut file = workshop.ops().create(&path)?;
             file.write(bytes)?;
@@ -145,8 +145,9 @@ struct Looker<'a> {
     sink: &'a mut dyn CacheSink,
 }
 
-/// Keeps the bytes of a message, which is to have that time; where, and which file that is.
-type Keep<'a> = dyn FnMut(&[u8], Timestamp) -> Result<(PathBuf, FileIdentity), Error> + 'a;
+/// Keeps the bytes of a message that were read there and that is to have that time; where, and which
+/// file that is.
+type Keep<'a> = dyn FnMut(&Path, &[u8], Timestamp) -> Result<(PathBuf, FileIdentity), Error> + 'a;
 
 impl Looker<'_> {
     /// Reads a message and lets `keep` keep it. `Err(why)` inside where it cannot be had.
@@ -155,40 +156,52 @@ impl Looker<'_> {
         arrival: &Arrival,
         keep: &mut Keep<'_>,
     ) -> Result<Result<Ready, String>, Error> {
-        let message = &mut self.scratch.message;
-        if let Err(why) = read_source(arrival, message) {
-            return Ok(Err(why));
-        }
+        let source = match read_any(arrival, &mut self.scratch.message) {
+            Ok(source) => source,
+            Err(why) => return Ok(Err(why)),
+        };
         let mut item = Vec::new();
         let dialect = self.evidence.cache_dialect.dialect;
         let mut reading = self.scratch.understand(dialect, &mut item);
         let kept = self.sink.keep(&item);
-        let kept =
-            kept.map_err(|source| Error::io("stage the cache record of", &arrival.source, source))?;
+        let kept = kept.map_err(|error| Error::io("stage the cache record of", source, error))?;
         reading.staged = Some(kept);
-        let (path, identity) =
-            keep(&self.scratch.message, internaldate(arrival, &reading, self.now))?;
+        let internaldate = internaldate(arrival, &reading, self.now);
+        let (path, identity) = keep(source, &self.scratch.message, internaldate)?;
         self.scratch.shrink();
         Ok(Ok(Ready { path, identity, reading }))
     }
 }
 
-/// Reads the message, with CRLF for LF where it takes that; why it cannot be had, where it cannot.
-fn read_source(arrival: &Arrival, message: &mut Vec<u8>) -> Result<(), String> {
-    let shown = arrival.source.display();
-    let (Some(parent), Some(name)) = (arrival.source.parent(), arrival.source.file_name()) else {
+/// Reads the message wherever it can be had, and tells where; else why it cannot be.
+fn read_any<'a>(arrival: &'a Arrival, message: &mut Vec<u8>) -> Result<&'a Path, String> {
+    let mut reasons = Vec::new();
+    for source in &arrival.sources {
+        match read_source(source, arrival.guid, message) {
+            Ok(()) => return Ok(source),
+            Err(why) => reasons.push(why),
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+/// Reads the message with this SHA-1, with CRLF for LF where it takes that; why it cannot be had,
+/// where it cannot.
+fn read_source(source: &Path, guid: Guid, message: &mut Vec<u8>) -> Result<(), String> {
+    let shown = source.display();
+    let (Some(parent), Some(name)) = (source.parent(), source.file_name()) else {
         return Err(format!("{shown} is no file"));
     };
     // The path is one that was found without following a link, and so it is opened.
     let read = GuardedDir::open_under(Path::new("/"), parent)
         .and_then(|directory| directory.read_into(name, LARGEST_MESSAGE, message));
     read.map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    if Guid::of(message) == arrival.guid {
+    if Guid::of(message) == guid {
         return Ok(());
     }
     let bare = bare_lfs(message);
     let converted = if bare > 0 { with_crlf(message, bare) } else { Vec::new() };
-    if Guid::of(&converted) != arrival.guid || converted.is_empty() {
+    if Guid::of(&converted) != guid || converted.is_empty() {
         return Err(format!("{shown} is not the message any more: its SHA-1 is another"));
     }
     *message = converted;
@@ -241,4 +254,32 @@ fn read_back(
         wrong.push(Finding::new(told.0, Remedy::Left, told.1).about(*uid));
     }
     Ok(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_bytes_are_taken_or_what_they_were_before_their_line_ends_were_changed() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let (path, link) = (root.join("7."), root.join("8."));
+        let message = b"A: 1\r\n\r\none\r\n";
+        let guid = Guid::of(message);
+        let mut read = Vec::new();
+        for copy in [&message[..], b"A: 1\n\none\n", b"A: 1\r\n\none\r\n"] {
+            std::fs::write(&path, copy).unwrap();
+            read_source(&path, guid, &mut read).unwrap();
+            assert_eq!(read, message);
+        }
+        std::fs::write(&path, b"A: 1\n\ntwo\n").unwrap();
+        assert!(read_source(&path, guid, &mut read).unwrap_err().contains("SHA-1"));
+        std::fs::write(&path, message).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(read_source(&link, guid, &mut read).is_err());
+        std::os::unix::fs::symlink(&root, root.join("dir")).unwrap();
+        assert!(read_source(&root.join("dir/7."), guid, &mut read).is_err());
+        assert!(read_source(&root.join("9."), guid, &mut read).is_err());
+    }
 }

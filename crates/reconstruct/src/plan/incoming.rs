@@ -9,14 +9,15 @@ use mailstore_format::{Guid, InternalFlags, ModSeq, Timestamp, Uid, UserFlags};
 use super::adoption::{Found, Witness};
 use super::keyword_slots::with_keyword;
 use super::orphans::PLAUSIBLE_UID;
-use super::{Arrive, CacheSource, Draughtsman};
+use super::{Arrive, CacheSource, Draft, Draughtsman};
 use crate::arrivals::{Arrival, Arrivals, Arrived, Fate};
 use crate::evidence::{Incoming, Place, Ready};
 use crate::finding::{Code, Remedy};
 use crate::journal::{Arriving, WantedBecause};
 
 /// Why nothing comes into a mailbox that has to be repaired first.
-const DAMAGED: &str = "the mailbox is damaged: repair it first (reconstruct), then deliver again";
+const DAMAGED: &str = "the mailbox is damaged or out of reach: repair it first (reconstruct), then \
+                       deliver again";
 
 /// No server ever gave out a modseq above this one: whatever tells one is damaged.
 const PLAUSIBLE_MODSEQ: ModSeq = ModSeq(1 << 53);
@@ -52,17 +53,18 @@ impl<'a> Draughtsman<'a> {
             return true;
         }
         let mut copies = Copies::of(self, incoming);
-        let mut to_come = Vec::new();
+        let (mut to_come, mut returning) = (Vec::new(), Vec::new());
         for (arrival, ready) in incoming.messages() {
             match (copies.fate_of(arrival), ready) {
                 (Some(fate), _) => self.arrived_as(arrival, fate),
                 (None, Err(why)) => self.hold(arrival, why),
                 (None, Ok(ready)) => match copies.waiting_for(arrival) {
-                    Some(uid) => self.bring_to_its_record(arrival, ready, uid),
+                    Some(uid) => returning.push((arrival, ready, uid)),
                     None => to_come.push((arrival, ready)),
                 },
             }
         }
+        self.bring_to_their_records(&returning);
         self.bring(to_come, incoming);
         true
     }
@@ -106,20 +108,30 @@ impl<'a> Draughtsman<'a> {
         self.put_in_place(arrival, ready, place, noted);
     }
 
-    /// The message of a record that is there: it gets its file back, and keeps its UID and flags.
-    fn bring_to_its_record(&mut self, arrival: &Arrival, ready: &Ready, uid: Uid) {
-        let at = self.drafts.iter().position(|draft| draft.record.uid == uid);
-        let Some(draft) = at.and_then(|at| self.drafts.get_mut(at)) else { return };
-        let fields = &ready.reading.fields;
-        let (place, flags) = (Place::Spool, draft.record.internal_flags);
-        draft.record.internal_flags = flags.without(InternalFlags::ARCHIVED);
-        draft.record.cache_version = fields.cache_version;
-        draft.record.cache_crc = fields.cache_crc;
-        draft.cache = ready.reading.staged.map_or(CacheSource::None, CacheSource::Staged);
+    /// Messages of records that are there: these get their files back, and keep UIDs and flags.
+    fn bring_to_their_records(&mut self, returning: &[(&Arrival, &Ready, Uid)]) {
+        if returning.is_empty() {
+            return;
+        }
+        let place = Place::Spool;
         self.stale_cache_of(place);
-        self.wanted.retain(|wanted| wanted.record.uid != uid);
-        self.findings.retain(|it| it.uid != Some(uid) || it.code != Code::MessageMissing);
-        self.put_in_place(arrival, ready, place, noted(arrival, ready, uid));
+        let uids: HashSet<Uid> = returning.iter().map(|(.., uid)| *uid).collect();
+        self.wanted.retain(|wanted| !uids.contains(&wanted.record.uid));
+        self.findings.retain(|it| {
+            it.code != Code::MessageMissing || it.uid.is_none_or(|uid| !uids.contains(&uid))
+        });
+        let drafts = self.drafts.iter().enumerate();
+        let at: HashMap<Uid, usize> = drafts.map(|(at, draft)| (draft.record.uid, at)).collect();
+        for (arrival, ready, uid) in returning {
+            let draft = at.get(uid).and_then(|&at| self.drafts.get_mut(at));
+            let Some(Draft { record, cache, .. }) = draft else { continue };
+            let fields = &ready.reading.fields;
+            record.internal_flags = record.internal_flags.without(InternalFlags::ARCHIVED);
+            record.cache_version = fields.cache_version;
+            record.cache_crc = fields.cache_crc;
+            *cache = ready.reading.staged.map_or(CacheSource::None, CacheSource::Staged);
+            self.put_in_place(arrival, ready, place, noted(arrival, ready, *uid));
+        }
     }
 
     fn put_in_place(&mut self, arrival: &Arrival, ready: &Ready, place: Place, noted: Arriving) {
@@ -145,12 +157,9 @@ impl<'a> Draughtsman<'a> {
         flags
     }
 
-    /// Nothing comes in, because nothing is written.
-    pub(super) fn hold_all(&mut self) {
-        let is_settled = !self.arrived.is_empty();
-        let would_come = self.arrived.iter().any(|it| matches!(it.fate, Fate::Delivered { .. }));
-        if !is_settled || would_come {
-            self.arrived.clear();
+    /// Nothing comes into a mailbox that was given up before it was asked what is to come.
+    pub(super) fn hold_unasked(&mut self) {
+        if self.arrived.is_empty() {
             self.hold_each(DAMAGED);
         }
     }

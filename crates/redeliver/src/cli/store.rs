@@ -8,6 +8,7 @@ use command_line::store_configuration;
 use incident::{MailboxId, MailboxWithGaps};
 use mailstore::config::ImapdConf;
 use mailstore::identity::{StoreAccount, adopt_umask};
+use mailstore::name::InternalName;
 use mailstore::store::{Selection, Store};
 use reconstruct::{Options, Site, Target};
 
@@ -39,8 +40,12 @@ pub(super) fn open(args: &StoreArgs, output: &Output) -> Result<Opened> {
         all: args.names_none(),
         recursive: false,
     };
-    let selected = store.select(&selection)?;
-    let targets = selected.into_iter().map(|entry| Target::listed(&store, entry));
+    let selected = store.select(&selection)?.into_iter();
+    // Into a deleted mailbox nothing comes: nobody would see it.
+    let is_deleted = |name: &InternalName| store.namespace().parts(name).deleted.is_some();
+    let targets = selected
+        .filter(|entry| !is_deleted(&entry.name))
+        .map(|entry| Target::listed(&store, entry));
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
     let defaults = Options::default();
     let jobs = args.jobs.map_or(defaults.jobs, usize::from);

@@ -1,19 +1,16 @@
 //! `redeliver undo`: what a run delivered and nobody has touched since is taken back.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use command_line::{Console, held_by};
-use incident::{Incident, MailboxId, RunId, StoreBinding};
+use incident::{Incident, StoreBinding};
 use mailstore::lock::LockWait;
 use mailstore::replace::FileOps;
-use mailstore_format::Uid;
 use reconstruct::undo::IfChanged;
 use reconstruct::{
-    Code, FollowUp, MailboxReport, Memory, Observer, Remedy, Run, ServerTools, State, Summary,
-    Target, Workshop,
+    FollowUp, MailboxReport, Memory, Observer, Remedy, Run, ServerTools, Summary, Target, Workshop,
 };
 use serde::Serialize;
 
@@ -61,29 +58,17 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
     let Opened { store, targets, site, settings } = store::open(&args.store, &opening)?;
     let incident = Arc::new(Incident::open(args.store.incident()?)?);
     let binding = StoreBinding::of(store.conf())?;
-    let Some(undone) = incident.run_named(incident.store(&binding)?, &args.run)? else {
+    let Some(memory) = Memory::of_run(Arc::clone(&incident), &binding, &args.run)? else {
         bail!("the incident knows no run '{}' on this store (incident show)", args.run);
     };
     let changed: Vec<Target> = Run::changed_by(&targets, &args.run).into_iter().cloned().collect();
-    let ids = changed.iter().map(|target| (target.name.clone(), target.id())).collect();
-    let (args_of_output, dry_run) = (args.output, args.dry_run);
-    let run = undone.id;
-    let watch = Watch {
-        args: args_of_output,
-        dry_run,
-        console: opening.into_console(),
-        incident: &incident,
-        run,
-        ids,
-    };
-    let summary = if dry_run {
+    let watch = Watch { args: args.output, dry_run: args.dry_run, console: opening.into_console() };
+    let summary = if args.dry_run {
         Run::new(&settings, &site, &watch).survey_undo(&changed, &args.run, IfChanged::Merge)
     } else {
         let start = begun("redeliver undo");
         let workshop = Workshop::new(FileOps::new(), start.name.clone(), store.conf().umask());
-        let memory = Memory::of_run(Arc::clone(&incident), &binding, &args.run)?;
-        let run = Run::new(&settings, &site, &watch).with_start(start);
-        let run = memory.into_iter().fold(run, Run::with_memory);
+        let run = Run::new(&settings, &site, &watch).with_start(start).with_memory(memory);
         run.undo(&changed, &args.run, IfChanged::Merge, &workshop)
     };
     let tools = ServerTools::new(store.conf(), None, incident.files()?);
@@ -99,27 +84,14 @@ enum Line<'a> {
     Summary(&'a Summary),
 }
 
-/// Prints what is undone, and notes it in the incident.
-struct Watch<'a> {
+/// Prints what is undone.
+struct Watch {
     args: OutputArgs,
     dry_run: bool,
     console: Console,
-    incident: &'a Incident,
-    /// The run that is undone.
-    run: RunId,
-    ids: HashMap<String, MailboxId>,
 }
 
-impl Watch<'_> {
-    fn note(&self, report: &MailboxReport) {
-        let Some(id) = self.ids.get(&report.mailbox).filter(|_| !self.dry_run) else { return };
-        let uids: Vec<Uid> = taken_back(report).collect();
-        if let Err(error) = self.incident.deliveries_undone(self.run, id, &uids) {
-            let mailbox = &report.mailbox;
-            self.console.say(&format!("{mailbox}: the incident does not remember it: {error}"));
-        }
-    }
-
+impl Watch {
     fn end(&self, summary: &Summary, tools: &ServerTools) {
         self.console.work_ended();
         for failure in &summary.aftercare_failures {
@@ -139,14 +111,7 @@ impl Watch<'_> {
     }
 }
 
-/// The UIDs under which messages were expunged, or would be.
-fn taken_back(report: &MailboxReport) -> impl Iterator<Item = Uid> {
-    let expunged = report.findings.iter();
-    let expunged = expunged.filter(|it| it.code == Code::Undone && it.remedy == Remedy::Repair);
-    expunged.filter_map(|finding| finding.uid)
-}
-
-impl Observer for Watch<'_> {
+impl Observer for Watch {
     fn started(&self, mailboxes: usize, messages: u64) {
         self.console.expect(mailboxes, messages);
     }
@@ -161,9 +126,6 @@ impl Observer for Watch<'_> {
 
     fn finished(&self, report: &MailboxReport) {
         self.console.mailbox_done();
-        if report.state == State::Undone {
-            self.note(report);
-        }
         if let Some(error) = &report.error {
             self.console.say(&format!("{}: {error}", report.mailbox));
         }
@@ -172,7 +134,7 @@ impl Observer for Watch<'_> {
         } else if !self.args.quiet {
             let what = if self.dry_run { "would be taken back" } else { "taken back" };
             let mut text =
-                format!("{}: {} messages {what}\n", report.mailbox, taken_back(report).count());
+                format!("{}: {} messages {what}\n", report.mailbox, report.taken_back().count());
             let is_told = |finding: &&reconstruct::Finding| {
                 finding.remedy == Remedy::Left || self.args.verbose > 0
             };

@@ -18,7 +18,7 @@ fn arrival(content: u32, was: u32) -> (Arrival, Result<Ready, String>) {
         key: format!("{content}:{was}"),
         guid: fields.guid,
         size: fields.size,
-        source: "/stage/x".into(),
+        sources: vec!["/stage/x".into()],
         system_flags: SystemFlags::FLAGGED,
         keywords: vec!["later".to_owned()],
         internaldate: Timestamp::from_seconds(MIDNIGHT),
