@@ -6,6 +6,8 @@
 use super::header_tables as header;
 use super::record_tables as record;
 
+use super::field::Raw;
+
 pub use super::field::{Kind, Placed};
 
 /// A field of the index header, in Cyrus's spelling.
@@ -92,6 +94,13 @@ pub struct Layout {
     pub record: &'static [Placed<RecordField>],
     header_crc: Option<usize>,
     record_crc: Option<usize>,
+    /// The places of a record's fields, by the order of [`RecordField`].
+    places: [Option<Placed<RecordField>>; RecordField::COUNT],
+}
+
+impl RecordField {
+    /// How many there are.
+    const COUNT: usize = Self::Reserved as usize + 1;
 }
 
 impl Layout {
@@ -147,7 +156,17 @@ impl Layout {
         let header_crc = header_crc_offset(header);
         let record_crc = record_crc_offset(record);
         assert!(header_crc.is_some() == record_crc.is_some(), "both have a CRC or none has");
-        Self { version, header_size, record_size, header, record, header_crc, record_crc }
+        let places = places(record);
+        Self { version, header_size, record_size, header, record, header_crc, record_crc, places }
+    }
+
+    /// The bytes of a field within those of a record; empty where the version lacks it.
+    #[inline]
+    pub(super) fn field<'a>(&self, field: RecordField, record: &'a [u8]) -> Raw<'a> {
+        match self.places.get(field as usize) {
+            Some(Some(placed)) => Raw { bytes: placed.of(record), kind: placed.kind },
+            _ => Raw { bytes: &[], kind: Kind::U32 },
+        }
     }
 
     /// Bytes of the largest header of any version.
@@ -241,6 +260,18 @@ const fn record_crc_offset(mut fields: &[Placed<RecordField>]) -> Option<usize> 
         fields = rest;
     }
     None
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated while it is compiled, and would not build")]
+const fn places(
+    mut fields: &[Placed<RecordField>],
+) -> [Option<Placed<RecordField>>; RecordField::COUNT] {
+    let mut places = [None; RecordField::COUNT];
+    while let [first, rest @ ..] = fields {
+        places[first.field as usize] = Some(*first);
+        fields = rest;
+    }
+    places
 }
 
 #[cfg(test)]

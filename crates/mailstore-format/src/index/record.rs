@@ -71,11 +71,7 @@ impl IndexRecord {
         if bytes.len() < layout.record_size {
             return Err(DecodeError::truncated(0, "record", layout.record_size, bytes.len()));
         }
-        let mut record = Self::default();
-        for placed in layout.record {
-            record.set(placed.field, Raw { bytes: placed.of(bytes), kind: placed.kind });
-        }
-        Ok(record)
+        Ok(Self::of_fields(|field| layout.field(field, bytes)))
     }
 
     /// What the CRC of the record at the start of `bytes` says.
@@ -141,43 +137,37 @@ impl IndexRecord {
         bytes
     }
 
-    fn set(&mut self, field: RecordField, raw: Raw<'_>) {
-        match field {
-            RecordField::Uid => self.uid = Uid(raw.u32()),
-            RecordField::Internaldate => self.internaldate = raw.time(),
-            RecordField::Sentdate => self.sentdate = raw.time(),
-            RecordField::Size => self.size = raw.u64(),
-            RecordField::HeaderSize => self.header_size = raw.u32(),
-            RecordField::Gmtime => self.gmtime = raw.time(),
-            RecordField::ContentOffset => self.content_offset = raw.u32(),
-            RecordField::CacheOffset => self.cache_offset |= u64::from(raw.u32()),
-            RecordField::LastUpdated => self.last_updated = raw.time(),
-            RecordField::SystemFlags => {
-                let [a, b, c, d] = raw.array();
-                self.internal_flags = InternalFlags(u32::from_be_bytes([a, b, 0, 0]));
-                self.system_flags = SystemFlags(u16::from_be_bytes([c, d]));
-            }
-            RecordField::UserFlags => {
-                let bytes: [u8; 16] = raw.array();
-                let words = bytes.chunks_exact(4).filter_map(<[u8]>::first_chunk);
-                let flags = self.user_flags.0.iter_mut().zip(words);
-                flags.for_each(|(flag, word)| *flag = u32::from_be_bytes(*word));
-            }
-            RecordField::ContentLines => self.content_lines = raw.u32(),
-            RecordField::Savedate => self.savedate = raw.time(),
-            RecordField::CacheVersion => {
-                let [a, b, c, d] = raw.array();
-                self.cache_offset |= u64::from(u16::from_be_bytes([a, b])) << 32;
-                self.cache_version = u16::from_be_bytes([c, d]);
-            }
-            RecordField::Guid => self.guid = Guid(raw.array()),
-            RecordField::Modseq => self.modseq = ModSeq(raw.u64()),
-            RecordField::Cid => self.cid = ThreadId(raw.u64()),
-            RecordField::CreatedModseq => self.createdmodseq = ModSeq(raw.u64()),
-            RecordField::BaseCid => self.basecid = ThreadId(raw.u64()),
-            RecordField::CacheCrc => self.cache_crc = raw.u32(),
-            RecordField::Reserved => self.reserved = raw.array(),
-            RecordField::Crc => {}
+    /// The record whose fields have these bytes.
+    #[inline]
+    fn of_fields<'a>(raw: impl Fn(RecordField) -> Raw<'a>) -> Self {
+        let flags: [u8; 4] = raw(RecordField::SystemFlags).array();
+        let [internal_high, internal_low, system_high, system_low] = flags;
+        let cache_version: [u8; 4] = raw(RecordField::CacheVersion).array();
+        let [offset_high, offset_low, version_high, version_low] = cache_version;
+        let cache_offset = u64::from(u16::from_be_bytes([offset_high, offset_low])) << 32;
+        Self {
+            uid: Uid(raw(RecordField::Uid).u32()),
+            internaldate: raw(RecordField::Internaldate).time(),
+            sentdate: raw(RecordField::Sentdate).time(),
+            size: raw(RecordField::Size).u64(),
+            header_size: raw(RecordField::HeaderSize).u32(),
+            gmtime: raw(RecordField::Gmtime).time(),
+            content_offset: raw(RecordField::ContentOffset).u32(),
+            cache_offset: cache_offset | u64::from(raw(RecordField::CacheOffset).u32()),
+            last_updated: raw(RecordField::LastUpdated).time(),
+            system_flags: SystemFlags(u16::from_be_bytes([system_high, system_low])),
+            internal_flags: InternalFlags(u32::from_be_bytes([internal_high, internal_low, 0, 0])),
+            user_flags: user_flags(raw(RecordField::UserFlags).array()),
+            content_lines: raw(RecordField::ContentLines).u32(),
+            savedate: raw(RecordField::Savedate).time(),
+            cache_version: u16::from_be_bytes([version_high, version_low]),
+            guid: Guid(raw(RecordField::Guid).array()),
+            modseq: ModSeq(raw(RecordField::Modseq).u64()),
+            cid: ThreadId(raw(RecordField::Cid).u64()),
+            createdmodseq: ModSeq(raw(RecordField::CreatedModseq).u64()),
+            basecid: ThreadId(raw(RecordField::BaseCid).u64()),
+            cache_crc: raw(RecordField::CacheCrc).u32(),
+            reserved: raw(RecordField::Reserved).array(),
         }
     }
 
@@ -212,6 +202,13 @@ impl IndexRecord {
             RecordField::UserFlags | RecordField::Crc => Stored::Bytes(&[]),
         }
     }
+}
+
+fn user_flags(bytes: [u8; 16]) -> UserFlags {
+    let mut words = [0; 4];
+    let stored = bytes.chunks_exact(4).filter_map(<[u8]>::first_chunk);
+    words.iter_mut().zip(stored).for_each(|(word, stored)| *word = u32::from_be_bytes(*stored));
+    UserFlags(words)
 }
 
 /// No table reserves more than the value can keep.
