@@ -1,7 +1,8 @@
 //! `redeliver undo`: what a run delivered and nobody has touched since is taken back.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 use command_line::{Console, held_by};
@@ -62,7 +63,12 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
         bail!("the incident knows no run '{}' on this store (incident show)", args.run);
     };
     let changed: Vec<Target> = Run::changed_by(&targets, &args.run).into_iter().cloned().collect();
-    let watch = Watch { args: args.output, dry_run: args.dry_run, console: opening.into_console() };
+    let watch = Watch {
+        args: args.output,
+        dry_run: args.dry_run,
+        console: opening.into_console(),
+        follow_up: Mutex::default(),
+    };
     let summary = if args.dry_run {
         Run::new(&settings, &site, &watch).survey_undo(&changed, &args.run, IfChanged::Merge)
     } else {
@@ -89,6 +95,8 @@ struct Watch {
     args: OutputArgs,
     dry_run: bool,
     console: Console,
+    /// What the mailboxes leave to do.
+    follow_up: Mutex<BTreeSet<FollowUp>>,
 }
 
 impl Watch {
@@ -102,10 +110,8 @@ impl Watch {
         } else if !self.args.quiet {
             let (mailboxes, left) = (summary.mailboxes, summary.damage_left);
             let mut text = format!("{mailboxes} mailboxes; in {left} of them something stays\n");
-            if summary.undone > 0 {
-                let steps = [FollowUp::Quota].into_iter().collect();
-                text.push_str(&tools.typed(&steps));
-            }
+            let follow_up = self.follow_up.lock().unwrap_or_else(PoisonError::into_inner);
+            text.push_str(&tools.typed(&follow_up));
             self.console.print(text);
         }
     }
@@ -126,6 +132,10 @@ impl Observer for Watch {
 
     fn finished(&self, report: &MailboxReport) {
         self.console.mailbox_done();
+        if !self.dry_run {
+            let mut follow_up = self.follow_up.lock().unwrap_or_else(PoisonError::into_inner);
+            follow_up.extend(report.follow_up.iter().cloned());
+        }
         if let Some(error) = &report.error {
             self.console.say(&format!("{}: {error}", report.mailbox));
         }
