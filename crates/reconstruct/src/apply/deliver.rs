@@ -87,7 +87,12 @@ pub(crate) fn look_at_sources(
     arrivals: Arrivals,
     sink: &mut dyn CacheSink,
 ) -> Result<Incoming, Error> {
-    let mut looker = Looker { scratch: Scratch::new(layout_to_write(&evidence.index, None)), evidence, now, sink };
+    let mut looker = Looker {
+        scratch: Scratch::new(layout_to_write(&evidence.index, None)),
+        evidence,
+        now,
+        sink,
+    };
     let mut ready = Vec::with_capacity(arrivals.messages.len());
     for arrival in &arrivals.messages {
         ready.push(looker.look(arrival, &mut |source, _, mtime| {
@@ -115,7 +120,12 @@ fn make_ready(
     free.require(root, bytes.fold(0, u64::saturating_add), files)?;
     let owner = ownership(workshop, &target.directory(Place::Spool).join(NO_MESSAGE))?;
     let folder = workshop.folder(root, &target.key);
-    let mut looker = Looker { scratch: Scratch::new(layout_to_write(&evidence.index, None)), evidence, now, sink };
+    let mut looker = Looker {
+        scratch: Scratch::new(layout_to_write(&evidence.index, None)),
+        evidence,
+        now,
+        sink,
+    };
     let mut ready = Vec::with_capacity(messages.len());
     for arrival in messages {
         ready.push(looker.look(arrival, &mut |_, bytes, mtime| {
