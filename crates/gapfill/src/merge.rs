@@ -1,15 +1,17 @@
 //! Several sources of one mailbox are evidence of one and the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use mailstore_format::{Guid, Uid};
+use mailstore_format::header_file::FlagNames;
+use mailstore_format::{Guid, Uid, UserFlags};
 
 use crate::contents::{Contents, IndexState, Message};
 
 /// What two sources know of a mailbox, together. Of a message that both have, what changed last
 /// counts, and it is deleted if either says so.
 #[must_use]
-pub(crate) fn merged(mut one: Contents, other: Contents) -> Contents {
+pub(crate) fn merged(mut one: Contents, mut other: Contents) -> Contents {
+    move_keywords(&mut other.messages, &other.keywords, &mut one.keywords);
     let same_uids = one.uidvalidity.is_none()
         || other.uidvalidity.is_none()
         || one.uidvalidity == other.uidvalidity;
@@ -49,10 +51,26 @@ pub(crate) fn merged(mut one: Contents, other: Contents) -> Contents {
         (IndexState::Missing, IndexState::Missing) => IndexState::Missing,
         _ => IndexState::Damaged,
     };
-    if one.keywords.iter().next().is_none() {
-        one.keywords = other.keywords;
-    }
     one
+}
+
+/// Gives messages the slots that their keywords have in `to`, where new ones are named behind the
+/// others. What nobody names, and what no slot is left for, is no keyword.
+fn move_keywords(messages: &mut [Message], from: &FlagNames, to: &mut FlagNames) {
+    let mut moved = BTreeMap::new();
+    for (slot, name) in from.iter() {
+        let free = || (0..UserFlags::SLOTS).find(|&slot| to.get(slot).is_none());
+        let Some(at) = to.slot_of(name).or_else(free) else { continue };
+        to.set(at, Some(name.to_vec()));
+        moved.insert(slot, at);
+    }
+    if moved.iter().all(|(slot, at)| slot == at) {
+        return;
+    }
+    for message in messages {
+        let slots = message.user_flags.slots().filter_map(|slot| moved.get(&slot).copied());
+        message.user_flags = UserFlags::of_slots(slots);
+    }
 }
 
 fn by_uid_and_guid(mut one: Vec<Message>, other: Vec<Message>) -> Vec<Message> {
@@ -139,5 +157,22 @@ mod tests {
         let second = contents(2, &[(1, "a", LIVE, 5), (2, "a", LIVE, 6), (3, "b", LIVE, 7)]);
         let both = merged(first, second);
         assert_eq!(told(&both), [(0, false, 6), (0, false, 7), (1, false, 5)]);
+    }
+
+    #[test]
+    fn keywords_of_several_sources_keep_their_names() {
+        let named = |names: &[&str]| {
+            FlagNames::new(names.iter().map(|name| Some(name.as_bytes().to_vec()))).unwrap()
+        };
+        let mut rescued = contents(1, &[(1, "a", LIVE, 5)]);
+        rescued.keywords = named(&["$Work", "$Later"]);
+        let mut backup = contents(1, &[(2, "b", LIVE, 5)]);
+        backup.keywords = named(&["$Junk", "$Work"]);
+        backup.messages[0].user_flags = UserFlags::of_slots([0, 1]);
+        rescued.messages[0].user_flags = UserFlags::of_slots([1]);
+        let both = merged(rescued, backup);
+        let keywords = |at: usize| both.keywords_of(&both.messages[at]);
+        assert_eq!(keywords(0), ["$Later"]);
+        assert_eq!(keywords(1), ["$Work", "$Junk"]);
     }
 }

@@ -125,12 +125,17 @@ impl DeliveryState {
 }
 
 impl Incident {
-    /// The mailboxes of a store of which there are gaps, by name.
+    /// The mailboxes of a store of which there are gaps that are to be restored and have not been, by
+    /// name.
     pub fn mailboxes_with_gaps(&self, store: StoreId) -> Result<Vec<MailboxWithGaps>, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT id, uniqueid, name FROM mailboxes
-                 WHERE store = ?1 AND id IN (SELECT mailbox FROM gaps) ORDER BY name, id",
+                 WHERE store = ?1 AND id IN (
+                     SELECT mailbox FROM gaps LEFT JOIN deliveries ON gap = gaps.id
+                     WHERE restore AND closed_at IS NULL
+                     AND coalesce(state, '') NOT IN ('delivered', 'verified', 'found'))
+                 ORDER BY name, id",
             )?;
             let rows = query.query_map([store.0], |row| {
                 let mailbox = MailboxId { uniqueid: row.get(1)?, name: row.get(2)? };
@@ -178,16 +183,18 @@ impl Incident {
     }
 
     /// The highest numbers that clients of a mailbox may have seen: those of its sources, its gaps and
-    /// of what is wanted of it.
+    /// of what is wanted of it. One that no server ever gave out hides no other.
     pub fn seen_numbers(&self, mailbox: &MailboxWithGaps) -> Result<SeenNumbers, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
-                "SELECT coalesce(max(uid), 0), coalesce(max(modseq), 0) FROM (
+                "SELECT coalesce(max(uid) FILTER (WHERE uid <= ?2), 0),
+                     coalesce(max(modseq) FILTER (WHERE modseq <= ?3), 0) FROM (
                      SELECT uid, 0 AS modseq FROM gaps WHERE mailbox = ?1
                      UNION ALL SELECT uid, modseq FROM seen_numbers WHERE mailbox = ?1
                      UNION ALL SELECT uid, max(modseq, 0) FROM wanted WHERE mailbox = ?1)",
             )?;
-            query.query_row([mailbox.row.0], |row| {
+            let limits = (Uid::HIGHEST_PLAUSIBLE.0, ModSeq::HIGHEST_PLAUSIBLE.0.cast_signed());
+            query.query_row((mailbox.row.0, limits.0, limits.1), |row| {
                 let modseq = ModSeq(row.get::<_, i64>(1)?.cast_unsigned());
                 Ok(SeenNumbers { uid: uid(row, 0)?, modseq })
             })

@@ -9,9 +9,19 @@ use sha1::{Digest, Sha1};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Uid(pub u32);
 
+impl Uid {
+    /// UIDs above this leave too little room for the messages to come; no server ever gave them out.
+    pub const HIGHEST_PLAUSIBLE: Self = Self(u32::MAX - 16 * 1024 * 1024);
+}
+
 /// A modification sequence: counts every change of a mailbox (RFC 7162).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ModSeq(pub u64);
+
+impl ModSeq {
+    /// No server ever gave out a modseq above this one: whatever tells one is damaged.
+    pub const HIGHEST_PLAUSIBLE: Self = Self(1 << 53);
+}
 
 /// The generation of a mailbox's UIDs. When it changes, clients discard all they have cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -249,6 +259,18 @@ impl UserFlags {
     /// The slots that are set, ascending.
     pub fn slots(&self) -> impl Iterator<Item = usize> + '_ {
         (0..Self::SLOTS).filter(|&slot| self.contains(slot))
+    }
+
+    /// The flags with these slots set; a slot beyond the last is passed over.
+    #[must_use]
+    pub fn of_slots(slots: impl IntoIterator<Item = usize>) -> Self {
+        let mut words = [0_u32; 4];
+        for slot in slots {
+            if let Some(word) = words.get_mut(slot / 32) {
+                *word |= 1 << (slot % 32);
+            }
+        }
+        Self(words)
     }
 
     /// The slots set here or in `other`.

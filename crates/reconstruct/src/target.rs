@@ -100,7 +100,8 @@ impl Target {
     }
 
     /// Its name, as the server writes it into its databases.
-    pub(crate) fn internal_name(&self) -> InternalName {
+    #[must_use]
+    pub fn internal_name(&self) -> InternalName {
         let [_, name] = &self.annotation_keys;
         InternalName::new(name.as_slice())
     }

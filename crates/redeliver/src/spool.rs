@@ -31,7 +31,7 @@ pub struct SpoolSettings {
 }
 
 /// Why nothing is delivered into a mailbox that the store does not have.
-const NO_MAILBOX: &str = "the store has no such mailbox: create it, then deliver again";
+const NO_MAILBOX: &str = "the store has no such mailbox: create it where it is gone, run gapfill again, then deliver again";
 /// What is said of a message of which there is no word.
 const NO_WORD: &str = "the mailbox could not be worked on";
 
@@ -83,16 +83,19 @@ struct Matched<'a> {
 }
 
 impl<'a> Matched<'a> {
-    /// By unique id, else by name.
+    /// By unique id; by name only those that have none: a folder of the same name may be another one's
+    /// by now. Those with an id come first.
     fn of(targets: &[Target], mailboxes: &'a [MailboxWithGaps]) -> Self {
         let mut matched = Self { targets: Vec::new(), by_id: HashMap::new(), missing: Vec::new() };
         let by_id: HashMap<String, &Target> =
             targets.iter().map(|target| (target.id().uniqueid, target)).collect();
-        let by_name: HashMap<&str, &Target> =
-            targets.iter().map(|target| (target.name.as_str(), target)).collect();
-        for with_gaps in mailboxes {
-            let MailboxId { uniqueid, name } = &with_gaps.mailbox;
-            let found = by_id.get(uniqueid).or_else(|| by_name.get(name.as_str()));
+        let by_name: HashMap<String, &Target> =
+            targets.iter().map(|target| (target.internal_name().to_string(), target)).collect();
+        let (with_id, without): (Vec<_>, Vec<_>) =
+            mailboxes.iter().partition(|with_gaps| by_id.contains_key(&with_gaps.mailbox.uniqueid));
+        for with_gaps in with_id.into_iter().chain(without) {
+            let MailboxId { uniqueid, .. } = &with_gaps.mailbox;
+            let found = by_id.get(uniqueid).or_else(|| by_name.get(uniqueid));
             match found.map(|target| (target, matched.by_id.entry(target.id()))) {
                 Some((target, Entry::Vacant(entry))) => {
                     entry.insert(with_gaps);

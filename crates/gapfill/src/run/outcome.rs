@@ -9,7 +9,7 @@ mod likeness;
 use std::collections::HashSet;
 
 use incident::SeenNumbers;
-use mailstore_format::Guid;
+use mailstore_format::{Guid, ModSeq, Uid};
 
 use super::group::{GroupRun, Work};
 use crate::class::Class;
@@ -233,19 +233,16 @@ fn elsewhere(copies: &Copies, said: &Said, order: &Order) -> Vec<Copy> {
     others.filter(|copy| !own.contains(&copy.path())).cloned().collect()
 }
 
-/// The highest numbers that clients of a mailbox may have seen.
+/// The highest numbers that clients of a mailbox may have seen. One that no server ever gave out
+/// hides no other.
 fn numbers_in(contents: &Contents) -> SeenNumbers {
-    let messages = contents.messages.iter();
-    messages.fold(
-        SeenNumbers {
-            uid: contents.last_uid.unwrap_or_default(),
-            modseq: contents.highestmodseq.unwrap_or_default(),
-        },
-        |seen, message| SeenNumbers {
-            uid: seen.uid.max(message.uid),
-            modseq: seen.modseq.max(message.modseq),
-        },
-    )
+    let uids = contents.messages.iter().map(|message| message.uid).chain(contents.last_uid);
+    let modseqs = contents.messages.iter().map(|message| message.modseq);
+    let modseqs = modseqs.chain(contents.highestmodseq);
+    SeenNumbers {
+        uid: uids.filter(|&uid| uid <= Uid::HIGHEST_PLAUSIBLE).max().unwrap_or_default(),
+        modseq: modseqs.filter(|&it| it <= ModSeq::HIGHEST_PLAUSIBLE).max().unwrap_or_default(),
+    }
 }
 
 /// Whether anything but a damaged file tells what the message's bytes were.

@@ -48,6 +48,11 @@ pub(crate) struct Recipient {
 /// servers at delivery; `To` is written by the sender and says nothing of that.
 pub(crate) const DELIVERY_FIELDS: [&str; 3] = ["X-Delivered-To", "Delivered-To", "Envelope-To"];
 
+/// So many recipients of a message are asked for.
+const RECIPIENTS: usize = 16;
+/// No address is longer (RFC 5321, 4.5.3.1), in bytes.
+const LONGEST_ADDRESS: usize = 320;
+
 /// Takes the loose files out of a directory. In a server's tree only what has a message's name, or
 /// lies in `lost+found`, may be one: its other files are databases, logs and scripts.
 pub(super) fn in_directory(
@@ -101,14 +106,20 @@ pub(crate) fn read_loose(at: &LooseAt) -> Result<LooseFile, Skipped> {
     read().map_err(|error| Skipped::of(at.place.entry(&at.name), error))
 }
 
+/// The first recipients that the delivery fields name: no message was delivered to many.
 fn recipients(message: &[u8]) -> Vec<Recipient> {
     let mut found = Vec::new();
     for name in DELIVERY_FIELDS {
         for value in field(message, name.to_ascii_lowercase().as_bytes()) {
             let bare = value.trim_ascii();
             let bare = bare.strip_prefix(b"<").unwrap_or(bare);
-            let address = bare.strip_suffix(b">").unwrap_or(bare).to_vec();
-            found.push(Recipient { address, field: name });
+            let address = bare.strip_suffix(b">").unwrap_or(bare);
+            if found.len() == RECIPIENTS {
+                return found;
+            }
+            if address.len() <= LONGEST_ADDRESS {
+                found.push(Recipient { address: address.to_vec(), field: name });
+            }
         }
     }
     found
@@ -118,5 +129,20 @@ impl LooseFile {
     /// The GUID it has, or would have, in a Cyrus store.
     pub(crate) fn stored_guid(&self) -> Guid {
         self.guid_with_crlf.unwrap_or(self.guid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_few_recipients_with_addresses_of_a_sane_length() {
+        let fields = "Delivered-To: <a@example.com>\r\n".repeat(1000);
+        let long = format!("X-Delivered-To: {}\r\n", "x".repeat(1000));
+        let message = format!("{long}{fields}\r\n");
+        let found = recipients(message.as_bytes());
+        assert_eq!(found.len(), RECIPIENTS);
+        assert!(found.iter().all(|recipient| recipient.address == b"a@example.com"));
     }
 }

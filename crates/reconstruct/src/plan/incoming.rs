@@ -8,7 +8,6 @@ use mailstore_format::{Guid, InternalFlags, ModSeq, Timestamp, Uid, UserFlags};
 
 use super::adoption::{Found, Witness};
 use super::keyword_slots::with_keyword;
-use super::orphans::PLAUSIBLE_UID;
 use super::{Arrive, CacheSource, Draft, Draughtsman};
 use crate::arrivals::{Arrival, Arrivals, Arrived, Fate};
 use crate::evidence::{Incoming, Place, Ready};
@@ -18,9 +17,6 @@ use crate::journal::{Arriving, WantedBecause};
 /// Why nothing comes into a mailbox that has to be repaired first.
 const DAMAGED: &str = "the mailbox is damaged or out of reach: repair it first (reconstruct), then \
                        deliver again";
-
-/// No server ever gave out a modseq above this one: whatever tells one is damaged.
-const PLAUSIBLE_MODSEQ: ModSeq = ModSeq(1 << 53);
 
 /// What the mailbox has that may be one of the messages.
 struct Copies<'a> {
@@ -84,11 +80,11 @@ impl<'a> Draughtsman<'a> {
         to_come.sort_by_key(|(arrival, ready)| (ready.identity.mtime, arrival.uid_before));
         let counted = self.evidence.witnesses.counters_highest.unwrap_or_default();
         let Arrivals { above_uid, above_modseq, .. } = &incoming.arrivals;
-        let above = Some(*above_modseq).filter(|&above| above <= PLAUSIBLE_MODSEQ);
+        let above = Some(*above_modseq).filter(|&above| above <= ModSeq::HIGHEST_PLAUSIBLE);
         self.highestmodseq = self.highestmodseq.max(counted).max(above.unwrap_or_default());
         let taken = self.names_taken();
         self.pass_names_in_the_way(&taken);
-        if *above_uid <= PLAUSIBLE_UID {
+        if *above_uid <= Uid::HIGHEST_PLAUSIBLE {
             self.last_uid = self.last_uid.max(*above_uid);
         }
         for (arrival, ready) in to_come {
@@ -230,19 +226,23 @@ impl<'a> Copies<'a> {
     /// What became of `arrival` before, where anything did. Each copy is taken for one message only.
     fn fate_of(&mut self, arrival: &Arrival) -> Option<Fate> {
         let records = self.records.get(&arrival.guid).map_or(&[][..], Vec::as_slice);
+        let waiting = self.waiting.get(&arrival.guid);
+        let lacks_file = |uid: &Uid| waiting.is_some_and(|waiting| waiting.contains(uid));
         if let Some(arrived) = self.arrived.get(arrival.key.as_str()) {
+            // A record that was to get its file back had been there all along.
             let uid = arrived.to;
             let came = arrived.committed || records.iter().any(|record| record.uid == uid);
-            return came.then_some(Fate::DeliveredBefore { uid });
+            if came && !lacks_file(&uid) {
+                return Some(Fate::DeliveredBefore { uid });
+            }
         }
         let is_it = |record: &&IndexRecord| {
             let is_its_own = record.uid == arrival.uid_before;
             let came_since = self.tells_savedate && since(record.savedate, arrival.missed_at);
             let uid = &record.uid;
             let ours = self.retracted.contains(uid) || self.pruned.get(uid) == Some(&record.modseq);
-            let lacks_file = self.waiting.get(&arrival.guid).is_some_and(|at| at.contains(uid));
             let is_another = self.others.contains(uid) || record.is_expunged() && ours;
-            !is_another && !lacks_file && (is_its_own || came_since)
+            !is_another && !lacks_file(uid) && (is_its_own || came_since)
         };
         let uid = records.iter().find(is_it)?.uid;
         self.others.insert(uid);

@@ -8,7 +8,6 @@ use mailstore_format::index::{IndexHeader, IndexRecord};
 use mailstore_format::{Guid, InternalFlags, ModSeq, Uid};
 
 use super::loose::UIDS_IN_REACH;
-use super::orphans::PLAUSIBLE_UID;
 use super::{Draft, Draughtsman};
 use crate::evidence::{
     CacheItem, ConversationRow, Coverage, Evidence, FileEvidence, HeaderFileEvidence,
@@ -280,7 +279,7 @@ pub(crate) fn listed_modseq_above(index: &IndexEvidence, witnesses: &Witnesses) 
 fn is_behind(evidence: &Evidence, header: &IndexHeader) -> Option<String> {
     let (last, highest) = (header.last_uid, header.highestmodseq);
     let witnesses = &evidence.witnesses;
-    let plausible = |uid: &Uid| *uid > last && *uid <= PLAUSIBLE_UID;
+    let plausible = |uid: &Uid| *uid > last && *uid <= Uid::HIGHEST_PLAUSIBLE;
     if let Some(known) = witnesses.highest_uid.filter(plausible) {
         let what = "conversations, annotations or seen states";
         return Some(format!("its last UID is {last}, but {what} know UID {known}"));
@@ -373,7 +372,7 @@ impl Draughtsman<'_> {
     /// The highest UID that other files of the server know, as far as it leaves room for more.
     pub(super) fn witnessed_uid(&self) -> Uid {
         let witnessed = self.evidence.witnesses.highest_uid;
-        witnessed.filter(|&uid| uid <= PLAUSIBLE_UID).unwrap_or_default()
+        witnessed.filter(|&uid| uid <= Uid::HIGHEST_PLAUSIBLE).unwrap_or_default()
     }
 }
 

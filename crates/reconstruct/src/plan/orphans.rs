@@ -15,9 +15,6 @@ use super::{Draughtsman, Put, SetAside, UID_JUMP};
 use crate::evidence::{FileEvidence, FileIdentity, MessageEvidence};
 use crate::finding::{Code, Remedy};
 
-/// UIDs above this leave too little room for the messages to come; no server ever gave them out.
-pub(super) const PLAUSIBLE_UID: Uid = Uid(u32::MAX - 16 * 1024 * 1024);
-
 /// A message file without a record.
 #[derive(Clone, Copy)]
 struct Orphan<'a> {
@@ -359,9 +356,9 @@ impl<'a> Draughtsman<'a> {
     /// The highest UID that a file's name can be believed to tell.
     fn plausible_uid(&self) -> Uid {
         if self.evidence.index.header_proven {
-            Uid(self.last_uid.0.saturating_add(UIDS_IN_REACH)).min(PLAUSIBLE_UID)
+            Uid(self.last_uid.0.saturating_add(UIDS_IN_REACH)).min(Uid::HIGHEST_PLAUSIBLE)
         } else {
-            PLAUSIBLE_UID
+            Uid::HIGHEST_PLAUSIBLE
         }
     }
 

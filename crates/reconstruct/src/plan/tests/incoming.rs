@@ -189,3 +189,24 @@ fn what_cannot_be_had_is_held_and_calendars_get_nothing() {
     let noted: HashSet<_> = plan.arrived.iter().map(|arrived| &arrived.key).collect();
     assert_eq!(noted.len(), 2);
 }
+
+/// A run had noted the record that was to get its file back, and died before the file had its name.
+#[test]
+fn a_record_that_still_waits_for_its_file_was_not_delivered_whatever_was_noted() {
+    for committed in [false, true] {
+        let mut evidence = sound(&[1, 2, 3]);
+        lose_file(&mut evidence, 3);
+        evidence.journal.arrived = vec![Arriving { committed, ..noted(3, 3, 3) }];
+        let plan = plan(&with(evidence, vec![arrival(3, 3)]), policy());
+        assert_eq!(fates(&plan), [("delivered", 3)], "committed {committed}");
+    }
+}
+
+#[test]
+fn what_was_only_noted_and_came_back_in_another_way_is_not_delivered_again() {
+    let mut evidence = sound(&[1, 2, 3]);
+    change(&mut evidence, 3, |record| record.savedate = MISSED_AT);
+    evidence.journal.arrived = vec![noted(3, 8, 4)];
+    let plan = plan(&with(evidence, vec![arrival(3, 8)]), policy());
+    assert_eq!(fates(&plan), [("found", 3)]);
+}
