@@ -52,7 +52,7 @@ pub struct Delivery {
 pub struct MailboxWithGaps {
     /// The mailbox.
     pub mailbox: MailboxId,
-    row: MailboxRow,
+    pub(crate) row: MailboxRow,
 }
 
 /// A gap, and what became of it so far.
