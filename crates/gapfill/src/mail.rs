@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
+use mailstore_format::line_ends;
 use mailstore_format::message::MessageReader;
 use mailstore_format::{Guid, GuidHasher};
 use memchr::memchr;
@@ -51,20 +52,8 @@ pub(crate) fn is_remains_of(remains: &[u8], whole: &[u8]) -> bool {
 /// The bytes with every bare LF made CRLF, as Cyrus stores messages; `None` where there is none.
 #[must_use]
 pub(crate) fn with_crlf(bytes: &[u8]) -> Option<Vec<u8>> {
-    let bare = |at: usize| at == 0 || bytes.get(at.wrapping_sub(1)) != Some(&b'\r');
-    let ends: Vec<_> = memchr::memchr_iter(b'\n', bytes).filter(|&at| bare(at)).collect();
-    if ends.is_empty() {
-        return None;
-    }
-    let mut converted = Vec::with_capacity(bytes.len().saturating_add(ends.len()));
-    let mut from = 0;
-    for at in ends {
-        converted.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-        converted.push(b'\r');
-        from = at;
-    }
-    converted.extend_from_slice(bytes.get(from..).unwrap_or_default());
-    Some(converted)
+    let bare = line_ends::bare_lfs(bytes);
+    (bare > 0).then(|| line_ends::with_crlf(bytes, bare))
 }
 
 /// Fields that servers write on the way of a message, or when they store it.

@@ -11,6 +11,7 @@ pub mod dlist;
 mod error;
 pub mod header_file;
 pub mod index;
+pub mod line_ends;
 pub mod mboxlist;
 pub mod message;
 pub mod seen;

@@ -167,6 +167,14 @@ impl Store {
         MailboxLocation::of(&self.conf, name, uniqueid, *layout, partition)
     }
 
+    /// Where each mailbox would have its `cyrus.expunge`, a list of releases before 2.4 by which
+    /// newer servers delete.
+    #[must_use]
+    pub fn expunge_files(&self) -> Vec<PathBuf> {
+        let locations = self.mailboxes().iter().filter_map(|entry| self.location(entry).ok());
+        locations.map(|location| location.expunge).collect()
+    }
+
     /// The counters of the owner of `mailbox`. There need be none.
     ///
     /// # Errors

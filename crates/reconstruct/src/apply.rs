@@ -4,8 +4,9 @@
 //!
 //! 1. New files are written and fsynced in the run's folder: the mailbox is untouched.
 //! 2. Under all locks the mailbox is compared with the evidence; what changed is taken over.
-//! 3. How the run began, journal and manifest are written: every name that will change, with what stands there before
-//!    and after. The originals get second names in the run's folder: only names were added.
+//! 3. How the run began, journal and manifest are written: every name that will change, with what
+//!    stands there before and after. The originals get second names in the run's folder: only names
+//!    were added.
 //! 4. Messages that belong to a record whose file is another get a second name in the quarantine,
 //!    and those that change their UID their new name: only names were added, the old index serves.
 //! 5. The former are exchanged, one after the other, for what stands under their records' names: each

@@ -144,7 +144,7 @@ impl Work {
         let list_damage = u64::try_from(store.list_damage().len()).unwrap_or(u64::MAX);
         let (site, conf) = (Site::of(&store), Some(store.conf().clone()));
         let (site, expunge_files) = match &args.cyrus_bin {
-            Some(bin) => (site.asking_tools(bin), store::expunge_files(&store)),
+            Some(bin) => (site.asking_tools(bin), store.expunge_files()),
             None => (site, Vec::new()),
         };
         Ok(Self { site, expunge_files, conf, targets, misplaced, umask, list_damage, root })

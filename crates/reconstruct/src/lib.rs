@@ -33,7 +33,6 @@ mod gather;
 mod index_reader;
 mod journal;
 mod likeness;
-mod line_ends;
 mod manifest;
 mod memory;
 mod observer;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use mailstore::replace::FreeSpace;
 use mailstore::volume::{GuardedDir, message_file_name};
 use mailstore_format::index::IndexRecord;
+use mailstore_format::line_ends::{bare_lfs, with_crlf};
 use mailstore_format::{Guid, Timestamp, Uid};
 
 use super::stage::ownership;
@@ -18,7 +19,6 @@ use crate::evidence::{Evidence, FileIdentity, Incoming, Place, Reading, Ready};
 use crate::examine::{LARGEST_MESSAGE, Scratch, identity_of};
 use crate::finding::{Code, Finding, Remedy};
 use crate::gather::{gather, read_file, read_index_file};
-use crate::line_ends::{bare_lfs, with_crlf};
 use crate::plan::{Policy, layout_to_write};
 use crate::run::Context;
 use crate::staging::{CacheSink, LazyStaging};

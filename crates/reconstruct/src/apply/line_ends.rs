@@ -6,13 +6,13 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use mailstore::volume::{GuardedDir, ReadError, message_file_name};
+use mailstore_format::line_ends::LineEnds;
 use mailstore_format::{Guid, GuidHasher, Uid};
 
 use super::stage::ownership;
 use crate::error::Error;
 use crate::evidence::{FileIdentity, Place};
 use crate::examine::identity_of;
-use crate::line_ends::LineEnds;
 use crate::manifest::inode_at;
 use crate::plan::{MessageContent, Rewrite};
 use crate::target::Target;

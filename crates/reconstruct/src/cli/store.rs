@@ -1,7 +1,5 @@
 //! The store that a command works on: opened as the server's account, its mailboxes chosen.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, anyhow};
 use mailstore::config::ImapdConf;
 use mailstore::identity::{StoreAccount, adopt_umask};
@@ -19,12 +17,6 @@ pub(super) fn open(server: &ServerArgs, on_wait: &mut dyn FnMut(&LockWait)) -> R
     adopt_umask(&conf);
     Store::open_with(conf, server.lock_timeout(), on_wait)
         .map_err(|error| anyhow!("{error}; is it the right configuration (-C), is all mounted?"))
-}
-
-/// Where each mailbox of the store would have its `cyrus.expunge`.
-pub(super) fn expunge_files(store: &Store) -> Vec<PathBuf> {
-    let locations = store.mailboxes().iter().filter_map(|entry| store.location(entry).ok());
-    locations.map(|location| location.expunge).collect()
 }
 
 /// The mailboxes chosen, and reports of those of which nothing tells where they lie.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use mailstore_format::index::{IndexRecord, Layout};
+use mailstore_format::line_ends::{bare_lfs, with_crlf};
 use mailstore_format::message::{CacheDialect, MessageReader};
 
 use crate::evidence::{Reading, StagedCache};
 use crate::likeness::Likeness;
-use crate::line_ends::{bare_lfs, with_crlf};
 
 /// A reading buffer that one large message blew up beyond this is given back.
 const BUFFER_KEPT: usize = 8 << 20;

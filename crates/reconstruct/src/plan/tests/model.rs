@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use mailstore::spool::message_uid;
 use mailstore_format::cache;
+use mailstore_format::line_ends::{bare_lfs, with_crlf};
 
 use super::*;
 use crate::evidence::{ConversationRow, Stray};
-use crate::line_ends::{bare_lfs, with_crlf};
 
 /// A message's text; no two with another `text` have the same Message-ID or subject.
 pub(super) fn message(text: &str) -> Vec<u8> {

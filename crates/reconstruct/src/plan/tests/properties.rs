@@ -1,5 +1,6 @@
 //! What holds for every mailbox, however its files were mixed up.
 
+use mailstore_format::line_ends::{bare_lfs, with_crlf};
 use std::collections::BTreeMap;
 
 use mailstore::spool::message_uid;
@@ -7,7 +8,6 @@ use proptest::prelude::*;
 
 use super::model::{Mailbox, StoredFile, cut, message};
 use super::*;
-use crate::line_ends::{bare_lfs, with_crlf};
 
 /// Texts of messages; so few that many mailboxes have copies.
 const TEXTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];

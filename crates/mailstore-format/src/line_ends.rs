@@ -1,21 +1,28 @@
-//! Messages whose line ends were changed on their way through a careless copy.
+//! Messages whose line ends were changed on their way through a careless copy. Servers store CRLF
+//! (`message_copy_strict`, `imap/message.c`).
+
+use memchr::memchr_iter;
 
 /// How many LFs of `message` no CR precedes.
-pub(crate) fn bare_lfs(message: &[u8]) -> usize {
-    let before = std::iter::once(b'\0').chain(message.iter().copied());
-    before.zip(message).filter(|(before, byte)| **byte == b'\n' && *before != b'\r').count()
+#[must_use]
+pub fn bare_lfs(message: &[u8]) -> usize {
+    let is_bare = |at: &usize| {
+        let before = at.checked_sub(1).and_then(|before| message.get(before));
+        before != Some(&b'\r')
+    };
+    memchr_iter(b'\n', message).filter(is_bare).count()
 }
 
 /// Puts CRLF for every LF that no CR precedes, piece by piece.
 #[derive(Debug, Default)]
-pub(crate) struct LineEnds {
+pub struct LineEnds {
     /// Whether the last piece ended with CR.
     after_cr: bool,
 }
 
 impl LineEnds {
     /// `converted` becomes the next `piece` with its line ends put right.
-    pub(crate) fn convert(&mut self, piece: &[u8], converted: &mut Vec<u8>) {
+    pub fn convert(&mut self, piece: &[u8], converted: &mut Vec<u8>) {
         converted.clear();
         for &byte in piece {
             if byte == b'\n' && !self.after_cr {
@@ -28,7 +35,8 @@ impl LineEnds {
 }
 
 /// `message` with a CR before every bare LF, `bare` of them.
-pub(crate) fn with_crlf(message: &[u8], bare: usize) -> Vec<u8> {
+#[must_use]
+pub fn with_crlf(message: &[u8], bare: usize) -> Vec<u8> {
     let mut converted = Vec::with_capacity(message.len().saturating_add(bare));
     LineEnds::default().convert(message, &mut converted);
     converted
