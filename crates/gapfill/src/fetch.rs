@@ -132,7 +132,7 @@ fn deliver(order: &Order, stage: Option<&Stage>) -> Result<Delivered, Error> {
     }
     for copy in &order.copies {
         let read = copy.place.open().and_then(|directory| {
-            with_file(&directory, &copy.name, |bytes| {
+            with_file(&directory, &copy.name, |bytes, _| {
                 delivered.files = delivered.files.saturating_add(1);
                 let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 delivered.bytes = delivered.bytes.saturating_add(size);
@@ -202,5 +202,5 @@ pub(crate) fn message_copy(place: &Place, uid: mailstore_format::Uid, ino: u64) 
 /// Reads a file for comparison with others.
 pub(crate) fn look<T>(copy: &Copy, use_bytes: impl FnOnce(&[u8]) -> T) -> Option<T> {
     let directory = copy.place.open().ok()?;
-    with_file(&directory, OsStr::new(&copy.name), use_bytes).ok()
+    with_file(&directory, OsStr::new(&copy.name), |bytes, _| use_bytes(bytes)).ok()
 }

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 
-use mailstore::volume::{ReadError, message_file_name};
-use mailstore_format::Guid;
+use mailstore::volume::{FileMeta, ReadError, message_file_name};
+use mailstore_format::{Guid, Timestamp};
 use rayon::prelude::*;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::contents::{Contents, FileAt, FileState, Message, Voucher};
 use crate::mail::{has_hole, looks_like_mail};
@@ -21,15 +22,15 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Reads a file whole and hands over its bytes.
+/// Reads a file whole and hands over its bytes, with what its inode says.
 pub(crate) fn with_file<T>(
     directory: &OpenPlace,
     name: &OsStr,
-    use_bytes: impl FnOnce(&[u8]) -> T,
+    use_bytes: impl FnOnce(&[u8], &FileMeta) -> T,
 ) -> Result<T, ReadError> {
     BUFFER.with_borrow_mut(|buffer| {
-        directory.read_into(name, LARGEST_MESSAGE, buffer)?;
-        let result = use_bytes(buffer);
+        let meta = directory.read_into(name, LARGEST_MESSAGE, buffer)?;
+        let result = use_bytes(buffer, &meta);
         buffer.shrink_to(KEPT_BUFFER);
         Ok(result)
     })
@@ -54,6 +55,8 @@ struct Reading {
 struct Read {
     guid: Guid,
     size: u64,
+    /// When the message came, as long as nobody copied its file.
+    mtime: Timestamp,
     mail: bool,
     hole: bool,
 }
@@ -96,11 +99,12 @@ fn read(
     let name = message_file_name(file.uid);
     let directory = directories.get(place).and_then(Option::as_ref);
     let read = directory.ok_or(ReadError::NotFound).and_then(|directory| {
-        with_file(directory, OsStr::new(&name), |bytes| {
+        with_file(directory, OsStr::new(&name), |bytes, meta| {
             let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             Read {
                 guid: Guid::of(bytes),
                 size,
+                mtime: meta.mtime,
                 mail: looks_like_mail(bytes),
                 hole: has_hole(bytes),
             }
@@ -112,19 +116,37 @@ fn read(
     })
 }
 
+/// File times within this of one another were set by one copy, not by deliveries.
+const COPY_SPAN: Duration = Duration::from_mins(10);
+/// Fewer messages than this can have arrived together.
+const ENOUGH: usize = 5;
+
+/// Whether the times of these files are when their messages came, as the server sets them, and not
+/// when somebody copied them.
+fn are_of_deliveries(times: &[Timestamp]) -> bool {
+    let (first, last) = (times.iter().min(), times.iter().max());
+    let span = first.zip(last).map_or(0, |(first, last)| last.0.abs_diff(first.0));
+    times.len() < ENOUGH || u128::from(span) > COPY_SPAN.as_nanos()
+}
+
 fn settle(contents: &mut Contents, readings: Vec<Reading>) -> Hashed {
+    let read = readings.iter().filter_map(|reading| reading.outcome.as_ref().ok());
+    let believed = are_of_deliveries(&read.map(|read| read.mtime).collect::<Vec<_>>());
     let mut hashed = Hashed::default();
     let mut drop_at = Vec::new();
     for Reading { message: at, outcome } in readings {
         let Some(message) = contents.messages.get_mut(at) else { continue };
         match outcome {
-            Ok(Read { guid, size, mail, hole }) => {
+            Ok(Read { guid, size, mtime, mail, hole }) => {
                 hashed.messages = hashed.messages.saturating_add(1);
                 hashed.bytes = hashed.bytes.saturating_add(size);
                 if message.guid.is_null() {
                     // A hole is what is left of a message, and no other kind of file.
                     let file = if hole { FileState::Bad } else { FileState::Verified };
                     (message.guid, message.size, message.file) = (guid, size, file);
+                    if believed && message.internaldate == Timestamp(0) {
+                        message.internaldate = mtime;
+                    }
                     if message.voucher == Voucher::File && !mail && !hole {
                         drop_at.push((at, size));
                     }
@@ -150,4 +172,21 @@ fn settle(contents: &mut Contents, readings: Vec<Reading>) -> Hashed {
         hashed.not_mail.extend(place.map(|path| (path, size)));
     }
     hashed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_lie_close_together_are_of_a_copy_unless_they_are_few() {
+        let at = |minutes: &[i64]| -> Vec<Timestamp> {
+            minutes.iter().map(|minute| Timestamp::from_seconds(minute * 60)).collect()
+        };
+        assert!(are_of_deliveries(&at(&[])));
+        assert!(are_of_deliveries(&at(&[0, 1, 2, 3])));
+        assert!(!are_of_deliveries(&at(&[0, 1, 2, 3, 10])));
+        assert!(are_of_deliveries(&at(&[0, 1, 2, 3, 11])));
+        assert!(are_of_deliveries(&at(&[i64::MIN / 60_000_000_000, 1, 2, 3, 11])));
+    }
 }

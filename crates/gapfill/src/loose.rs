@@ -38,6 +38,8 @@ const TABLES: &str = "
         known INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE guids (guid BLOB NOT NULL, number INTEGER NOT NULL) STRICT;
+    CREATE TABLE holders (guid BLOB NOT NULL, owner BLOB NOT NULL, PRIMARY KEY (guid, owner))
+        STRICT, WITHOUT ROWID;
 ";
 /// Made when all files are there: sorted once, not kept in order while they come.
 const INDEXES: &str = "
@@ -140,6 +142,24 @@ impl<'a> LooseSet<'a> {
             update.execute((guid.0, known as u8))?;
         }
         Ok(())
+    }
+
+    /// Notes that a live mailbox of `owner` has the message.
+    pub(crate) fn note_holder(&self, guid: &Guid, owner: &[u8]) -> Result<(), Error> {
+        if self.filter.may_have(guid) {
+            let told = self.locked();
+            let insert = "INSERT OR IGNORE INTO holders (guid, owner) VALUES (?1, ?2)";
+            told.prepare_cached(insert)?.execute((guid.0, owner))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a live mailbox of `owner` has the message.
+    pub(crate) fn is_held_by(&self, guid: &Guid, owner: &[u8]) -> Result<bool, Error> {
+        let told = self.locked();
+        let mut query =
+            told.prepare_cached("SELECT 1 FROM holders WHERE guid = ?1 AND owner = ?2")?;
+        Ok(query.exists((guid.0, owner))?)
     }
 
     /// Tells every file that could be read, with what is known of it, those that are the same
@@ -340,6 +360,11 @@ mod tests {
         assert_eq!((names(Guid::of(b"no mail")).len(), names(Guid::of(b"else")).len()), (0, 0));
         set.note(&stored, Known::Used).unwrap();
         set.note(&Guid::of(b"b"), Known::Deleted).unwrap();
+        let guid = Guid::of(b"a");
+        set.note_holder(&guid, b"alice").unwrap();
+        set.note_holder(&guid, b"alice").unwrap();
+        let held = |owner: &[u8]| set.is_held_by(&guid, owner).unwrap();
+        assert_eq!((held(b"alice"), held(b"bob")), (true, false));
         let mut all = told(&set);
         all.sort_by_key(|(name, _, _)| name.clone());
         let known: Vec<_> = all.iter().map(|(_, _, known)| *known).collect();

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use incident::{
-    GapKey, Incident, MailboxGaps, MailboxId, Outcome, RunEnd, RunId, RunStart, RunStatus, StoreId,
-    Wanted, WantedId,
+    GapKey, Incident, MailboxGaps, MailboxId, Outcome, RecordedGap, RunEnd, RunId, RunStart,
+    RunStatus, StoreId, Wanted, WantedId,
 };
 use mailstore_format::{Guid, Uid};
 
@@ -87,7 +87,8 @@ impl Memory {
             bytes_read: report.bytes_read,
             error: report.error.clone(),
         };
-        let gaps = MailboxGaps { mailbox, outcome: &outcome, gaps: &report.gaps };
+        let MailboxReport { gaps, looked_at, .. } = report;
+        let gaps = MailboxGaps { mailbox, outcome: &outcome, gaps, looked_at: *looked_at };
         self.incident.record_gaps(*run, &gaps)?;
         for of_mailbox in report.closed.chunk_by(|(one, _), (other, _)| one == other) {
             let keys: Vec<_> = of_mailbox.iter().map(|(_, key)| *key).collect();
@@ -96,6 +97,22 @@ impl Memory {
             }
         }
         Ok(self.incident.record_seen_numbers(*run, mailbox, report.seen)?)
+    }
+
+    /// Whether earlier runs saw this gap of a mailbox and nobody has closed it.
+    pub(crate) fn is_open(
+        &self,
+        store: usize,
+        mailbox: &MailboxId,
+        key: &GapKey,
+    ) -> Result<bool, Error> {
+        let Some((store, _)) = self.runs.get(store) else { return Ok(false) };
+        Ok(self.incident.is_open(*store, mailbox, key)?)
+    }
+
+    /// A gap of this message that is to be restored.
+    pub(crate) fn open_gap_of(&self, guid: &Guid) -> Result<Option<RecordedGap>, Error> {
+        Ok(self.incident.open_gap_of(guid)?)
     }
 
     /// The gaps of a mailbox that earlier runs saw and nobody has closed.

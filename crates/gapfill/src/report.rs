@@ -1,8 +1,10 @@
 //! What a run says: of each mailbox, and in sum.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use incident::{Gap, GapKey, MailboxId, SeenNumbers};
+use mailstore_format::Timestamp;
 
 use crate::class::Class;
 use crate::compare::Counts;
@@ -23,6 +25,8 @@ pub struct MailboxReport {
     /// Gaps that earlier runs saw and the live store lacks no more, each with the mailbox it was
     /// remembered of.
     pub closed: Vec<(MailboxId, GapKey)>,
+    /// When the live mailbox was looked at.
+    pub looked_at: Timestamp,
     /// The highest numbers that clients of the sources may have seen of it.
     pub seen: SeenNumbers,
     /// Files that were read, and their bytes.
@@ -56,6 +60,16 @@ pub struct Summary {
     pub files_read: u64,
     /// Bytes of these.
     pub bytes_read: u64,
+}
+
+impl MailboxReport {
+    /// Of a mailbox that is looked at now.
+    #[must_use]
+    pub(crate) fn of_now() -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let looked_at = Timestamp(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX));
+        Self { looked_at, ..Self::default() }
+    }
 }
 
 impl Summary {

@@ -112,9 +112,6 @@ impl<'a> Run<'a> {
             !report.gaps.is_empty() || !report.closed.is_empty() || !report.counts.0.is_empty()
         });
         placed.iter().try_for_each(|report| self.tell(report, &summary))?;
-        if let Some(stage) = self.stage {
-            stage.sync()?;
-        }
         Ok(summary.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -127,8 +124,11 @@ impl<'a> Run<'a> {
         files.fold(0, u64::saturating_add)
     }
 
-    /// Records what is said of a mailbox, then tells it.
+    /// Records what is said of a mailbox, then tells it: what is staged of it is durable by then.
     fn tell(&self, report: &MailboxReport, summary: &Mutex<Summary>) -> Result<(), Error> {
+        if let Some(stage) = self.stage {
+            stage.sync()?;
+        }
         if let Some(memory) = self.memory {
             memory.record(report)?;
         }

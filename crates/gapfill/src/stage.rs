@@ -3,11 +3,13 @@
 //! A copy is named by its GUID: `DIR/ab/abcd…`. What lies there under its name is whole: it was
 //! written under another name first.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use mailstore_format::{Guid, Timestamp};
@@ -20,6 +22,8 @@ pub struct Stage {
     directory: PathBuf,
     /// Tells the temporary files of this process's threads apart.
     next: AtomicU64,
+    /// Directories with names that are not durable yet.
+    unsynced: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Stage {
@@ -28,7 +32,7 @@ impl Stage {
         make_directory(path)?;
         let directory =
             path.canonicalize().map_err(|e| failed("find the real path of", path, e))?;
-        Ok(Self { directory, next: AtomicU64::new(0) })
+        Ok(Self { directory, next: AtomicU64::new(0), unsynced: Mutex::default() })
     }
 
     /// Puts a message there, unless it is there already. `received` becomes its modification time,
@@ -51,20 +55,23 @@ impl Stage {
             let _ = fs::remove_file(&temporary);
             return Err(failed("write", &path, error));
         }
+        self.unsynced().extend([folder, self.directory.clone()]);
         Ok(path)
     }
 
-    /// Makes all names durable that were made so far.
+    /// Makes all names durable that were made so far. Whoever tells others of a copy does this first.
     pub fn sync(&self) -> Result<(), Error> {
-        let sync = |path: &Path| File::open(path).and_then(|directory| directory.sync_all());
-        let listed = fs::read_dir(&self.directory);
-        for entry in listed.map_err(|error| failed("list", &self.directory, error))? {
-            let path = entry.map_err(|error| failed("list", &self.directory, error))?.path();
-            if path.is_dir() {
-                sync(&path).map_err(|error| failed("sync", &path, error))?;
-            }
+        // Held meanwhile: nobody may take for durable what somebody else is just making so.
+        let mut unsynced = self.unsynced();
+        while let Some(path) = unsynced.pop_last() {
+            let synced = File::open(&path).and_then(|directory| directory.sync_all());
+            synced.map_err(|error| failed("sync", &path, error))?;
         }
-        sync(&self.directory).map_err(|error| failed("sync", &self.directory, error))
+        Ok(())
+    }
+
+    fn unsynced(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,7 +115,9 @@ mod tests {
         assert_eq!(stage.put(&guid, b"abc", received).unwrap(), path);
         let again = std::os::unix::fs::MetadataExt::ino(&fs::metadata(&path).unwrap());
         assert_eq!(inode, again);
+        assert_eq!(stage.unsynced().len(), 2);
         stage.sync().unwrap();
+        assert!(stage.unsynced().is_empty());
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use mailstore_format::{Guid, SystemFlags, ThreadId, Timestamp, Uid};
 use rusqlite::types::Value;
-use rusqlite::{Row, Transaction};
+use rusqlite::{OptionalExtension as _, Row, Transaction};
 
 use crate::error::Error;
 use crate::incident::Incident;
@@ -87,6 +87,8 @@ pub struct MailboxGaps<'a> {
     pub outcome: &'a Outcome,
     /// The gaps.
     pub gaps: &'a [Gap],
+    /// When the store was looked at: what came into the mailbox since may be one of them.
+    pub looked_at: Timestamp,
 }
 
 /// A gap of this incident.
@@ -100,9 +102,9 @@ pub struct RecordedGap {
     pub gap: Gap,
     /// The run that last saw it.
     pub run: RunId,
-    /// When it was first seen.
+    /// When the store was looked at first and lacked it.
     pub first_seen: Timestamp,
-    /// When it was last seen.
+    /// When the store was last looked at and lacked it.
     pub last_seen: Timestamp,
     /// When a run found that the store lacks it no more, and which; none as long as it does.
     pub closed: Option<(Timestamp, RunId)>,
@@ -113,11 +115,11 @@ impl Incident {
     /// already is not there twice: what is said of it now takes the place of what was said before,
     /// but a copy that was staged stays known. One that was closed is open again.
     pub fn record_gaps(&self, run: RunId, seen: &MailboxGaps<'_>) -> Result<(), Error> {
-        let at = now();
         let recorded = self.database.write(|transaction| {
             let Some(store) = store_of(transaction, run)? else { return Ok(None) };
             let mailbox = remember(transaction, store, seen.mailbox, Naming::Current)?;
             put_outcome(transaction, run, mailbox, seen.outcome)?;
+            let at = seen.looked_at;
             seen.gaps.iter().try_for_each(|gap| put(transaction, run, mailbox, gap, at))?;
             Ok(Some(()))
         })?;
@@ -135,6 +137,35 @@ impl Incident {
                 Ok(GapKey { guid: guid(row, 0)?, uid: uid(row, 1)?, copy: row.get(2)? })
             })?;
             rows.collect()
+        })
+    }
+
+    /// Whether a gap of a mailbox is known and not closed.
+    pub fn is_open(
+        &self,
+        store: StoreId,
+        mailbox: &MailboxId,
+        key: &GapKey,
+    ) -> Result<bool, Error> {
+        self.database.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT 1 FROM gaps JOIN mailboxes ON mailboxes.id = mailbox WHERE guid = ?1
+                 AND gaps.uid = ?2 AND copy = ?3 AND closed_at IS NULL AND store = ?4
+                 AND uniqueid = ?5",
+            )?;
+            query.exists((key.guid.0, key.uid.0, key.copy, store.0, &mailbox.uniqueid))
+        })
+    }
+
+    /// A gap of this message, of whatever mailbox, that is to be restored and is not closed; of
+    /// several the first that was seen.
+    pub fn open_gap_of(&self, guid: &Guid) -> Result<Option<RecordedGap>, Error> {
+        self.database.read(|connection| {
+            let mut query = connection.prepare_cached(&format!(
+                "SELECT {GAP_COLUMNS} FROM gaps JOIN mailboxes ON mailboxes.id = mailbox
+                 WHERE guid = ?1 AND restore AND closed_at IS NULL ORDER BY gaps.id LIMIT 1"
+            ))?;
+            query.query_row([guid.0], recorded).optional()
         })
     }
 

@@ -43,19 +43,19 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     if args.dry_run {
         let desk = Desk::dry(&incident, &choice, spool.name());
         spool.survey(&desk, &mailboxes, &output);
-        return Ok(output.end(None, &tools));
+        return output.end(None, &tools);
     }
     let start = begun("redeliver");
     let logs = args.sync_log.iter();
     let logs = logs.map(|channel| SyncLog::of(conf.config_directory(), channel));
     let logs = logs.collect::<Result<_, _>>()?;
     let aftercare = Aftercare::new(tools.clone(), logs, args.store.lock_timeout());
-    let aftercare = aftercare.held_back_by(store::expunge_files(&store));
+    let aftercare = aftercare.held_back_by(store.expunge_files());
     let memory = Memory::begin(Arc::clone(&incident), &binding, &start)?;
     let desk = Desk::of_run(&incident, &choice, spool.name(), memory.run());
     let spool = spool.with_aftercare(aftercare).as_run(start, memory, FileOps::new());
     let run = spool.deliver(&desk, &mailboxes, &output);
-    Ok(output.end(run, &tools))
+    output.end(run, &tools)
 }
 
 /// How a run begins.

@@ -8,7 +8,7 @@ use incident::{Delivery, DeliveryState, GapId, Incident, MailboxWithGaps, RunId}
 use mailstore_format::Uid;
 
 use crate::error::Error;
-use crate::order::{Choice, HELD, Order, order};
+use crate::order::{Choice, Order, order};
 use crate::report::{MailboxReport, MessageReport};
 
 /// Hands out what is to be delivered and notes what became of it. Threads share it.
@@ -83,9 +83,9 @@ impl<'a> Desk<'a> {
         }
         for (ordered, why) in &order.held {
             let note = why.advice().to_owned();
-            let message = MessageReport::new(ordered, HELD);
+            let message = MessageReport::new(ordered, DeliveryState::Held);
             report.messages.push(MessageReport { note: note.clone(), ..message });
-            deliveries.push(Delivery { note, ..said(ordered.id, HELD) });
+            deliveries.push(Delivery { note, ..said(ordered.id, DeliveryState::Held) });
         }
         report.messages.sort_by_key(|message| (message.uid, message.source_uid));
         if let Err(error) = self.note(&deliveries) {
@@ -114,7 +114,7 @@ impl Settled {
     }
 
     pub(crate) fn held(why: &str) -> Self {
-        Self { state: HELD, uid: None, note: why.to_owned() }
+        Self { state: DeliveryState::Held, uid: None, note: why.to_owned() }
     }
 }
 

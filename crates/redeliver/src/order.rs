@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use incident::{DeliveryState, Gap, GapId, GapToDeliver, SeenNumbers};
+use incident::{Gap, GapId, GapToDeliver, SeenNumbers};
 use mailstore_format::{Guid, Timestamp, Uid};
 use reconstruct::{Arrival, Arrivals};
 
@@ -153,13 +153,11 @@ impl Order {
     }
 }
 
-/// What is said of a gap that cannot be asked for.
-pub(crate) const HELD: DeliveryState = DeliveryState::Held;
-
 #[cfg(test)]
 mod tests {
     use incident::{
-        Delivery, Incident, MailboxGaps, MailboxId, Outcome, RunId, RunStart, StoreBinding,
+        Delivery, DeliveryState, Incident, MailboxGaps, MailboxId, Outcome, RunId, RunStart,
+        StoreBinding,
     };
     use mailstore_format::{ModSeq, SystemFlags, ThreadId};
 
@@ -184,7 +182,8 @@ mod tests {
             let run = incident.begin_run(incident.store(&binding).unwrap(), &start).unwrap();
             let mailbox = MailboxId { uniqueid: "u".to_owned(), name: "user.a".to_owned() };
             let outcome = Outcome::default();
-            let seen = MailboxGaps { mailbox: &mailbox, outcome: &outcome, gaps };
+            let looked_at = Timestamp::from_seconds(1_790_000_000);
+            let seen = MailboxGaps { mailbox: &mailbox, outcome: &outcome, gaps, looked_at };
             incident.record_gaps(run, &seen).unwrap();
             Self { _directory: directory, incident, run, binding }
         }

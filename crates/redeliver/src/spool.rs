@@ -31,7 +31,8 @@ pub struct SpoolSettings {
 }
 
 /// Why nothing is delivered into a mailbox that the store does not have.
-const NO_MAILBOX: &str = "the store has no such mailbox: create it where it is gone, run gapfill again, then deliver again";
+const NO_MAILBOX: &str = "the store has no such mailbox: create it where it is gone, run gapfill \
+                          again, then deliver again";
 /// What is said of a message of which there is no word.
 const NO_WORD: &str = "the mailbox could not be worked on";
 
@@ -76,8 +77,8 @@ impl Spool {
 /// The mailboxes of a run, each with the store's.
 struct Matched<'a> {
     targets: Vec<Target>,
-    /// By what the incident knows the target by.
-    by_id: HashMap<MailboxId, &'a MailboxWithGaps>,
+    /// By the target's name.
+    by_name: HashMap<String, &'a MailboxWithGaps>,
     /// Those that the store does not have.
     missing: Vec<&'a MailboxWithGaps>,
 }
@@ -86,7 +87,8 @@ impl<'a> Matched<'a> {
     /// By unique id; by name only those that have none: a folder of the same name may be another one's
     /// by now. Those with an id come first.
     fn of(targets: &[Target], mailboxes: &'a [MailboxWithGaps]) -> Self {
-        let mut matched = Self { targets: Vec::new(), by_id: HashMap::new(), missing: Vec::new() };
+        let mut matched =
+            Self { targets: Vec::new(), by_name: HashMap::new(), missing: Vec::new() };
         let by_id: HashMap<String, &Target> =
             targets.iter().map(|target| (target.id().uniqueid, target)).collect();
         let by_name: HashMap<String, &Target> =
@@ -96,7 +98,7 @@ impl<'a> Matched<'a> {
         for with_gaps in with_id.into_iter().chain(without) {
             let MailboxId { uniqueid, .. } = &with_gaps.mailbox;
             let found = by_id.get(uniqueid).or_else(|| by_name.get(uniqueid));
-            match found.map(|target| (target, matched.by_id.entry(target.id()))) {
+            match found.map(|target| (target, matched.by_name.entry(target.name.clone()))) {
                 Some((target, Entry::Vacant(entry))) => {
                     entry.insert(with_gaps);
                     matched.targets.push((*target).clone());
@@ -159,7 +161,7 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     fn arrivals(&self, target: &Target) -> Result<Arrivals, Unknown> {
-        let with_gaps = self.matched.by_id.get(&target.id());
+        let with_gaps = self.matched.by_name.get(&target.name);
         let order = with_gaps.map(|with_gaps| self.desk.hand_out(with_gaps)).transpose()?;
         Ok(order.map(|order| order.arrivals).unwrap_or_default())
     }
@@ -228,9 +230,8 @@ impl Observer for Watch<'_> {
     }
 
     fn finished(&self, found: &reconstruct::MailboxReport) {
-        let mut with_gaps = self.matched.by_id.iter();
-        let with_gaps = with_gaps.find(|(id, _)| id.name == found.mailbox);
-        let order = with_gaps.and_then(|(_, with_gaps)| self.desk.take_back(with_gaps));
+        let with_gaps = self.matched.by_name.get(&found.mailbox);
+        let order = with_gaps.and_then(|with_gaps| self.desk.take_back(with_gaps));
         let order = order.unwrap_or_default();
         if !order.is_empty() || found.error.is_some() {
             self.listener.finished(&self.settle(&order, found));

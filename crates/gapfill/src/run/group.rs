@@ -74,7 +74,7 @@ impl GroupRun<'_> {
         let owner = owner.map(|owner| String::from_utf8_lossy(owner).into_owned());
         let mailbox = Some(plan.id.clone());
         let report =
-            MailboxReport { mailbox, store: self.group.store, owner, ..MailboxReport::default() };
+            MailboxReport { mailbox, store: self.group.store, owner, ..MailboxReport::of_now() };
         Work { plan, report }
     }
 
@@ -191,9 +191,13 @@ impl GroupRun<'_> {
         if self.loose.is_empty() {
             return Ok(());
         }
+        let owner = self.group.owner.as_deref().unwrap_or_default();
         for pair in pairs {
             for message in pair.live.iter().flat_map(|live| &live.messages) {
                 let has = !message.expunged && message.file != crate::contents::FileState::Missing;
+                if has {
+                    self.loose.note_holder(&message.guid, owner)?;
+                }
                 let known = match (has, message.expunged) {
                     (true, _) => Known::Present,
                     (false, true) => Known::Deleted,

@@ -35,12 +35,12 @@ struct Loose<'a> {
 
 /// Says of every loose file what it is; one report a mailbox that any belong to, and one for the
 /// rest.
-pub(super) fn place(run: &Run<'_>, loose: &LooseSet<'_>) -> Result<Vec<MailboxReport>, Error> {
+pub(super) fn place(run: &Run<'_>, set: &LooseSet<'_>) -> Result<Vec<MailboxReport>, Error> {
     let mut rest = MailboxReport::default();
     let mut reports = BTreeMap::<(usize, MailboxId), MailboxReport>::new();
     // Files that are the same message come after one another.
     let mut before = None;
-    loose.each(|at, file, known| {
+    set.each(|at, file, known| {
         rest.files_read = rest.files_read.saturating_add(1);
         rest.bytes_read = rest.bytes_read.saturating_add(file.size);
         let loose = Loose { at, file };
@@ -49,7 +49,7 @@ pub(super) fn place(run: &Run<'_>, loose: &LooseSet<'_>) -> Result<Vec<MailboxRe
         } else if before.replace(file.stored_guid()) == Some(file.stored_guid()) {
             Some(Class::Duplicate)
         } else {
-            judge(run, &mut reports, loose, known)?
+            judge(run, set, &mut reports, loose, known)?
         };
         if let Some(class) = class {
             rest.counts.add(class, file.size);
@@ -63,13 +63,14 @@ pub(super) fn place(run: &Run<'_>, loose: &LooseSet<'_>) -> Result<Vec<MailboxRe
 /// elsewhere.
 fn judge(
     run: &Run<'_>,
+    set: &LooseSet<'_>,
     reports: &mut BTreeMap<(usize, MailboxId), MailboxReport>,
     loose: Loose<'_>,
     known: Known,
 ) -> Result<Option<Class>, Error> {
     match known {
         Known::Present => {
-            close(run, reports, loose)?;
+            close(run, set, reports, loose)?;
             Ok(Some(Class::Present))
         }
         Known::Deleted => Ok(Some(Class::Deleted)),
@@ -85,17 +86,22 @@ fn judge(
     }
 }
 
-/// Closes the gap that an earlier run made of a message which a live mailbox has by now.
+/// Closes the gap that an earlier run made of a message which a live mailbox of its owner has by now.
 fn close(
     run: &Run<'_>,
+    set: &LooseSet<'_>,
     reports: &mut BTreeMap<(usize, MailboxId), MailboxReport>,
     loose: Loose<'_>,
 ) -> Result<(), Error> {
     let Some(memory) = run.memory else { return Ok(()) };
     let Some(found) = recipient(run.stores, loose) else { return Ok(()) };
     let Destination { store, mailbox, owner, gap } = found;
-    if memory.open_gaps(store, &mailbox)?.contains(&gap.key()) {
-        let report = reports.entry((store, mailbox.clone())).or_default();
+    let is_held =
+        [loose.file.guid, loose.file.stored_guid()].iter().try_fold(false, |held, guid| {
+            Ok::<_, Error>(held || set.is_held_by(guid, owner.as_deref().unwrap_or("").as_bytes())?)
+        })?;
+    if is_held && memory.is_open(store, &mailbox, &gap.key())? {
+        let report = reports.entry((store, mailbox.clone())).or_insert_with(MailboxReport::of_now);
         (report.store, report.mailbox, report.owner) = (store, Some(mailbox.clone()), owner);
         report.closed.push((mailbox, gap.key()));
     }
@@ -118,7 +124,7 @@ fn add(
             }
         }
     }
-    let report = reports.entry((store, mailbox.clone())).or_default();
+    let report = reports.entry((store, mailbox.clone())).or_insert_with(MailboxReport::of_now);
     (report.store, report.mailbox, report.owner) = (store, Some(mailbox), owner);
     let class = Class::ALL.into_iter().find(|class| class.as_str() == gap.class);
     report.counts.add(class.unwrap_or(Class::Missing), size);
@@ -126,12 +132,13 @@ fn add(
     Ok(())
 }
 
-/// Where a message belongs that no record knows: an earlier run may have missed it; else those for
-/// whom it was delivered.
+/// Where a message belongs that no record of these sources knows: an earlier run may have missed it,
+/// or have found it in another source; else those for whom it was delivered.
 fn destination(run: &Run<'_>, loose: Loose<'_>) -> Result<Option<Destination>, Error> {
     if let Some(memory) = run.memory {
         for guid in [loose.file.stored_guid(), loose.file.guid] {
-            if let Some(found) = wanted(memory, &guid, loose)? {
+            let found = wanted(memory, &guid, loose)?;
+            if let Some(found) = found.or(known_gap(memory, &guid, loose)?) {
                 return Ok(Some(found));
             }
         }
@@ -158,6 +165,15 @@ fn wanted(memory: &Memory, guid: &Guid, loose: Loose<'_>) -> Result<Option<Desti
         ..of_file(loose)
     };
     Ok(Some(Destination { store, mailbox: wanted.mailbox, owner: None, gap }))
+}
+
+/// The gap that an earlier run made of the message, with this file as one more copy of it.
+fn known_gap(memory: &Memory, guid: &Guid, loose: Loose<'_>) -> Result<Option<Destination>, Error> {
+    let Some(recorded) = memory.open_gap_of(guid)? else { return Ok(None) };
+    let Some(store) = memory.number_of(recorded.store) else { return Ok(None) };
+    let Gap { origin, staged, .. } = of_file(loose);
+    let gap = Gap { origin, staged, ..recorded.gap };
+    Ok(Some(Destination { store, mailbox: recorded.mailbox, owner: None, gap }))
 }
 
 /// The recovery folder of the user for whom the message was. The surest field that names a local

@@ -93,8 +93,7 @@ pub(super) fn in_directory(
 pub(crate) fn read_loose(at: &LooseAt) -> Result<LooseFile, Skipped> {
     let read = || -> Result<LooseFile, ReadError> {
         let directory = at.place.open()?;
-        let meta = directory.stat(&at.name)?;
-        with_file(&directory, &at.name, |bytes| LooseFile {
+        with_file(&directory, &at.name, |bytes, meta| LooseFile {
             guid: Guid::of(bytes),
             guid_with_crlf: with_crlf(bytes).map(|converted| Guid::of(&converted)),
             size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),

@@ -3,8 +3,10 @@
 
 mod stores;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use gapfill::{Ambiguous, Class, LiveStore, Options, Stage};
 use mailstore_format::Guid;
@@ -220,4 +222,28 @@ fn a_snapshot_that_was_cut_short_is_refused() {
     assert!(error.contains("cut short: 1 of 2"), "{error}");
     fs::write(&path, &whole[..last_line + 10]).unwrap();
     assert!(LiveStore::open_snapshot(&path).is_err());
+}
+
+#[test]
+fn a_message_of_which_only_the_file_is_left_came_when_its_file_says() {
+    let without_record = |uid: u32| Put { has_record: false, ..put(uid, &text(uid)) };
+    let rescued = Tree::new().with(INBOX, &(1..=5).map(without_record).collect::<Vec<_>>());
+    let day =
+        |uid: u32| SystemTime::UNIX_EPOCH + Duration::from_hours(24 * (10_000 + u64::from(uid)));
+    let set_times = |day: &dyn Fn(u32) -> SystemTime| {
+        for uid in 1..=5 {
+            let path = rescued.at(INBOX.name).join(format!("{uid}."));
+            fs::File::options().write(true).open(path).unwrap().set_modified(day(uid)).unwrap();
+        }
+    };
+    let dates = || {
+        let said = compare(&mut Tree::new().with(INBOX, &[]), &[rescued.path()]);
+        let dates = said.gaps.iter().map(|(_, gap)| (gap.uid.0, gap.internaldate.seconds()));
+        dates.collect::<BTreeMap<_, _>>()
+    };
+    set_times(&day);
+    let expected = (1..=5).map(|uid| (uid, 86_400 * (10_000 + i64::from(uid)))).collect();
+    assert_eq!(dates(), expected);
+    set_times(&|_| day(1));
+    assert!(dates().values().all(|&date| date == 0), "somebody copied them");
 }

@@ -7,6 +7,9 @@ use mailstore_format::{Guid, SystemFlags, ThreadId, Timestamp, Uid};
 use super::{Outage, mailbox, outcome, rows};
 use crate::{Gap, MailboxGaps, RunId, WantedAnnotation};
 
+/// When the store was looked at.
+const LOOKED_AT: Timestamp = Timestamp::from_seconds(1_790_000_000);
+
 pub(super) fn gap(uid: u32, content: &str) -> Gap {
     Gap {
         guid: Guid::of(content.as_bytes()),
@@ -36,7 +39,8 @@ pub(super) fn gap(uid: u32, content: &str) -> Gap {
 
 pub(super) fn record(outage: &Outage, run: RunId, gaps: &[Gap]) {
     let (mailbox, outcome) = (mailbox("a"), outcome("compared"));
-    let seen = MailboxGaps { mailbox: &mailbox, outcome: &outcome, gaps };
+    let looked_at = LOOKED_AT;
+    let seen = MailboxGaps { mailbox: &mailbox, outcome: &outcome, gaps, looked_at };
     outage.incident.record_gaps(run, &seen).unwrap();
 }
 
@@ -113,4 +117,22 @@ fn a_gap_is_exported_with_its_paths() {
     assert_eq!(line["origin"], "/mnt/rescued/7.");
     assert!(line["staged"].is_null());
     assert_eq!((&line["uid"], &line["restore"]), (&7.into(), &true.into()));
+}
+
+#[test]
+fn an_open_gap_is_found_by_its_key_and_by_its_message() {
+    let outage = Outage::new();
+    let run = outage.run("first");
+    let (seven, told) = (gap(7, "seven"), Gap { restore: false, ..gap(8, "told") });
+    record(&outage, run, &[seven.clone(), told.clone()]);
+    let store = outage.store;
+    let is_open =
+        |name: &str| outage.incident.is_open(store, &mailbox(name), &seven.key()).unwrap();
+    let of = |gap: &Gap| outage.incident.open_gap_of(&gap.guid).unwrap();
+    assert_eq!((is_open("a"), is_open("b")), (true, false));
+    let found = of(&seven).unwrap();
+    assert_eq!((&found.gap, found.last_seen), (&seven, LOOKED_AT));
+    assert!(of(&told).is_none(), "it is not to be restored");
+    outage.incident.close_gaps(run, &mailbox("a"), &[seven.key()]).unwrap();
+    assert!(!is_open("a") && of(&seven).is_none());
 }

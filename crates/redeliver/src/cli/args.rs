@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use incident::INCIDENT_VARIABLE;
+use mailstore_format::header_file::remains::is_atom;
 use redeliver::DEFAULT_MARK;
 
 use super::undo::UndoArgs;
@@ -152,8 +153,8 @@ Exit status:
   2  could not run, or not on some mailbox: usage, configuration, a lock, an I/O error";
 
 fn keyword(text: &str) -> Result<String, String> {
-    let is_atom = |byte: u8| byte.is_ascii_graphic() && !br#"(){%*"\]"#.contains(&byte);
-    if text.bytes().all(is_atom) { Ok(text.to_owned()) } else { Err("no IMAP keyword".to_owned()) }
+    let may_be = text.is_empty() || is_atom(text.as_bytes());
+    if may_be { Ok(text.to_owned()) } else { Err("no IMAP keyword".to_owned()) }
 }
 
 impl DeliverArgs {

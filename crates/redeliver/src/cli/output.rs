@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use anyhow::Result;
 use command_line::{Console, held_by};
 use incident::DeliveryState;
 use indicatif::HumanBytes;
@@ -49,13 +50,18 @@ impl Output {
         self.console.say(&format!("waiting for the list of mailboxes: {}", held_by(wait)));
     }
 
+    /// Tells of a mailbox of which nothing tells where it lies: nothing is delivered into it.
+    pub(crate) fn misplaced(&self, mailbox: &str, error: &dyn std::error::Error) {
+        self.console.say(&format!("{mailbox}: {error}"));
+    }
+
     /// What it prints with.
     pub(super) fn into_console(self) -> Console {
         self.console
     }
 
-    /// Sums up; returns the exit status.
-    pub(crate) fn end(&self, run: Option<String>, tools: &ServerTools) -> u8 {
+    /// Sums up, and waits until all is written; returns the exit status.
+    pub(crate) fn end(&self, run: Option<String>, tools: &ServerTools) -> Result<u8> {
         self.console.work_ended();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.summary.run = run;
@@ -67,7 +73,8 @@ impl Output {
                 self.console.print(tools.typed(&told.follow_up));
             }
         }
-        told.summary.exit_status()
+        self.console.finish()?;
+        Ok(told.summary.exit_status())
     }
 
     fn report_text(&self, report: &MailboxReport) -> String {

@@ -1,7 +1,6 @@
 //! The store that is delivered into: opened as the server's account, its mailboxes chosen.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use command_line::store_configuration;
@@ -43,10 +42,13 @@ pub(super) fn open(args: &StoreArgs, output: &Output) -> Result<Opened> {
     let selected = store.select(&selection)?.into_iter();
     // Into a deleted mailbox nothing comes: nobody would see it.
     let is_deleted = |name: &InternalName| store.namespace().parts(name).deleted.is_some();
-    let targets = selected
-        .filter(|entry| !is_deleted(&entry.name))
-        .map(|entry| Target::listed(&store, entry));
-    let targets = targets.collect::<Result<Vec<_>, _>>()?;
+    let mut targets = Vec::new();
+    for entry in selected.filter(|entry| !is_deleted(&entry.name)) {
+        match Target::listed(&store, entry) {
+            Ok(target) => targets.push(target),
+            Err(error) => output.misplaced(&store.namespace().display(&entry.name), &error),
+        }
+    }
     let defaults = Options::default();
     let jobs = args.jobs.map_or(defaults.jobs, usize::from);
     let settings = Options { jobs, lock_timeout: args.lock_timeout(), ..defaults };
@@ -71,10 +73,4 @@ pub(super) fn chosen(
         uniqueids.contains(uniqueid.as_str()) || names.contains(name.as_str())
     };
     mailboxes.into_iter().filter(is_chosen).collect()
-}
-
-/// Where each mailbox of the store would have its `cyrus.expunge`.
-pub(super) fn expunge_files(store: &Store) -> Vec<PathBuf> {
-    let locations = store.mailboxes().iter().filter_map(|entry| store.location(entry).ok());
-    locations.map(|location| location.expunge).collect()
 }

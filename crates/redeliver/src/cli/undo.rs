@@ -78,7 +78,7 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
         run.undo(&changed, &args.run, IfChanged::Merge, &workshop)
     };
     let tools = ServerTools::new(store.conf(), None, incident.files()?);
-    watch.end(&summary, &tools);
+    watch.end(&summary, &tools)?;
     Ok(summary.exit_status())
 }
 
@@ -100,7 +100,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn end(&self, summary: &Summary, tools: &ServerTools) {
+    fn end(&self, summary: &Summary, tools: &ServerTools) -> Result<()> {
         self.console.work_ended();
         for failure in &summary.aftercare_failures {
             self.console.say(&failure.why);
@@ -114,6 +114,7 @@ impl Watch {
             text.push_str(&tools.typed(&follow_up));
             self.console.print(text);
         }
+        self.console.finish()
     }
 }
 

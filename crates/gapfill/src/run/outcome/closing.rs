@@ -1,25 +1,42 @@
 //! Gaps of earlier runs that the live store lacks no more.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use incident::{Gap, GapKey};
-use mailstore_format::Uid;
+use mailstore_format::{Guid, Uid};
 
 use crate::compare::Pair;
 use crate::contents::{Contents, FileState};
 
 /// Which of the `open` gaps of a mailbox are closed, `told` being what this run has to tell. Those
-/// of sources that this run did not see stay open, unless the live mailbox has their very record.
+/// of sources that this run did not see stay open, unless the live mailbox has their very record, or
+/// this run tells of the same message under another UID.
 pub(super) fn closed(open: Vec<GapKey>, pair: &Pair, told: &[Gap]) -> Vec<GapKey> {
-    let told: HashSet<_> = told.iter().map(Gap::key).collect();
+    let keys: HashSet<_> = told.iter().map(Gap::key).collect();
+    // One source may know the UID of a message, another one not: of several runs, too, the one that
+    // has the most copies counts.
+    let known: HashSet<_> = open.iter().copied().collect();
+    let mut others = HashMap::<Guid, u32>::new();
+    for gap in told.iter().filter(|gap| gap.restore && !gap.guid.is_null()) {
+        *others.entry(gap.guid).or_default() += u32::from(!known.contains(&gap.key()));
+    }
+    let mut is_superseded = |key: &GapKey| match others.get_mut(&key.guid) {
+        Some(left) if *left > 0 => {
+            *left = left.saturating_sub(1);
+            true
+        }
+        _ => false,
+    };
     let is_closed = |key: &GapKey| {
-        if told.contains(key) {
+        if keys.contains(key) {
             return false;
         }
         match &pair.live {
             // The mailbox itself was missing, or behind.
             Some(_) if key.guid.is_null() => true,
-            Some(live) => copies(&pair.source, key) > key.copy || has(live, key),
+            Some(live) => {
+                copies(&pair.source, key) > key.copy || has(live, key) || is_superseded(key)
+            }
             None => pair.standing.deleted_live,
         }
     };
@@ -44,8 +61,8 @@ fn has(live: &Contents, key: &GapKey) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mailstore_format::Guid;
     use mailstore_format::index::IndexRecord;
+    use mailstore_format::{SystemFlags, ThreadId, Timestamp};
 
     use super::*;
     use crate::contents::Message;
@@ -57,6 +74,29 @@ mod tests {
             Message { file: FileState::Listed, ..Message::of_record(&record) }
         };
         Contents { messages: messages.iter().map(message).collect(), ..Contents::default() }
+    }
+
+    fn gap(uid: u32, text: &str) -> Gap {
+        Gap {
+            guid: Guid::of(text.as_bytes()),
+            uid: Uid(uid),
+            copy: 0,
+            class: "missing".to_owned(),
+            restore: true,
+            evidence: String::new(),
+            messages: 1,
+            bytes: 1,
+            system_flags: SystemFlags::default(),
+            keywords: Vec::new(),
+            internaldate: Timestamp(0),
+            savedate: Timestamp(0),
+            thread_id: ThreadId(0),
+            origin: None,
+            staged: None,
+            wanted: None,
+            annotations: Vec::new(),
+            seen_by: Vec::new(),
+        }
     }
 
     fn key(uid: u32, text: &str, copy: u32) -> GapKey {
@@ -97,5 +137,18 @@ mod tests {
         let whole = GapKey { guid: Guid::NULL, uid: Uid(0), copy: 0 };
         assert_eq!(closed_of(&[whole], &[], Some(&[])), [whole]);
         assert_eq!(closed_of(&[whole], &[], None), []);
+    }
+
+    #[test]
+    fn a_gap_that_this_run_knows_by_another_uid_is_not_there_twice() {
+        let told = |uid: u32| gap(uid, "a");
+        let closed_by = |open: &[GapKey], told: &[Gap]| {
+            let live = Some(contents(&[]));
+            closed(open.to_vec(), &Pair { live, ..Pair::default() }, told)
+        };
+        let (first, second) = (key(7, "a", 0), key(8, "a", 0));
+        assert_eq!(closed_by(&[first], &[told(107)]), [first]);
+        assert_eq!(closed_by(&[first, second], &[told(107)]), [first], "there were two");
+        assert_eq!(closed_by(&[first, second], &[told(8)]), [], "that one is told as it was");
     }
 }
