@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use mailstore_format::{Uid, UidValidity};
+use mailstore_format::{Timestamp, Uid, UidValidity};
 use rusqlite::Transaction;
 
 use crate::deliveries::{Delivery, DeliveryState, GapId, MailboxWithGaps, put};
 use crate::error::Error;
 use crate::incident::Incident;
 use crate::runs::RunId;
-use crate::sql_values::{now, uid};
+use crate::sql_values::{now, timestamp, uid};
 
 /// How a mailbox stood before a message was sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,15 @@ pub struct SentAbove {
     pub uidvalidity: UidValidity,
     /// The message has this UID or a higher one, if it came.
     pub uidnext: Uid,
+}
+
+/// What was sent and is not confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// Where it is, if it came.
+    pub above: SentAbove,
+    /// When it was about to be sent.
+    pub sent: Timestamp,
 }
 
 impl Incident {
@@ -33,14 +42,14 @@ impl Incident {
         let at = now();
         self.database.write_durably(|transaction| {
             let mut upsert = transaction.prepare_cached(
-                "INSERT INTO appends (gap, uidvalidity, uidnext) VALUES (?1, ?2, ?3)
+                "INSERT INTO appends (gap, uidvalidity, uidnext, at) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (gap) DO UPDATE SET uidvalidity = excluded.uidvalidity,
-                 uidnext = excluded.uidnext",
+                 uidnext = excluded.uidnext, at = excluded.at",
             )?;
             for &gap in gaps {
                 let (state, note) = (DeliveryState::Intended, String::new());
                 put(transaction, run, via, &Delivery { gap, state, uid: None, note }, at)?;
-                upsert.execute((gap.0, above.uidvalidity.0, above.uidnext.0))?;
+                upsert.execute((gap.0, above.uidvalidity.0, above.uidnext.0, at.0))?;
             }
             Ok(())
         })
@@ -72,15 +81,16 @@ impl Incident {
     pub fn unconfirmed_appends(
         &self,
         mailbox: &MailboxWithGaps,
-    ) -> Result<HashMap<GapId, SentAbove>, Error> {
+    ) -> Result<HashMap<GapId, Unconfirmed>, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
-                "SELECT gap, uidvalidity, uidnext FROM appends JOIN gaps ON gaps.id = gap
+                "SELECT gap, uidvalidity, uidnext, at FROM appends JOIN gaps ON gaps.id = gap
                  WHERE mailbox = ?1",
             )?;
             let rows = query.query_map([mailbox.row.0], |row| {
                 let uidvalidity = UidValidity(row.get(1)?);
-                Ok((GapId(row.get(0)?), SentAbove { uidvalidity, uidnext: uid(row, 2)? }))
+                let above = SentAbove { uidvalidity, uidnext: uid(row, 2)? };
+                Ok((GapId(row.get(0)?), Unconfirmed { above, sent: timestamp(row, 3)? }))
             })?;
             rows.collect()
         })

@@ -246,7 +246,7 @@ impl Incident {
         Pages::new(&self.database, |connection, after, limit| {
             let mut query = connection.prepare_cached(
                 "SELECT deliveries.gap, state, deliveries.uid, note, uniqueid, name, guid, gaps.uid,
-                 copy, via, deliveries.run, at, uidvalidity, uidnext
+                 copy, via, deliveries.run, deliveries.at, uidvalidity, uidnext
                  FROM deliveries JOIN gaps ON gaps.id = deliveries.gap
                  JOIN mailboxes ON mailboxes.id = mailbox
                  LEFT JOIN appends ON appends.gap = gaps.id

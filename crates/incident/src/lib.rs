@@ -64,7 +64,7 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
-pub use appends::SentAbove;
+pub use appends::{SentAbove, Unconfirmed};
 pub use deliveries::{
     Delivery, DeliveryState, GapId, GapToDeliver, MailboxWithGaps, RecordedDelivery, SeenNumbers,
 };

@@ -5,5 +5,6 @@
 CREATE TABLE appends (
     gap INTEGER PRIMARY KEY REFERENCES gaps (id),
     uidvalidity INTEGER NOT NULL,
-    uidnext INTEGER NOT NULL
+    uidnext INTEGER NOT NULL,
+    at INTEGER NOT NULL
 ) STRICT;

@@ -14,7 +14,8 @@ fn only() -> MailboxWithGaps {
 }
 
 fn unconfirmed(outage: &Outage) -> HashMap<GapId, SentAbove> {
-    outage.incident.unconfirmed_appends(&only()).unwrap()
+    let unconfirmed = outage.incident.unconfirmed_appends(&only()).unwrap();
+    unconfirmed.into_iter().map(|(gap, sent)| (gap, sent.above)).collect()
 }
 
 #[test]
