@@ -192,10 +192,14 @@ impl World {
         self.copies.push(copy);
     }
 
-    /// APPENDs the same bytes twice.
+    /// APPENDs the same bytes twice, with other flags and the same date: of equal messages it
+    /// depends on their order which date the server's threads have.
     fn append_twice(&mut self, side: Side, user: &'static str, folder: &str) -> Result<()> {
+        // Even numbers have a date of their own.
+        self.number |= 1;
         let text = self.text(user);
         self.append_text(side, user, folder, &text)?;
+        self.number += 2;
         self.append_text(side, user, folder, &text)
     }
 

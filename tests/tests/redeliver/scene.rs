@@ -69,15 +69,13 @@ impl Scene {
     /// exactly as often as it is missing.
     pub(crate) fn expected(&self) -> Result<Folders> {
         let mut folders = kept(&self.before);
-        for (mailbox, guid, class) in self.ledger.expected() {
-            if !matches!(class.as_str(), "missing" | "uid-taken") {
+        for copy in &self.ledger.copies {
+            if !matches!(self.ledger.class(copy), Some("missing" | "uid-taken")) {
                 continue;
             }
-            let user = USERS.into_iter().find(|user| is_of(user, &mailbox));
-            let user = user.context("a mailbox of nobody")?;
-            let message = self.looks_of(user, &guid)?;
-            let folder = mailbox.replacen(&format!("user.{user}"), "INBOX", 1);
-            folders.entry((user, folder)).or_default().push(message);
+            let (folder, uid) = copy.rescued.as_ref().context("missing, and nowhere")?;
+            let message = self.rescued_looks(copy.user, folder, *uid)?;
+            folders.entry((copy.user, folder.clone())).or_default().push(message);
         }
         for messages in folders.values_mut() {
             messages.sort();
@@ -85,11 +83,13 @@ impl Scene {
         Ok(folders)
     }
 
-    fn looks_of(&self, user: &str, guid: &str) -> Result<Kept> {
+    /// How the rescued side showed a message, by the name that its folder had at the fork.
+    fn rescued_looks(&self, user: &str, folder: &str, uid: u32) -> Result<Kept> {
         let view = self.rescued_view.get(user).context("no view")?;
-        let messages = view.mailboxes.values().flat_map(|mailbox| mailbox.messages.values());
-        let mut of_guid = messages.filter(|message| message.body == guid);
-        of_guid.next().map(looks).with_context(|| format!("{guid} is nowhere"))
+        let mut mailboxes = view.mailboxes.iter();
+        let found = mailboxes.find(|(name, _)| name_at_fork(name) == folder);
+        let message = found.and_then(|(_, mailbox)| mailbox.messages.get(&uid));
+        message.map(looks).with_context(|| format!("{user} {folder} {uid} is nowhere"))
     }
 
     /// The highest UID that either side has ever shown of each folder.
@@ -100,11 +100,9 @@ impl Scene {
             folders.map(|(folder, mailbox)| ((*user, folder.clone()), mailbox.uidnext - 1))
         });
         let rescued = self.rescued_view.iter().flat_map(|(user, view)| {
-            view.mailboxes.iter().map(|(folder, mailbox)| {
-                // It was renamed there, and not on the live side.
-                let folder = folder.replace("Projects", "Work");
-                ((*user, folder), mailbox.uidnext - 1)
-            })
+            view.mailboxes
+                .iter()
+                .map(|(folder, mailbox)| ((*user, name_at_fork(folder)), mailbox.uidnext - 1))
         });
         for (folder, uid) in live.chain(rescued) {
             let known: &mut u32 = highest.entry(folder).or_default();
@@ -167,9 +165,32 @@ pub(crate) fn looks(message: &MessageSnapshot) -> Kept {
     (message.body.clone(), message.flags.clone(), message.internaldate.clone())
 }
 
-fn is_of(user: &str, mailbox: &str) -> bool {
-    let below = mailbox.strip_prefix(&format!("user.{user}"));
-    below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
+/// The name of a folder of the rescued side before it was renamed there.
+fn name_at_fork(folder: &str) -> String {
+    folder.replace("Projects", "Work")
+}
+
+/// Asserts that users see these messages and no other; says what is too much and what is missing.
+pub(crate) fn assert_seen(seen: &Folders, expected: &Folders, why: &str) {
+    let counted = |folders: &Folders| {
+        let mut counts = BTreeMap::<_, usize>::new();
+        for (folder, messages) in folders {
+            for message in messages {
+                *counts.entry((folder.clone(), message.clone())).or_default() += 1;
+            }
+        }
+        counts
+    };
+    let (seen, expected) = (counted(seen), counted(expected));
+    let beyond = |one: &BTreeMap<_, usize>, other: &BTreeMap<_, usize>| -> Vec<_> {
+        let more = one.iter().filter(|(what, count)| other.get(*what) < Some(count));
+        more.map(|((folder, message), count)| format!("{folder:?} {message:?} {count}")).collect()
+    };
+    let (too_much, missing) = (beyond(&seen, &expected), beyond(&expected, &seen));
+    assert!(
+        too_much.is_empty() && missing.is_empty(),
+        "{why}: too much {too_much:#?}, missing {missing:#?}"
+    );
 }
 
 pub(crate) fn text(path: &Path) -> Result<&str> {
