@@ -1,6 +1,7 @@
 //! A session: from the greeting to a user who is logged in, and its commands.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -87,16 +88,15 @@ impl Session {
         let mut session = Self { wire, commands: 0, capabilities, namespace, software: None };
         session.greeted()?;
         session.learn_capabilities()?;
-        let is_near = session.wire.peer().is_loopback();
         if !session.wire.is_secure() && session.offers("STARTTLS") && !server.allow_plaintext {
             session.must("STARTTLS", "STARTTLS", &mut |_| Ok(()))?;
             session.wire.secure(trust, address)?;
             // What it offered in the clear anybody may have said.
             session.learn_capabilities()?;
         }
-        if !session.wire.is_secure() && !is_near && !server.allow_plaintext {
-            return Err(Error::Plaintext { peer: session.wire.peer() });
-        }
+        let is_secure = session.wire.is_secure() || server.allow_plaintext;
+        let peer = session.wire.peer();
+        require_no_listener(is_secure, peer)?;
         session.log_in(login)?;
         session.learn_capabilities()?;
         session.learn_namespace()?;
@@ -326,6 +326,11 @@ pub(crate) enum Told<'a> {
     Data(&'a Data),
 }
 
+/// Whether a password may be sent to `peer`.
+fn require_no_listener(is_secure: bool, peer: IpAddr) -> Result<(), Error> {
+    if is_secure || peer.is_loopback() { Ok(()) } else { Err(Error::Plaintext { peer }) }
+}
+
 /// A mailbox's name as commands take it.
 pub(crate) fn mailbox_name(mailbox: &[u8]) -> Result<String, Error> {
     quoted(mailbox).ok_or_else(|| {
@@ -336,4 +341,22 @@ pub(crate) fn mailbox_name(mailbox: &[u8]) -> Result<String, Error> {
 
 fn bye(status: &Status) -> Error {
     Error::Lost(format!("the server says {status}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_goes_in_the_clear_to_this_machine_only() {
+        for (peer, may) in [("127.0.0.1", true), ("127.9.9.9", true), ("::1", true)] {
+            assert_eq!(require_no_listener(false, peer.parse().unwrap()).is_ok(), may);
+        }
+        for peer in ["192.0.2.7", "10.0.0.1", "2001:db8::1", "0.0.0.0"] {
+            let peer = peer.parse().unwrap();
+            let error = require_no_listener(false, peer).unwrap_err();
+            assert!(error.to_string().contains("--allow-plaintext"), "{error}");
+            assert!(require_no_listener(true, peer).is_ok());
+        }
+    }
 }

@@ -1,21 +1,27 @@
 //! What the command does with its arguments. Everything that matters is in the library.
 
 mod args;
+mod imap;
+mod imap_args;
 mod output;
+mod raise;
+mod signals;
 mod store;
 mod undo;
 
 use std::sync::Arc;
 
 use anyhow::Result;
+use command_line::named_store;
 use incident::{Incident, RunStart, StoreBinding};
+use mailstore::config::ImapdConf;
 use mailstore::replace::FileOps;
 use mailstore::sync_log::SyncLog;
 use reconstruct::{Aftercare, Memory, ServerTools};
 use redeliver::{Choice, Desk, Spool, SpoolSettings, Transport as _};
 
 pub(crate) use args::Args;
-use args::{Command, DeliverArgs};
+use args::{AfterArgs, Command, DeliverArgs, StoreArgs, Via};
 use output::Output;
 use store::Opened;
 
@@ -24,10 +30,15 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     match &args.command {
         None => deliver(&args.deliver),
         Some(Command::Undo(args)) => undo::run(args),
+        Some(Command::RaiseUidnext(args)) => raise::run(args),
     }
 }
 
 fn deliver(args: &DeliverArgs) -> Result<u8> {
+    let named = named_store(&args.store.to, args.store.stores.as_deref())?;
+    if args.via(&named) == Via::Imap {
+        return imap::deliver(args, &named);
+    }
     let output = Output::new(args.output, args.dry_run);
     let Opened { store, targets, site, settings } = store::open(&args.store, &output)?;
     let conf = store.conf().clone();
@@ -38,24 +49,34 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let choice = Choice { classes: args.classes(), mark: args.mark() };
     let umask = conf.umask();
     let dumps = incident.files()?;
-    let tools = ServerTools::new(&conf, args.cyrus_bin.clone(), dumps);
+    let tools = ServerTools::new(&conf, args.after.cyrus_bin.clone(), dumps);
     let spool = Spool::new(SpoolSettings { options: settings, site, targets, umask });
     if args.dry_run {
         let desk = Desk::dry(&incident, &choice, spool.name());
         spool.survey(&desk, &mailboxes, &output);
-        return output.end(None, &tools);
+        return output.end(None, Some(&tools));
     }
     let start = begun("redeliver");
-    let logs = args.sync_log.iter();
-    let logs = logs.map(|channel| SyncLog::of(conf.config_directory(), channel));
-    let logs = logs.collect::<Result<_, _>>()?;
-    let aftercare = Aftercare::new(tools.clone(), logs, args.store.lock_timeout());
+    let aftercare = aftercare(&args.after, &tools, &conf, &args.store)?;
     let aftercare = aftercare.held_back_by(store.expunge_files());
     let memory = Memory::begin(Arc::clone(&incident), &binding, &start)?;
     let desk = Desk::of_run(&incident, &choice, spool.name(), memory.run());
     let spool = spool.with_aftercare(aftercare).as_run(start, memory, FileOps::new());
     let run = spool.deliver(&desk, &mailboxes, &output);
-    output.end(run, &tools)
+    output.end(run, Some(&tools))
+}
+
+/// What is brought in step after what.
+fn aftercare(
+    args: &AfterArgs,
+    tools: &ServerTools,
+    conf: &ImapdConf,
+    store: &StoreArgs,
+) -> Result<Aftercare> {
+    let logs = args.sync_log.iter();
+    let logs = logs.map(|channel| SyncLog::of(conf.config_directory(), channel));
+    let logs = logs.collect::<Result<_, _>>()?;
+    Ok(Aftercare::new(tools.clone(), logs, store.lock_timeout()))
 }
 
 /// How a run begins.

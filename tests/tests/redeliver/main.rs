@@ -4,6 +4,9 @@
 mod beside;
 mod command_line;
 mod folders;
+mod imap_access;
+mod imap_once;
+mod imap_refusals;
 mod interrupted;
 mod lost_files;
 mod once;

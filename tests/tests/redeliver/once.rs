@@ -5,17 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::outage::{exported, gapfill, new_incident};
-use mailstore_tests::{Cyrus, Reconstruct, ToolRun};
+use mailstore_tests::{Cyrus, Reconstruct};
 use serde_json::Value;
 
-use crate::folders::{Folders, MISSING};
+use crate::folders::{Folders, MISSING, states_of};
 use crate::scene::text;
-
-fn states_of(run: &ToolRun) -> Vec<&str> {
-    let messages =
-        run.json.iter().flat_map(|line| line["messages"].as_array().into_iter().flatten());
-    messages.filter_map(|message| message["state"].as_str()).collect()
-}
 
 #[test]
 fn an_incident_that_knows_nothing_of_a_delivery_does_not_bring_it_twice() -> Result<()> {

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use command_line::NamedStore;
 use incident::INCIDENT_VARIABLE;
 use mailstore_format::header_file::remains::is_atom;
 use redeliver::DEFAULT_MARK;
 
+use super::imap_args::ImapArgs;
+use super::raise::RaiseArgs;
 use super::undo::UndoArgs;
 
 /// Put recovered messages back into the mailboxes they were in, once, with new UIDs.
@@ -31,6 +34,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Undo(UndoArgs),
+    RaiseUidnext(RaiseArgs),
 }
 
 /// A delivery.
@@ -39,9 +43,10 @@ pub(crate) struct DeliverArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 
-    /// The way into the store: straight into its mailboxes, under its server's locks
-    #[arg(long, value_enum, default_value_t = Via::Spool, value_name = "WAY")]
-    pub(crate) via: Via,
+    /// The way into the store [default: spool; where its configuration is not on this machine
+    /// and a server is named, imap]
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub(crate) via: Option<Via>,
 
     /// Only gaps of this class, as gapfill names them; repeatable [default: all that are to be
     /// restored]
@@ -56,6 +61,19 @@ pub(crate) struct DeliverArgs {
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
 
+    #[command(flatten)]
+    pub(crate) after: AfterArgs,
+
+    #[command(flatten)]
+    pub(crate) imap: ImapArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// What is brought in step afterwards.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AfterArgs {
     /// The directory of Cyrus's own tools: after deliveries they bring quotas, conversations and the
     /// status cache in step; without it the commands are printed
     #[arg(long, value_name = "DIR")]
@@ -65,9 +83,6 @@ pub(crate) struct DeliverArgs {
     /// (replication; the search indexer's is squatter); repeatable; '' is the channel without a name
     #[arg(long, value_name = "CHANNEL")]
     pub(crate) sync_log: Vec<String>,
-
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
 }
 
 /// The store, and which of its mailboxes.
@@ -121,8 +136,10 @@ pub(crate) struct OutputArgs {
 /// A way into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Via {
-    /// Straight into the mailboxes
+    /// Straight into its mailboxes, under its server's locks, whether that runs or not
     Spool,
+    /// Over IMAP, into a server that runs
+    Imap,
 }
 
 /// A class of gaps that are delivered.
@@ -145,12 +162,16 @@ Examples:
   redeliver --incident /srv/outage -n                 what would be delivered, and into what?
   redeliver --incident /srv/outage --user alice       everything of alice's
   redeliver --incident /srv/outage --to store7 --class missing --class wanted
+  redeliver raise-uidnext --incident /srv/outage      before a delivery over IMAP, on the store's host
+  redeliver --incident /srv/outage --via imap --imap imaps://store7 --imap-admin cyrus \
+      --imap-password-file /etc/mailstore-recovery/cyrus.password
   redeliver undo 20261121T081405Z-32562 --incident /srv/outage
 
 Exit status:
   0  everything that was asked for is there
   1  something is not: a dry run, messages that are held, tools that failed
-  2  could not run, or not on some mailbox: usage, configuration, a lock, an I/O error";
+  2  could not run, or not on some mailbox: usage, configuration, a lock, an I/O error, a server that
+     cannot be reached; or told to stop (SIGINT, SIGTERM): the same command goes on";
 
 fn keyword(text: &str) -> Result<String, String> {
     let may_be = text.is_empty() || is_atom(text.as_bytes());
@@ -158,6 +179,14 @@ fn keyword(text: &str) -> Result<String, String> {
 }
 
 impl DeliverArgs {
+    /// The way into the store.
+    pub(crate) fn via(&self, store: &NamedStore) -> Via {
+        let is_elsewhere = !store.config.exists();
+        let has_server = self.imap.imap.is_some() || store.imap.imap.is_some();
+        let usual = if is_elsewhere && has_server { Via::Imap } else { Via::Spool };
+        self.via.unwrap_or(usual)
+    }
+
     /// The classes that were named.
     pub(crate) fn classes(&self) -> Vec<String> {
         let names = self.class.iter().filter_map(ValueEnum::to_possible_value);

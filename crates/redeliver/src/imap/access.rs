@@ -39,7 +39,8 @@ impl Credentials {
             }),
             (Self::Users(users), Some(user)) => {
                 let password = users.get(user);
-                let password = password.ok_or_else(|| format!("there is no password of '{user}'"))?;
+                let password =
+                    password.ok_or_else(|| format!("there is no password of '{user}'"))?;
                 let (name, password) = (user.to_owned(), password.clone());
                 Ok(Login { name, acting_as: None, password })
             }

@@ -16,8 +16,10 @@ pub(super) struct Place<'a> {
     /// As operators call it.
     pub(super) name: String,
     called: Called,
-    /// The store's own list has it, and says so much of it.
-    listed: Option<Option<UidValidity>>,
+    /// The store's own list has it.
+    is_listed: bool,
+    /// The UIDVALIDITY that this list has of it.
+    uidvalidity: Option<UidValidity>,
 }
 
 /// Whose a mailbox is, and its name among his.
@@ -41,7 +43,8 @@ impl<'a> Place<'a> {
             with_gaps,
             name: target.name.clone(),
             called,
-            listed: Some(target.listed.uidvalidity),
+            is_listed: true,
+            uidvalidity: target.listed.uidvalidity,
         }
     }
 
@@ -49,7 +52,7 @@ impl<'a> Place<'a> {
     pub(super) fn recorded(with_gaps: &'a MailboxWithGaps) -> Result<Self, String> {
         let name = &with_gaps.mailbox.name;
         let called = Called::recorded(name)?;
-        Ok(Self { with_gaps, name: name.clone(), called, listed: None })
+        Ok(Self { with_gaps, name: name.clone(), called, is_listed: false, uidvalidity: None })
     }
 
     /// Whose it is; nobody's where it is shared.
@@ -59,12 +62,12 @@ impl<'a> Place<'a> {
 
     /// Whether the store's own list has it.
     pub(super) fn is_listed(&self) -> bool {
-        self.listed.is_some()
+        self.is_listed
     }
 
     /// The UIDVALIDITY that the store's own list has of it.
     pub(super) fn uidvalidity(&self) -> Option<UidValidity> {
-        self.listed.flatten()
+        self.uidvalidity
     }
 
     /// What servers with lasting names call it; none where it has no such name.
