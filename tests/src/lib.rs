@@ -23,6 +23,7 @@
 //! ```
 
 mod account;
+mod certificates;
 mod configuration;
 mod cyrus;
 pub mod damage;
@@ -53,6 +54,7 @@ mod tool;
 mod tree;
 
 pub use account::Account;
+pub use certificates::Certificates;
 pub use configuration::{Layout, Ports, ServerOptions};
 pub use cyrus::Cyrus;
 pub use deadline::run_within;

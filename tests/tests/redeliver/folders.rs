@@ -43,7 +43,13 @@ pub(crate) fn messages(numbers: &[u32]) -> Vec<NewMessage> {
 
 impl Folders {
     pub(crate) fn new(cyrus: &Cyrus, folders: usize) -> Result<Self> {
+        Self::with_lines(cyrus, folders, &[])
+    }
+
+    /// The same with further lines of `imapd.conf`.
+    pub(crate) fn with_lines(cyrus: &Cyrus, folders: usize, lines: &[String]) -> Result<Self> {
         let options = ServerOptions::new(Layout::ById).with_conversations().in_memory();
+        let options = lines.iter().fold(options, |options, line| options.with_line(line));
         let server = Server::start(cyrus, options)?;
         server.admin()?.create("user.alice")?;
         let names: Vec<String> = (0..folders).map(|n| format!("INBOX.case{n:03}")).collect();

@@ -8,6 +8,7 @@ mod imap_access;
 mod imap_kills;
 mod imap_once;
 mod imap_refusals;
+mod imap_tls;
 mod interrupted;
 mod lost_files;
 mod once;
