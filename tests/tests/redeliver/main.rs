@@ -5,6 +5,7 @@ mod beside;
 mod command_line;
 mod folders;
 mod imap_access;
+mod imap_dovecot;
 mod imap_kills;
 mod imap_once;
 mod imap_refusals;
