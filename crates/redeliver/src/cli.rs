@@ -11,7 +11,7 @@ mod undo;
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use command_line::named_store;
 use incident::{Incident, RunStart, StoreBinding};
 use mailstore::config::ImapdConf;
@@ -39,6 +39,7 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     if args.via(&named) == Via::Imap {
         return imap::deliver(args, &named);
     }
+    ensure!(!args.imap.is_named(), "options of a delivery over IMAP are named, but not --via imap");
     let output = Output::new(args.output, args.dry_run);
     let Opened { store, targets, site, settings } = store::open(&args.store, &output)?;
     let conf = store.conf().clone();

@@ -14,7 +14,7 @@ fn run(command: &mut Command) -> Result<ToolRun> {
 
 #[test]
 fn the_help_has_examples_and_exit_statuses() -> Result<()> {
-    for arguments in [&["--help"][..], &["undo", "--help"]] {
+    for arguments in [&["--help"][..], &["undo", "--help"], &["raise-uidnext", "--help"]] {
         let help = run(redeliver_command()?.args(arguments))?;
         assert_eq!(help.status, Some(0));
         let parts = ["--incident", "--to", "--user", "--dry-run", "Examples:", "Exit status:"];
@@ -40,6 +40,8 @@ fn what_cannot_run_says_why_in_a_line_and_ends_with_status_2() -> Result<()> {
             &["--to", conf, "--incident", "/x", "--user", "nobody-of-that-name"],
             "nobody-of-that-name",
         ),
+        (&["--to", conf, "--incident", "/x", "--rate", "5/s"], "--via imap"),
+        (&["--to", conf, "--incident", "/x", "--via", "imap"], "--imap"),
         (&["undo", "../run", "--to", conf, "--incident", "/x"], "no run's name"),
     ] {
         let run = run(redeliver_command()?.args(arguments))?;

@@ -7,7 +7,7 @@ use mailstore_tests::{Cyrus, Point, Proxy, ToolRun};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::folders::{Folders, MISSING, states_of};
-use crate::imap_access::as_admin;
+use crate::imap_access::{as_admin, password_file};
 use crate::scene::redeliver;
 
 #[test]
@@ -76,6 +76,29 @@ fn many_connections_bring_all_of_many_folders_once() -> Result<()> {
         let case = scene.take()?;
         assert_eq!(case.shown(&scene)?, scene.expected, "{}", case.folder);
     }
+    scene.end()
+}
+
+#[test]
+fn users_own_passwords_serve_too_and_who_has_none_is_held() -> Result<()> {
+    const NAME: &str = "users_own_passwords_serve_too_and_who_has_none_is_held";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let url = format!("imap://127.0.0.1:{}", scene.server.ports().imap);
+    let deliver = |passwords: &str| {
+        let file = password_file(scene.server.path())?;
+        std::fs::write(&file, passwords)?;
+        let mut command = redeliver(&scene.server, &scene.incident)?;
+        command.args(["--json", "--via", "imap", "--imap", &url, "--imap-users-file"]).arg(file);
+        ToolRun::of(&command.output()?).parsed()
+    };
+    let run = deliver("bob:any\n")?;
+    assert_eq!((run.status, states_of(&run)), (Some(1), vec!["held"; MISSING.len()]), "{run:?}");
+    ensure!(run.stdout.contains("no password of 'alice'"), "{run:?}");
+    let run = deliver("bob:any\nalice:any\n")?;
+    ensure!(run.status == Some(0), "{run:?}");
+    assert_eq!(case.shown(&scene)?, scene.expected);
     scene.end()
 }
 

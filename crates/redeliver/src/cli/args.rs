@@ -65,10 +65,11 @@ pub(crate) struct DeliverArgs {
     pub(crate) after: AfterArgs,
 
     #[command(flatten)]
-    pub(crate) imap: ImapArgs,
-
-    #[command(flatten)]
     pub(crate) output: OutputArgs,
+
+    // Last: what follows would stand under its heading.
+    #[command(flatten)]
+    pub(crate) imap: ImapArgs,
 }
 
 /// What is brought in step afterwards.
@@ -162,16 +163,15 @@ Examples:
   redeliver --incident /srv/outage -n                 what would be delivered, and into what?
   redeliver --incident /srv/outage --user alice       everything of alice's
   redeliver --incident /srv/outage --to store7 --class missing --class wanted
-  redeliver raise-uidnext --incident /srv/outage      before a delivery over IMAP, on the store's host
-  redeliver --incident /srv/outage --via imap --imap imaps://store7 --imap-admin cyrus \
-      --imap-password-file /etc/mailstore-recovery/cyrus.password
+  redeliver raise-uidnext --incident /srv/outage      on the store's host, before the next:
+  redeliver --incident /srv/outage --to store7 --via imap --rate 200/s
   redeliver undo 20261121T081405Z-32562 --incident /srv/outage
 
 Exit status:
   0  everything that was asked for is there
   1  something is not: a dry run, messages that are held, tools that failed
-  2  could not run, or not on some mailbox: usage, configuration, a lock, an I/O error, a server that
-     cannot be reached; or told to stop (SIGINT, SIGTERM): the same command goes on";
+  2  could not run, or not on some mailbox: usage, configuration, a lock, an I/O error, a server
+     out of reach; or told to stop (SIGINT, SIGTERM): the same command goes on";
 
 fn keyword(text: &str) -> Result<String, String> {
     let may_be = text.is_empty() || is_atom(text.as_bytes());

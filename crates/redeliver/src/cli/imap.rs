@@ -37,7 +37,7 @@ pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
     let imap = Imap::new(ImapSettings {
         access,
         store: listed,
-        connections: usize::from(args.imap.connections.get()),
+        connections: args.imap.connections(),
         rate: rate_of(&args.imap.rate),
         stop,
     });

@@ -15,6 +15,8 @@ use redeliver::{Access, Credentials};
 
 /// How long a server may take to answer. It may have to wait for a disk that is being rescued.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// So many connections help a server along; more only compete for its locks and disks.
+const CONNECTIONS: usize = 4;
 /// A file of passwords is no larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
@@ -51,9 +53,9 @@ pub(crate) struct ImapArgs {
     #[arg(long)]
     pub(crate) allow_plaintext: bool,
 
-    /// So many connections at a time
-    #[arg(long, value_name = "N", default_value = "4")]
-    pub(crate) connections: NonZeroU16,
+    /// So many connections at a time, at most [default: 4]
+    #[arg(long, value_name = "N")]
+    connections: Option<NonZeroU16>,
 
     /// Send no more than so many messages (50/s) or bytes (5MB/s) a second; repeatable, for both
     #[arg(long, value_name = "RATE")]
@@ -61,6 +63,20 @@ pub(crate) struct ImapArgs {
 }
 
 impl ImapArgs {
+    /// Whether any of it was named: by the spool nothing of it has a meaning.
+    pub(crate) fn is_named(&self) -> bool {
+        let texts = [&self.imap, &self.imap_admin].into_iter().any(Option::is_some);
+        let files = [&self.imap_password_file, &self.imap_users_file, &self.imap_ca];
+        let files = files.into_iter().any(Option::is_some);
+        let numbers = self.connections.is_some() || !self.rate.is_empty();
+        texts || files || numbers || self.allow_plaintext
+    }
+
+    /// How many connections there are at a time.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.map_or(CONNECTIONS, |number| usize::from(number.get()))
+    }
+
     /// The server and how one gets in: as named here, else as the stores file has it.
     pub(crate) fn access(&self, entry: &ImapEntry) -> Result<Access> {
         let url = self.imap.as_ref().or(entry.imap.as_ref());
