@@ -12,14 +12,19 @@ use crate::error::Error;
 
 /// Whose certificates are believed.
 #[derive(Debug, Clone)]
-pub struct Trust(Arc<ClientConfig>);
+pub struct Trust {
+    config: Arc<ClientConfig>,
+    /// Whether there are any.
+    has_roots: bool,
+}
 
 impl Trust {
-    /// Those that this machine trusts.
-    pub fn of_system() -> Result<Self, Error> {
+    /// Those that this machine trusts. Where these are none, who needs them is told.
+    #[must_use]
+    pub fn of_system() -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() { Err(Error::NoRoots) } else { Ok(Self::of(roots)) }
+        Self::of(roots)
     }
 
     /// The certificate authorities in a file (PEM), and no others.
@@ -36,21 +41,25 @@ impl Trust {
     }
 
     fn of(roots: RootCertStore) -> Self {
+        let has_roots = !roots.is_empty();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has suites of every version")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self(Arc::new(config))
+        Self { config: Arc::new(config), has_roots }
     }
 
     /// What is to speak with the server.
     pub(crate) fn connection(&self, address: &Address) -> Result<ClientConnection, Error> {
+        if !self.has_roots {
+            return Err(Error::NoRoots);
+        }
         let insecure = |why: String| Error::Insecure { address: address.to_string(), why };
         let name = ServerName::try_from(address.host.clone())
             .map_err(|_| insecure("its name can be in no certificate".to_owned()))?;
-        ClientConnection::new(Arc::clone(&self.0), name)
+        ClientConnection::new(Arc::clone(&self.config), name)
             .map_err(|error| insecure(error.to_string()))
     }
 }

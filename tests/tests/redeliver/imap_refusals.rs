@@ -70,6 +70,8 @@ fn many_connections_bring_all_of_many_folders_once() -> Result<()> {
     let first = run("6")?;
     ensure!(first.status == Some(0), "{first:?}");
     assert_eq!(first.summary()["verified"], 12 * MISSING.len());
+    // Clients of the other side know higher UIDs, and nobody has raised them here.
+    assert_eq!(first.findings("uids-may-be-known").len(), 12);
     let second = run("6")?;
     assert_eq!((second.status, &second.summary()["delivered"]), (Some(0), &0.into()));
     while !scene.fresh.is_empty() {

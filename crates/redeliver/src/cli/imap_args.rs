@@ -85,7 +85,7 @@ impl ImapArgs {
         let address: Address = url.parse()?;
         let trust = match self.imap_ca.as_ref().or(entry.imap_ca.as_ref()) {
             Some(file) => Trust::of_file(file)?,
-            None => Trust::of_system()?,
+            None => Trust::of_system(),
         };
         let allow_plaintext = self.allow_plaintext;
         let server = Server { address, trust, allow_plaintext, patience: PATIENCE };
