@@ -13,7 +13,7 @@ use super::{Damage, MailboxTriage, Severity, Witness};
 use crate::evidence::{CacheItem, HeaderFileEvidence, IndexEvidence, Place, Slot};
 use crate::finding::Code;
 use crate::gather::{LARGEST_INDEX, directory_evidence, read_file, read_header_file};
-use crate::index_reader::read_index;
+use crate::index_reader::read_index_at;
 use crate::places::{Places, ScannedPlace};
 use crate::site::Site;
 use crate::target::Target;
@@ -60,7 +60,7 @@ fn index_of(site: &Site, target: &Target) -> IndexEvidence {
         match read_file(&target.location.index, LARGEST_INDEX, &mut bytes) {
             Ok(meta) => {
                 let identity = crate::examine::identity_of(&meta);
-                read_index(&bytes, identity, site.index_version())
+                read_index_at(site, &bytes, identity)
             }
             Err(ReadError::NotFound) => IndexEvidence::default(),
             Err(error) => {
