@@ -187,16 +187,16 @@ fn address(port: u16) -> SocketAddr {
 }
 
 fn free_ports() -> Result<Ports> {
-    // All three are held at once, so that they differ.
-    let listeners = [(); 3].map(|()| TcpListener::bind(address(0)));
-    let mut ports = [0; 3];
+    // All are held at once, so that they differ.
+    let listeners = [(); 4].map(|()| TcpListener::bind(address(0)));
+    let mut ports = [0; 4];
     for (port, listener) in ports.iter_mut().zip(&listeners) {
         let listener =
             listener.as_ref().map_err(|error| anyhow::anyhow!("no free port: {error}"))?;
         *port = listener.local_addr()?.port();
     }
-    let [imap, lmtp, pop3] = ports;
-    Ok(Ports { imap, lmtp, pop3 })
+    let [imap, lmtp, pop3, sync] = ports;
+    Ok(Ports { imap, lmtp, pop3, sync })
 }
 
 fn greeting(port: u16) -> Option<String> {

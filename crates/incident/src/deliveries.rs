@@ -64,6 +64,18 @@ pub struct GapToDeliver {
     pub recorded: RecordedGap,
     /// What was last said of its delivery.
     pub delivery: Option<Delivery>,
+    /// When.
+    pub said_at: Timestamp,
+}
+
+impl GapToDeliver {
+    /// Whether nothing is left to be done about it: it was delivered, and no comparison has missed it
+    /// in its mailbox since.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let is_settled = self.delivery.as_ref().is_some_and(|said| said.state.is_settled());
+        is_settled && self.said_at >= self.recorded.last_seen
+    }
 }
 
 /// The highest numbers that clients of a mailbox may have seen, as far as the incident knows.
@@ -134,7 +146,8 @@ impl Incident {
                  WHERE store = ?1 AND id IN (
                      SELECT mailbox FROM gaps LEFT JOIN deliveries ON gap = gaps.id
                      WHERE restore AND closed_at IS NULL
-                     AND coalesce(state, '') NOT IN ('delivered', 'verified', 'found'))
+                     AND (coalesce(state, '') NOT IN ('delivered', 'verified', 'found')
+                          OR at < last_seen))
                  ORDER BY name, id",
             )?;
             let rows = query.query_map([store.0], |row| {
@@ -149,7 +162,7 @@ impl Incident {
     pub fn gaps_of(&self, mailbox: &MailboxWithGaps) -> Result<Vec<GapToDeliver>, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(&format!(
-                "SELECT {GAP_COLUMNS}, state, deliveries.uid, note
+                "SELECT {GAP_COLUMNS}, state, deliveries.uid, note, at
                  FROM gaps JOIN mailboxes ON mailboxes.id = mailbox
                  LEFT JOIN deliveries ON gap = gaps.id
                  WHERE mailbox = ?1 ORDER BY gaps.id",
@@ -201,9 +214,9 @@ impl Incident {
         })
     }
 
-    /// Records what a run says of deliveries, all of it or nothing. What was settled stays settled:
-    /// after it only its being read back or undone is taken over. A wanted message that is there is
-    /// found.
+    /// Records what a run says of deliveries, all of it or nothing. What was settled stays settled,
+    /// until a comparison misses it again: after it only its being read back or undone is taken over. The
+    /// UID under which it came stays known until it is undone. A wanted message that is there is found.
     pub fn record_deliveries(
         &self,
         run: RunId,
@@ -216,7 +229,8 @@ impl Incident {
         })
     }
 
-    /// Notes that what `run` delivered into a mailbox under these UIDs was undone.
+    /// Notes that what was delivered into a mailbox of a run's store under these UIDs was undone,
+    /// whichever run the delivery was noted by.
     pub fn deliveries_undone(
         &self,
         run: RunId,
@@ -227,9 +241,10 @@ impl Incident {
         self.database.write(|transaction| {
             let mut update = transaction.prepare_cached(
                 "UPDATE deliveries SET state = 'undone', uid = NULL, at = ?4
-                 WHERE run = ?1 AND uid = ?3 AND state IN ('delivered', 'verified')
+                 WHERE uid = ?3 AND state IN ('delivered', 'verified')
                  AND gap IN (SELECT gaps.id FROM gaps
-                             JOIN mailboxes ON mailboxes.id = gaps.mailbox WHERE uniqueid = ?2)",
+                             JOIN mailboxes ON mailboxes.id = gaps.mailbox
+                             WHERE uniqueid = ?2 AND store = (SELECT store FROM runs WHERE id = ?1))",
             )?;
             uids.iter().try_for_each(|uid| {
                 update.execute((run.0, &mailbox.uniqueid, uid.0, at.0)).map(drop)
@@ -279,9 +294,11 @@ fn put(
         "INSERT INTO deliveries (gap, run, via, state, uid, note, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (gap) DO UPDATE SET run = excluded.run, via = excluded.via,
-         state = excluded.state, uid = excluded.uid, note = excluded.note, at = excluded.at
+         state = excluded.state, note = excluded.note, at = excluded.at,
+         uid = CASE excluded.state WHEN 'undone' THEN NULL ELSE coalesce(excluded.uid, uid) END
          WHERE state NOT IN ('delivered', 'verified', 'found')
-         OR excluded.state IN ('verified', 'undone')",
+         OR excluded.state IN ('verified', 'undone')
+         OR at < (SELECT last_seen FROM gaps WHERE gaps.id = gap)",
     )?;
     let Delivery { gap, state, uid, note } = delivery;
     let uid = uid.map(|uid| uid.0);
@@ -314,5 +331,7 @@ fn gap_to_deliver(row: &Row<'_>) -> rusqlite::Result<GapToDeliver> {
     let id = GapId(row.get(0)?);
     let said: Option<String> = row.get(columns)?;
     let delivery = said.map(|_| delivery(row, id, columns)).transpose()?;
-    Ok(GapToDeliver { id, recorded: recorded(row)?, delivery })
+    let said_at = delivery.as_ref().map(|_| timestamp(row, columns + 3)).transpose()?;
+    let said_at = said_at.unwrap_or_default();
+    Ok(GapToDeliver { id, recorded: recorded(row)?, delivery, said_at })
 }

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use incident::{Incident, RunStart, StoreBinding};
 use mailstore::replace::FileOps;
-use mailstore::sync_log::SyncLog;
-use reconstruct::{Aftercare, Memory, ServerTools};
+use reconstruct::Memory;
 use redeliver::{Choice, Desk, Spool, SpoolSettings, Transport as _};
 
 pub(crate) use args::Args;
@@ -37,20 +36,16 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let mailboxes = store::chosen(mailboxes, &targets, &args.store);
     let choice = Choice { classes: args.classes(), mark: args.mark() };
     let umask = conf.umask();
-    let dumps = incident.files()?;
-    let tools = ServerTools::new(&conf, args.cyrus_bin.clone(), dumps);
-    let spool = Spool::new(SpoolSettings { options: settings, site, targets, umask });
+    let tools = store::tools(&store, &args.after, &incident)?;
+    let at_once = args.at_once;
+    let spool = Spool::new(SpoolSettings { options: settings, site, targets, umask, at_once });
     if args.dry_run {
         let desk = Desk::dry(&incident, &choice, spool.name());
         spool.survey(&desk, &mailboxes, &output);
         return output.end(None, &tools);
     }
     let start = begun("redeliver");
-    let logs = args.sync_log.iter();
-    let logs = logs.map(|channel| SyncLog::of(conf.config_directory(), channel));
-    let logs = logs.collect::<Result<_, _>>()?;
-    let aftercare = Aftercare::new(tools.clone(), logs, args.store.lock_timeout());
-    let aftercare = aftercare.held_back_by(store.expunge_files());
+    let aftercare = store::aftercare(&store, &args.after, &tools, args.store.lock_timeout())?;
     let memory = Memory::begin(Arc::clone(&incident), &binding, &start)?;
     let desk = Desk::of_run(&incident, &choice, spool.name(), memory.run());
     let spool = spool.with_aftercare(aftercare).as_run(start, memory, FileOps::new());

@@ -80,21 +80,20 @@ impl NotOrdered {
     }
 }
 
-/// What of the gaps of a mailbox is asked for. What was delivered is not, nor what gapfill saw in the
-/// store since; what was undone is.
+/// What of the gaps of a mailbox is asked for. What was delivered is not, unless gapfill has missed it
+/// since, nor what gapfill saw in the store; what was undone is.
 #[must_use]
 pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order {
     let mut order = Order::default();
     order.arrivals.above_uid = seen.uid;
     order.arrivals.above_modseq = seen.modseq;
-    let settled = gaps.iter().filter_map(|gap| gap.delivery.as_ref());
-    let settled = settled.filter(|delivery| delivery.state.is_settled());
-    order.arrivals.came_before = settled.filter_map(|delivery| delivery.uid).collect();
-    for GapToDeliver { id, recorded, delivery } in gaps {
+    order.arrivals.came_before = gaps.iter().filter_map(came_as).collect();
+    for to_deliver in gaps {
+        let GapToDeliver { id, recorded, .. } = to_deliver;
         let gap = &recorded.gap;
         let is_chosen = choice.classes.is_empty() || choice.classes.contains(&gap.class);
-        let is_settled = delivery.as_ref().is_some_and(|said| said.state.is_settled());
-        if !gap.restore || !is_chosen || is_settled || recorded.closed.is_some() {
+        let is_done = to_deliver.is_settled() || recorded.closed.is_some();
+        if !gap.restore || !is_chosen || is_done {
             continue;
         }
         let ordered = ordered(*id, gap, choice);
@@ -117,11 +116,17 @@ pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order
             keywords: gap.keywords.iter().chain(&ordered.mark).cloned().collect(),
             internaldate: gap.internaldate,
             uid_before: gap.uid,
+            came_as: came_as(to_deliver),
             missed_at: recorded.last_seen,
         });
         order.gaps.insert(key, ordered);
     }
     order
+}
+
+/// The UID under which it was delivered before.
+fn came_as(gap: &GapToDeliver) -> Option<Uid> {
+    gap.delivery.as_ref()?.uid
 }
 
 fn ordered(id: GapId, gap: &Gap, choice: &Choice) -> Ordered {

@@ -7,6 +7,7 @@ mod folders;
 mod interrupted;
 mod lost_files;
 mod once;
+mod replica;
 mod scene;
 mod undo;
 mod union;

@@ -8,7 +8,7 @@ use mailstore_tests::outage::{exported, gapfill, new_incident};
 use mailstore_tests::{Cyrus, Reconstruct, ToolRun};
 use serde_json::Value;
 
-use crate::folders::{Folders, MISSING};
+use crate::folders::{Case, Folders, MISSING};
 use crate::scene::text;
 
 fn states_of(run: &ToolRun) -> Vec<&str> {
@@ -58,6 +58,78 @@ fn what_its_owner_deletes_after_a_delivery_does_not_come_back() -> Result<()> {
         assert_eq!(session.search("ALL")?, [1, 2, 3], "{run:?}");
     }
     session.logout()?;
+    scene.end()
+}
+
+/// Compares again, and delivers what is missed.
+fn again(scene: &Folders, case: &Case) -> Result<ToolRun> {
+    let from = [scene.rescued.path().to_owned()];
+    gapfill(&scene.server, &from, &["--incident", text(&scene.incident)?])?;
+    case.redeliver(scene)
+}
+
+#[test]
+fn what_was_delivered_and_lost_its_file_again_gets_it_back() -> Result<()> {
+    const NAME: &str = "what_was_delivered_and_lost_its_file_again_gets_it_back";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let run = case.redeliver(&scene)?;
+    let uid = run.json[0]["messages"][0]["uid"].as_u64().context("a UID")?;
+    fs::remove_file(scene.server.mailbox_dir(&case.mailbox)?.join(format!("{uid}.")))?;
+    let run = again(&scene, &case)?;
+    ensure!(run.status == Some(0), "{run:?}");
+    assert_eq!(states_of(&run), ["verified"]);
+    assert_eq!(run.json[0]["messages"][0]["uid"], uid, "it keeps its UID");
+    assert_eq!(case.shown(&scene)?, scene.expected);
+    assert_eq!(states_of(&again(&scene, &case)?), [""; 0]);
+    scene.end()
+}
+
+#[test]
+fn a_mailbox_that_was_set_back_behind_its_delivery_gets_it_again() -> Result<()> {
+    const NAME: &str = "a_mailbox_that_was_set_back_behind_its_delivery_gets_it_again";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let directory = scene.server.mailbox_dir(&case.mailbox)?;
+    let kept: Vec<_> = ["cyrus.index", "cyrus.cache", "cyrus.header"]
+        .into_iter()
+        .map(|name| Ok((name, fs::read(directory.join(name))?)))
+        .collect::<Result<_>>()?;
+    let run = case.redeliver(&scene)?;
+    let messages = run.json[0]["messages"].as_array().context("messages")?;
+    for message in messages {
+        fs::remove_file(directory.join(format!("{}.", message["uid"])))?;
+    }
+    for (name, bytes) in kept {
+        fs::write(directory.join(name), bytes)?;
+    }
+    let run = again(&scene, &case)?;
+    ensure!(run.status == Some(0), "{run:?}");
+    assert_eq!(states_of(&run), ["verified"; MISSING.len()]);
+    assert_eq!(case.shown(&scene)?, scene.expected);
+    scene.end()
+}
+
+#[test]
+fn what_its_owner_deleted_does_not_come_back_when_the_server_has_forgotten_it() -> Result<()> {
+    const NAME: &str = "what_its_owner_deleted_does_not_come_back_when_the_server_has_forgotten_it";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    ensure!(case.redeliver(&scene)?.status == Some(0), "the first delivery");
+    let mut session = scene.session()?;
+    session.select(&case.folder)?;
+    session.store("4:*", "+FLAGS (\\Deleted)")?;
+    session.expunge()?;
+    session.logout()?;
+    scene.server.tool_output("cyr_expire", &["-X", "0", "-E", "1"])?;
+    let run = again(&scene, &case)?;
+    ensure!(run.status == Some(0), "{run:?}");
+    let states = states_of(&run);
+    assert!(states.iter().all(|state| *state == "delivered"), "as it was before: {run:?}");
+    assert_eq!(scene.session()?.status(&case.folder, &["MESSAGES"])?, [3]);
     scene.end()
 }
 

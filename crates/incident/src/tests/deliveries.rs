@@ -1,8 +1,8 @@
 //! What became of a gap is remembered once, and what is settled stays so.
 
-use mailstore_format::{ModSeq, Uid};
+use mailstore_format::{ModSeq, Timestamp, Uid};
 
-use super::gaps::{gap, record};
+use super::gaps::{gap, record, record_at};
 use super::{Outage, lost, mailbox, outcome, rows};
 use crate::mailboxes::MailboxRow;
 use crate::{
@@ -57,6 +57,22 @@ fn what_was_delivered_is_never_said_not_to_have_been_unless_it_is_undone() {
     assert_eq!((said(&outage), to_do(&outage)), (vec![(Undone, None)], 1));
     say(&outage, later, Intended, None);
     assert_eq!(said(&outage), [(Intended, None)]);
+}
+
+#[test]
+fn what_a_comparison_misses_after_its_delivery_is_to_be_delivered_again() {
+    use DeliveryState::{Delivered, Held, Intended};
+    let outage = Outage::new();
+    let run = outage.run("first");
+    record(&outage, run, &[gap(7, "seven")]);
+    say(&outage, run, Delivered, Some(9));
+    record(&outage, run, &[gap(7, "seven")]);
+    assert_eq!(to_do(&outage), 0, "the store was looked at before");
+    record_at(&outage, run, &[gap(7, "seven")], Timestamp(i64::MAX));
+    assert!(to_do(&outage) == 1 && !gaps(&outage)[0].is_settled());
+    say(&outage, run, Intended, None);
+    say(&outage, run, Held, None);
+    assert_eq!(said(&outage), [(Held, Some(Uid(9)))], "where it came stays known");
 }
 
 #[test]

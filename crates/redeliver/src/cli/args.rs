@@ -1,5 +1,6 @@
 //! The command line: what clap reads, and its translation into validated values.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,6 +49,10 @@ pub(crate) struct DeliverArgs {
     #[arg(long, value_enum, value_name = "CLASS")]
     pub(crate) class: Vec<ClassArg>,
 
+    /// Messages that come into a mailbox under one lock; the server waits for it meanwhile
+    #[arg(long, value_name = "N", default_value = "5000")]
+    pub(crate) at_once: NonZeroUsize,
+
     /// The keyword that messages get whose owner may have deleted them; '' is none
     #[arg(long, value_name = "KEYWORD", default_value = DEFAULT_MARK, value_parser = keyword)]
     pub(crate) mark: String,
@@ -56,15 +61,8 @@ pub(crate) struct DeliverArgs {
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
 
-    /// The directory of Cyrus's own tools: after deliveries they bring quotas, conversations and the
-    /// status cache in step; without it the commands are printed
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cyrus_bin: Option<PathBuf>,
-
-    /// Tell this channel of the sync log of every mailbox that something was delivered into
-    /// (replication; the search indexer's is squatter); repeatable; '' is the channel without a name
-    #[arg(long, value_name = "CHANNEL")]
-    pub(crate) sync_log: Vec<String>,
+    #[command(flatten)]
+    pub(crate) after: AftercareArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -100,6 +98,20 @@ pub(crate) struct StoreArgs {
     /// Seconds to wait for the locks of a mailbox or a database
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     lock_timeout: u64,
+}
+
+/// What is brought in step with the mailboxes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AftercareArgs {
+    /// The directory of Cyrus's own tools: they bring quotas, conversations and the status cache in
+    /// step afterwards; without it the commands are printed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cyrus_bin: Option<PathBuf>,
+
+    /// Tell this channel of the sync log of every mailbox that was changed (replication; the search
+    /// indexer's is squatter); repeatable; '' is the channel without a name
+    #[arg(long, value_name = "CHANNEL")]
+    pub(crate) sync_log: Vec<String>,
 }
 
 /// How much is told, and how.
