@@ -1,5 +1,6 @@
 //! `redeliver` as an operator types it.
 
+use std::fs::File;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -76,5 +77,19 @@ fn people_are_told_what_came_what_did_not_and_what_to_do_next() -> Result<()> {
     let again = told(&[])?;
     assert_eq!(again.status, Some(0), "{again:?}");
     assert!(again.stdout.starts_with("0 mailboxes; nothing to deliver"), "{}", again.stdout);
+    Ok(())
+}
+
+#[test]
+fn an_output_that_cannot_be_written_ends_with_status_2_after_all_is_delivered() -> Result<()> {
+    const NAME: &str = "an_output_that_cannot_be_written_ends_with_status_2_after_all_is_delivered";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let full = File::options().write(true).open("/dev/full")?;
+    let mut command = redeliver(&scene.server, &scene.incident)?;
+    let status = command.args(["--mailbox", &case.mailbox]).stdout(full).status()?;
+    assert_eq!(status.code(), Some(2));
+    assert_eq!(case.shown(&scene)?, scene.expected);
     Ok(())
 }

@@ -134,6 +134,33 @@ fn what_its_owner_deleted_does_not_come_back_when_the_server_has_forgotten_it() 
 }
 
 #[test]
+fn what_another_run_finds_as_loose_files_is_no_second_gap() -> Result<()> {
+    const NAME: &str = "what_another_run_finds_as_loose_files_is_no_second_gap";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let lost_and_found = scene.server.path().join("lost+found");
+    fs::create_dir(&lost_and_found)?;
+    for entry in fs::read_dir(scene.rescued.mailbox_dir(&case.mailbox)?)? {
+        let (path, name) = {
+            let entry = entry?;
+            (entry.path(), entry.file_name())
+        };
+        let name = name.to_string_lossy();
+        if let Some(uid) = name.strip_suffix('.') {
+            fs::copy(&path, lost_and_found.join(format!("#{uid}")))?;
+        }
+    }
+    let gaps = exported(&scene.server, &scene.incident, "gap")?.len();
+    gapfill(&scene.server, &[lost_and_found], &["--incident", text(&scene.incident)?])?;
+    assert_eq!(exported(&scene.server, &scene.incident, "gap")?.len(), gaps);
+    let run = case.redeliver(&scene)?;
+    ensure!(run.status == Some(0), "{run:?}");
+    assert_eq!(case.shown(&scene)?, scene.expected);
+    scene.end()
+}
+
+#[test]
 fn into_a_damaged_mailbox_nothing_comes_before_it_is_repaired() -> Result<()> {
     const NAME: &str = "into_a_damaged_mailbox_nothing_comes_before_it_is_repaired";
     let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };

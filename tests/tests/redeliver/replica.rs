@@ -30,7 +30,7 @@ impl Replica {
         master.tool_output("sync_client", &["-r", "-f", path])?;
         // Whoever reads the log takes it away; what is named again comes into a new one.
         match fs::remove_file(&log) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => self.must_be(master, when),
         }
     }
