@@ -94,6 +94,8 @@ impl ServerOptions {
     pub fn replicating_to(self, sync_port: u16) -> Self {
         let port = format!("sync_port: {sync_port}");
         [
+            // Else `sync_client` first waits for an imapd's greeting.
+            "sync_try_imap: no",
             "sync_log: yes",
             "sync_host: 127.0.0.1",
             &port,
