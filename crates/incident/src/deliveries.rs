@@ -10,7 +10,7 @@ use crate::incident::Incident;
 use crate::mailboxes::{MailboxId, MailboxRow, Naming, remember, store_of};
 use crate::pages::Pages;
 use crate::runs::RunId;
-use crate::sql_values::{guid, now, timestamp, uid, wrong};
+use crate::sql_values::{guid, moment, now, timestamp, uid, unsigned, wrong};
 use crate::stores::StoreId;
 
 /// A gap's number in this incident.
@@ -87,6 +87,21 @@ pub struct SeenNumbers {
     pub modseq: ModSeq,
 }
 
+/// What came back into a mailbox, over all runs, and what has not yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// Messages that were delivered.
+    pub messages: u64,
+    /// How many of them are of the class that was asked about.
+    pub of_class: u64,
+    /// When the first and the last of them were received; none where nothing tells.
+    pub received: Option<(Timestamp, Timestamp)>,
+    /// Messages that are held.
+    pub held: u64,
+}
+
 /// A delivery of this incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedDelivery {
@@ -138,19 +153,25 @@ impl DeliveryState {
 
 impl Incident {
     /// The mailboxes of a store of which there are gaps that are to be restored and have not been, by
-    /// name.
-    pub fn mailboxes_with_gaps(&self, store: StoreId) -> Result<Vec<MailboxWithGaps>, Error> {
+    /// name; those of the classes `beyond` count as such, whatever was said of them.
+    pub fn mailboxes_with_gaps(
+        &self,
+        store: StoreId,
+        beyond: &[&str],
+    ) -> Result<Vec<MailboxWithGaps>, Error> {
+        let beyond = serde_json::to_string(beyond).unwrap_or_default();
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT id, uniqueid, name FROM mailboxes
                  WHERE store = ?1 AND id IN (
                      SELECT mailbox FROM gaps LEFT JOIN deliveries ON gap = gaps.id
-                     WHERE restore AND closed_at IS NULL
+                     WHERE (restore OR class IN (SELECT value FROM json_each(?2)))
+                     AND closed_at IS NULL
                      AND (coalesce(state, '') NOT IN ('delivered', 'verified', 'found')
                           OR at < last_seen))
                  ORDER BY name, id",
             )?;
-            let rows = query.query_map([store.0], |row| {
+            let rows = query.query_map((store.0, &beyond), |row| {
                 let mailbox = MailboxId { uniqueid: row.get(1)?, name: row.get(2)? };
                 Ok(MailboxWithGaps { mailbox, row: MailboxRow(row.get(0)?) })
             })?;
@@ -249,6 +270,34 @@ impl Incident {
             uids.iter().try_for_each(|uid| {
                 update.execute((run.0, &mailbox.uniqueid, uid.0, at.0)).map(drop)
             })
+        })
+    }
+
+    /// What came back into each mailbox of a store, by name; and how much of it is of this class.
+    pub fn recovered(&self, store: StoreId, class: &str) -> Result<Vec<Recovered>, Error> {
+        self.database.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "WITH told AS (
+                     SELECT mailbox, messages, class, nullif(internaldate, 0) AS received,
+                            state IN ('delivered', 'verified') AS is_back, state = 'held' AS is_held
+                     FROM deliveries JOIN gaps ON gaps.id = gap)
+                 SELECT uniqueid, name, coalesce(sum(messages) FILTER (WHERE is_back), 0),
+                     coalesce(sum(messages) FILTER (WHERE is_back AND class = ?2), 0),
+                     min(received) FILTER (WHERE is_back), max(received) FILTER (WHERE is_back),
+                     coalesce(sum(messages) FILTER (WHERE is_held), 0)
+                 FROM told JOIN mailboxes ON mailboxes.id = mailbox
+                 WHERE store = ?1 GROUP BY mailboxes.id ORDER BY name, mailboxes.id",
+            )?;
+            let rows = query.query_map((store.0, class), |row| {
+                Ok(Recovered {
+                    mailbox: MailboxId { uniqueid: row.get(0)?, name: row.get(1)? },
+                    messages: unsigned(row, 2)?,
+                    of_class: unsigned(row, 3)?,
+                    received: moment(row, 4)?.zip(moment(row, 5)?),
+                    held: unsigned(row, 6)?,
+                })
+            })?;
+            rows.collect()
         })
     }
 

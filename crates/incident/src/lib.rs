@@ -64,7 +64,8 @@ mod wanted;
 mod tests;
 
 pub use deliveries::{
-    Delivery, DeliveryState, GapId, GapToDeliver, MailboxWithGaps, RecordedDelivery, SeenNumbers,
+    Delivery, DeliveryState, GapId, GapToDeliver, MailboxWithGaps, RecordedDelivery, Recovered,
+    SeenNumbers,
 };
 pub use directory::make_for;
 pub use error::Error;

@@ -2,6 +2,7 @@
 
 mod args;
 mod output;
+mod report;
 mod store;
 mod undo;
 
@@ -11,7 +12,7 @@ use anyhow::Result;
 use incident::{Incident, RunStart, StoreBinding};
 use mailstore::replace::FileOps;
 use reconstruct::Memory;
-use redeliver::{Choice, Desk, Spool, SpoolSettings, Transport as _};
+use redeliver::{Desk, Spool, SpoolSettings, Transport as _};
 
 pub(crate) use args::Args;
 use args::{Command, DeliverArgs};
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     match &args.command {
         None => deliver(&args.deliver),
         Some(Command::Undo(args)) => undo::run(args),
+        Some(Command::Report(args)) => report::run(args),
     }
 }
 
@@ -32,9 +34,10 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let conf = store.conf().clone();
     let incident = Arc::new(Incident::open(args.store.incident()?)?);
     let binding = StoreBinding::of(&conf)?;
-    let mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?)?;
+    let choice = args.choice();
+    let beyond = choice.beyond_restored();
+    let mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?, beyond)?;
     let mailboxes = store::chosen(mailboxes, &targets, &args.store);
-    let choice = Choice { classes: args.classes(), mark: args.mark() };
     let umask = conf.umask();
     let tools = store::tools(&store, &args.after, &incident)?;
     let at_once = args.at_once;

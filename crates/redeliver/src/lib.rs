@@ -4,7 +4,8 @@
 //! [`Choice`] says which, and [`order()`] makes of the gaps of a mailbox what is asked for, a pure
 //! function. The [`Desk`] hands out orders and writes into the incident what became of them. A
 //! [`Transport`] carries them out: [`Spool`] straight into the mailboxes of a store, beside its
-//! server. A [`Listener`] is told of each [`MailboxReport`].
+//! server. A [`Listener`] is told of each [`MailboxReport`],
+//! and a [`Letter`] tells a user what came back.
 //!
 //! ```
 //! use redeliver::{Choice, order};
@@ -16,6 +17,7 @@
 
 mod desk;
 mod error;
+mod letter;
 mod order;
 mod report;
 mod spool;
@@ -23,7 +25,10 @@ mod transport;
 
 pub use desk::Desk;
 pub use error::Error;
-pub use order::{Choice, DEFAULT_MARK, NotOrdered, Order, Ordered, order};
+pub use letter::Letter;
+pub use order::{
+    Choice, DEFAULT_MARK, NEAR_DUPLICATE_KEYWORD, NearDuplicates, NotOrdered, Order, Ordered, order,
+};
 pub use report::{MailboxReport, MessageReport, Summary};
 pub use spool::{Spool, SpoolSettings};
 pub use transport::{Listener, Transport};

@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     let targets = store.select(&selection)?.into_iter().map(|entry| Target::listed(&store, entry));
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
     let incident = Arc::new(Incident::open(&PathBuf::from(incident))?);
-    let mut mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?)?;
+    let mut mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?, &[])?;
     mailboxes.retain(|with_gaps| with_gaps.mailbox.name == *mailbox);
     let start = RunStart::now(run.clone(), "redeliver", "0", Vec::new());
     let memory = Memory::begin(Arc::clone(&incident), &binding, &start)?;

@@ -93,3 +93,36 @@ fn an_output_that_cannot_be_written_ends_with_status_2_after_all_is_delivered() 
     assert_eq!(case.shown(&scene)?, scene.expected);
     Ok(())
 }
+
+#[test]
+fn users_get_a_letter_about_what_came_back() -> Result<()> {
+    const NAME: &str = "users_get_a_letter_about_what_came_back";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 2)?;
+    let (case, _held) = (scene.take()?, scene.take()?);
+    let report = |arguments: &[&str]| {
+        let template = redeliver(&scene.server, &scene.incident)?;
+        let mut command = redeliver_command()?;
+        let environment = template.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.arg("report").args(template.get_args()).args(arguments).envs(environment);
+        run(&mut command)
+    };
+    assert_eq!(report(&[])?.stdout, "", "nothing came back");
+    case.redeliver(&scene)?;
+    let line = format!("  {}         5  2006-11-05 to 2006-11-08\n", case.folder);
+    for shown in [report(&[])?, report(&["--user", "alice"])?] {
+        assert_eq!(shown.status, Some(0), "{shown:?}");
+        assert!(shown.stdout.starts_with("To: alice\n"), "{}", shown.stdout);
+        assert!(shown.stdout.contains(&line), "{}", shown.stdout);
+    }
+    assert_eq!(report(&["--user", "bob"])?.stdout, "");
+    let letters = scene.server.path().join("letters");
+    std::fs::create_dir(&letters)?;
+    scene.server.cyrus().account().own(&letters)?;
+    let letters = letters.to_str().context("text")?;
+    assert_eq!(report(&["--letters", letters])?.status, Some(0));
+    assert!(std::fs::read_to_string(format!("{letters}/alice.txt"))?.contains(&line));
+    let again = report(&["--letters", letters])?;
+    assert_eq!(again.status, Some(2), "none is overwritten: {again:?}");
+    Ok(())
+}

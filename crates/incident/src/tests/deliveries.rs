@@ -6,8 +6,8 @@ use super::gaps::{gap, record, record_at};
 use super::{Outage, lost, mailbox, outcome, rows};
 use crate::mailboxes::MailboxRow;
 use crate::{
-    Delivery, DeliveryState, Gap, GapToDeliver, MailboxRecord, MailboxWithGaps, RunId, SeenNumbers,
-    WantedMessage,
+    Delivery, DeliveryState, Gap, GapToDeliver, MailboxRecord, MailboxWithGaps, Recovered, RunId,
+    SeenNumbers, WantedMessage,
 };
 
 /// Those of the only mailbox, settled or not.
@@ -18,7 +18,7 @@ fn gaps(outage: &Outage) -> Vec<GapToDeliver> {
 
 /// How many mailboxes have gaps that are to be restored and have not been.
 fn to_do(outage: &Outage) -> usize {
-    outage.incident.mailboxes_with_gaps(outage.store).unwrap().len()
+    outage.incident.mailboxes_with_gaps(outage.store, &[]).unwrap().len()
 }
 
 fn say(outage: &Outage, run: RunId, state: DeliveryState, uid: Option<u32>) {
@@ -81,7 +81,7 @@ fn the_highest_numbers_are_those_of_sources_gaps_and_of_what_is_wanted() {
     let run = outage.run("first");
     record(&outage, run, &[gap(7, "seven"), gap(12, "twelve")]);
     let numbers = || {
-        let mailboxes = outage.incident.mailboxes_with_gaps(outage.store).unwrap();
+        let mailboxes = outage.incident.mailboxes_with_gaps(outage.store, &[]).unwrap();
         outage.incident.seen_numbers(&mailboxes[0]).unwrap()
     };
     assert_eq!(numbers(), SeenNumbers { uid: Uid(12), modseq: ModSeq(0) });
@@ -127,4 +127,24 @@ fn deliveries_are_exported() {
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!((&line["state"], &line["uid"]), (&"verified".into(), &9.into()));
     assert_eq!((&line["source_uid"], &line["via"]), (&7.into(), &"spool".into()));
+}
+
+#[test]
+fn what_came_back_is_summed_up_by_mailbox() {
+    use DeliveryState::{Delivered, Held, Verified};
+    let outage = Outage::new();
+    let run = outage.run("first");
+    let undated = Gap { internaldate: Timestamp(0), ..gap(9, "nine") };
+    let ambiguous = Gap { class: "ambiguous".to_owned(), ..gap(8, "eight") };
+    record(&outage, run, &[gap(7, "seven"), ambiguous, undated, gap(10, "ten")]);
+    let states = [Delivered, Verified, Verified, Held].into_iter().zip(gaps(&outage));
+    for (state, gap) in states {
+        let said = Delivery { gap: gap.id, state, uid: None, note: String::new() };
+        outage.incident.record_deliveries(run, "spool", &[said]).unwrap();
+    }
+    let recovered = outage.incident.recovered(outage.store, "ambiguous").unwrap();
+    assert_eq!(recovered.len(), 1);
+    let Recovered { messages, of_class, received, held, .. } = &recovered[0];
+    let date = gap(7, "seven").internaldate;
+    assert_eq!((*messages, *of_class, *held, *received), (3, 1, 1, Some((date, date))));
 }

@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use incident::INCIDENT_VARIABLE;
 use mailstore_format::header_file::remains::is_atom;
-use redeliver::DEFAULT_MARK;
+use redeliver::{Choice, DEFAULT_MARK, NearDuplicates};
 
+use super::report::ReportArgs;
 use super::undo::UndoArgs;
 
 /// Put recovered messages back into the mailboxes they were in, once, with new UIDs.
@@ -32,6 +33,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Undo(UndoArgs),
+    Report(ReportArgs),
 }
 
 /// A delivery.
@@ -52,6 +54,11 @@ pub(crate) struct DeliverArgs {
     /// Messages that come into a mailbox under one lock; the server waits for it meanwhile
     #[arg(long, value_name = "N", default_value = "5000")]
     pub(crate) at_once: NonZeroUsize,
+
+    /// What becomes of messages that differ from one that is there only in the trace of their way:
+    /// flag delivers them with a keyword by which they can be told
+    #[arg(long, value_enum, default_value_t = NearDuplicatesArg::Skip, value_name = "WHAT")]
+    pub(crate) near_duplicates: NearDuplicatesArg,
 
     /// The keyword that messages get whose owner may have deleted them; '' is none
     #[arg(long, value_name = "KEYWORD", default_value = DEFAULT_MARK, value_parser = keyword)]
@@ -137,6 +144,17 @@ pub(crate) enum Via {
     Spool,
 }
 
+/// What becomes of near-duplicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NearDuplicatesArg {
+    /// They are not delivered
+    Skip,
+    /// They are, as all others
+    Deliver,
+    /// They are, and can be told
+    Flag,
+}
+
 /// A class of gaps that are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClassArg {
@@ -158,6 +176,7 @@ Examples:
   redeliver --incident /srv/outage --user alice       everything of alice's
   redeliver --incident /srv/outage --to store7 --class missing --class wanted
   redeliver undo 20261121T081405Z-32562 --incident /srv/outage
+  redeliver report --incident /srv/outage --letters /srv/letters
 
 Exit status:
   0  everything that was asked for is there
@@ -170,15 +189,18 @@ fn keyword(text: &str) -> Result<String, String> {
 }
 
 impl DeliverArgs {
-    /// The classes that were named.
-    pub(crate) fn classes(&self) -> Vec<String> {
+    /// Which gaps, and how.
+    pub(crate) fn choice(&self) -> Choice {
         let names = self.class.iter().filter_map(ValueEnum::to_possible_value);
-        names.map(|value| value.get_name().to_owned()).collect()
-    }
-
-    /// The keyword of ambiguous messages.
-    pub(crate) fn mark(&self) -> Option<String> {
-        Some(self.mark.clone()).filter(|mark| !mark.is_empty())
+        Choice {
+            classes: names.map(|value| value.get_name().to_owned()).collect(),
+            near_duplicates: match self.near_duplicates {
+                NearDuplicatesArg::Skip => NearDuplicates::Skip,
+                NearDuplicatesArg::Deliver => NearDuplicates::Deliver,
+                NearDuplicatesArg::Flag => NearDuplicates::Flag,
+            },
+            mark: Some(self.mark.clone()).filter(|mark| !mark.is_empty()),
+        }
     }
 }
 
@@ -213,7 +235,8 @@ mod tests {
     fn classes_are_named_as_gapfill_does_and_the_mark_can_be_left_out() {
         let args = ["redeliver", "--incident", "d", "--class", "uid-taken", "--mark", ""];
         let args = Args::try_parse_from(args).unwrap().deliver;
-        assert_eq!((args.classes(), args.mark()), (vec!["uid-taken".to_owned()], None));
+        let choice = args.choice();
+        assert_eq!((choice.classes, choice.mark), (vec!["uid-taken".to_owned()], None));
         assert!(Args::try_parse_from(["redeliver", "--class", "deleted"]).is_err());
         assert!(Args::try_parse_from(["redeliver", "--mark", "a b"]).is_err());
     }
