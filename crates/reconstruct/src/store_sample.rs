@@ -48,9 +48,18 @@ impl StoreSample {
             sample.add(asked.layout.version, asked.uidvalidity);
             sample.cache_version = sample.cache_version.max(asked.cache_version);
         }
-        let commonest = sample.versions.iter().max_by_key(|(version, of)| (of.count, **version));
-        sample.index_version = commonest.map(|(version, _)| *version);
+        sample.index_version = sample.commonest();
         sample
+    }
+
+    fn commonest(&self) -> Option<u32> {
+        let mut counts = BTreeMap::<u32, usize>::new();
+        for (&version, of) in &self.versions {
+            let version = self.version_instead(version, of.youngest).unwrap_or(version);
+            *counts.entry(version).or_default() += of.count;
+        }
+        let commonest = counts.into_iter().max_by_key(|&(version, count)| (count, version));
+        commonest.map(|(version, _)| version)
     }
 
     fn add(&mut self, version: u32, made: UidValidity) {
@@ -62,12 +71,12 @@ impl StoreSample {
     /// The version that a mailbox has which was made at `made`, where its index cannot have the one that
     /// it names. Versions 16 to 19 differ in nothing but their number, so nothing in the index tells; but
     /// a server gives new mailboxes its own version, and does not change that of an old one. One of a
-    /// higher version than any other, and not the youngest, was not made so.
+    /// higher version than any other, and not younger than all, was not made so.
     pub(crate) fn version_instead(&self, version: u32, made: UidValidity) -> Option<u32> {
         const ALIKE: RangeInclusive<u32> = 16..=19;
         let (lower, of_lower) = self.versions.range(..version).next_back()?;
         let itself = self.versions.range(version..).map(|(_, of)| of.count).sum::<usize>();
-        let is_impossible = itself <= 1 && of_lower.youngest > made;
+        let is_impossible = itself <= 1 && of_lower.youngest >= made;
         (ALIKE.contains(&version) && ALIKE.contains(lower) && is_impossible).then_some(*lower)
     }
 }
@@ -120,9 +129,15 @@ mod tests {
         }
         sample.add(19, made(250));
         assert_eq!(sample.version_instead(19, made(250)), Some(17));
-        assert_eq!(sample.version_instead(19, made(300)), None, "made by a newer server");
+        assert_eq!(sample.version_instead(19, made(300)), Some(17), "made in the same second");
+        assert_eq!(sample.version_instead(19, made(301)), None, "made by a newer server");
         assert_eq!(sample.version_instead(17, made(100)), None);
+        assert_eq!(sample.commonest(), Some(17));
         assert_eq!(sample.version_instead(20, made(250)), None, "its records tell");
+        let mut pair = StoreSample::default();
+        pair.add(17, made(300));
+        pair.add(19, made(250));
+        assert_eq!(pair.commonest(), Some(17), "as many as of the impossible one");
         sample.add(19, made(400));
         assert_eq!(sample.version_instead(19, made(250)), None, "it is not the only one");
     }
