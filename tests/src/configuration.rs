@@ -195,6 +195,8 @@ pub struct Ports {
     pub pop3: u16,
     /// For masters that replicate to it.
     pub sync: u16,
+    /// For IMAP within TLS; of use where the server has a certificate.
+    pub imaps: u16,
 }
 
 /// `cyrus.conf`: which daemons the master process runs.
@@ -208,12 +210,13 @@ pub(crate) fn cyrus_conf(cyrus: &Cyrus, imapd_conf: &Path, ports: Ports) -> Stri
         format!("  {name} {command} listen=\"127.0.0.1:{port}\" proto=tcp4 prefork=0\n")
     };
     format!(
-        "START {{\n  recover {}\n}}\nSERVICES {{\n{}{}{}{}}}\nDAEMON {{\n  idled {}\n}}\n",
+        "START {{\n  recover {}\n}}\nSERVICES {{\n{}{}{}{}{}}}\nDAEMON {{\n  idled {}\n}}\n",
         command("ctl_cyrusdb", " -r"),
         service("imap", "imapd", "", ports.imap),
         service("lmtp", "lmtpd", " -a", ports.lmtp),
         service("pop3", "pop3d", "", ports.pop3),
         service("sync", "sync_server", "", ports.sync),
+        service("imaps", "imapd", " -s", ports.imaps),
         command("idled", ""),
     )
 }

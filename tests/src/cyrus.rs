@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::account::Account;
-use crate::packages::unpacked_cyrus;
+use crate::packages::{CYRUS, unpacked};
 use crate::skipped::{skip, target_dir};
 
 /// The release that the tests are written for: index minor version 17, cache version 11.
@@ -113,7 +113,7 @@ impl Cyrus {
         let servers = reachable_directory(&account, "servers")?;
         let mut cyrus = match std::env::var_os("CYRUS_BIN") {
             Some(programs) => Self::installed(PathBuf::from(programs), account),
-            None => Self::unpacked(&unpacked_cyrus(&servers)?, account)?,
+            None => Self::unpacked(&unpacked(&servers, &CYRUS)?, account)?,
         };
         ensure!(cyrus.program("imapd").is_file(), "{} has no imapd", cyrus.programs.display());
         ensure!(cyrus.master.is_file(), "there is no {}", cyrus.master.display());
@@ -192,7 +192,7 @@ impl Cyrus {
 
 /// `target/<name>`, or, where `account` can't pass through the directories above that, a directory of
 /// our own in `/var/tmp`.
-fn reachable_directory(account: &Account, name: &str) -> Result<PathBuf> {
+pub(crate) fn reachable_directory(account: &Account, name: &str) -> Result<PathBuf> {
     let beside_the_build = target_dir().join(name);
     fs::create_dir_all(&beside_the_build)
         .with_context(|| format!("can't create {}", beside_the_build.display()))?;
@@ -219,15 +219,21 @@ fn reachable_directory(account: &Account, name: &str) -> Result<PathBuf> {
 /// Compiles the library that gives each server a log file of its own. Without it tests run as well,
 /// but failures explain less; so a missing compiler is no error.
 fn compiled_log_preload(servers: &Path) -> Option<PathBuf> {
-    let library = servers.join("syslog_to_file.so");
-    let source = servers.join("syslog_to_file.c");
-    let is_current = fs::read_to_string(&source).is_ok_and(|text| text == SYSLOG_TO_FILE);
+    compiled(servers, "syslog_to_file", SYSLOG_TO_FILE)
+}
+
+/// Compiles a library to be preloaded into servers, unless that was done; none where there is no
+/// compiler.
+pub(crate) fn compiled(servers: &Path, name: &str, text: &str) -> Option<PathBuf> {
+    let library = servers.join(format!("{name}.so"));
+    let source = servers.join(format!("{name}.c"));
+    let is_current = fs::read_to_string(&source).is_ok_and(|known| known == text);
     if is_current && library.is_file() {
         return Some(library);
     }
     let building = tempfile::tempdir_in(servers).ok()?;
     let (new_source, new_library) = (building.path().join("a.c"), building.path().join("a.so"));
-    fs::write(&new_source, SYSLOG_TO_FILE).ok()?;
+    fs::write(&new_source, text).ok()?;
     let compiled = Command::new("cc")
         .args(["-O1", "-shared", "-fPIC", "-o"])
         .args([&new_library, &new_source])

@@ -23,10 +23,12 @@
 //! ```
 
 mod account;
+mod certificates;
 mod configuration;
 mod cyrus;
 pub mod damage;
 mod deadline;
+mod dovecot;
 mod fixture;
 pub mod generate;
 mod imap;
@@ -44,6 +46,8 @@ pub mod outage;
 mod packages;
 mod pop3;
 mod populate;
+mod processes;
+mod proxy;
 mod server;
 mod skipped;
 mod snapshot;
@@ -52,9 +56,11 @@ mod tool;
 mod tree;
 
 pub use account::Account;
+pub use certificates::Certificates;
 pub use configuration::{Layout, Ports, ServerOptions};
 pub use cyrus::Cyrus;
 pub use deadline::run_within;
+pub use dovecot::Dovecot;
 pub use fixture::Fixture;
 pub use imap::{ImapClient, NewMessage, Reply, Selected, Status, quoted};
 pub use imap_value::{Fetched, Value};
@@ -65,6 +71,7 @@ pub use lmtp::LmtpClient;
 pub use long_form::long_form;
 pub use pop3::Pop3Client;
 pub use populate::{MANY_KEYWORDS, USERS, populate, populate_one};
+pub use proxy::{Point, Proxy, kill};
 pub use server::Server;
 pub use skipped::{skip_without_privilege, skipped_tests_dir};
 pub use snapshot::{Differences, Expect, MailboxSnapshot, MessageSnapshot, Snapshot};

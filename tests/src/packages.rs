@@ -1,4 +1,4 @@
-//! Debian's Cyrus packages, fetched once and unpacked beside the build, with nothing installed.
+//! Debian's packages of servers, fetched once and unpacked beside the build, with nothing installed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -9,19 +9,34 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// What the tests need; libraries that these depend on are found through their `Depends`.
-const PACKAGES: [&str; 10] = [
-    "cyrus-imapd",
-    "cyrus-common",
-    "cyrus-admin",
-    "cyrus-clients",
-    "cyrus-pop3d",
-    "cyrus-replication",
-    "sasl2-bin",
-    "libsasl2-2",
-    "libsasl2-modules",
-    "libsasl2-modules-db",
-];
+/// Packages that are unpacked together; libraries that these depend on are found through their
+/// `Depends`.
+pub(crate) struct Packages {
+    /// The directory that they are unpacked in.
+    root: &'static str,
+    names: &'static [&'static str],
+}
+
+/// The server that the toolkit is for.
+pub(crate) const CYRUS: Packages = Packages {
+    root: "cyrus-root",
+    names: &[
+        "cyrus-imapd",
+        "cyrus-common",
+        "cyrus-admin",
+        "cyrus-clients",
+        "cyrus-pop3d",
+        "cyrus-replication",
+        "sasl2-bin",
+        "libsasl2-2",
+        "libsasl2-modules",
+        "libsasl2-modules-db",
+    ],
+};
+
+/// Another IMAP server.
+pub(crate) const DOVECOT: Packages =
+    Packages { root: "dovecot-root", names: &["dovecot-core", "dovecot-imapd"] };
 
 /// How long a failed fetch is remembered, so that a hundred tests do not each wait for a network
 /// that is not there.
@@ -29,8 +44,8 @@ const RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// The unpacked packages under `servers`, fetched now if they are not there yet. Any number of
 /// processes may ask at once: one fetches, the others wait.
-pub(crate) fn unpacked_cyrus(servers: &Path) -> Result<PathBuf> {
-    let root = servers.join("cyrus-root");
+pub(crate) fn unpacked(servers: &Path, packages: &Packages) -> Result<PathBuf> {
+    let root = servers.join(packages.root);
     if root.is_dir() {
         return Ok(root);
     }
@@ -41,12 +56,12 @@ pub(crate) fn unpacked_cyrus(servers: &Path) -> Result<PathBuf> {
     if root.is_dir() {
         return Ok(root);
     }
-    let failure = servers.join("failed");
+    let failure = servers.join(format!("{}-failed", packages.root));
     if let Some(why) = recent_failure(&failure) {
         bail!("{why}");
     }
     let staging = tempfile::Builder::new().prefix("fetch-").tempdir_in(servers)?;
-    let fetched = fetch(servers, staging.path())
+    let fetched = fetch(servers, staging.path(), packages)
         .and_then(|unpacked| fs::rename(unpacked, &root).context("can't move the packages in"));
     if let Err(error) = fetched {
         fs::write(failure, format!("{error:#}"))?;
@@ -61,14 +76,14 @@ fn recent_failure(record: &Path) -> Option<String> {
 }
 
 /// Downloads and unpacks everything into `staging`; the result is the unpacked tree.
-fn fetch(servers: &Path, staging: &Path) -> Result<PathBuf> {
-    let apt = Apt::with_lists(servers)?;
+fn fetch(servers: &Path, staging: &Path, packages: &Packages) -> Result<PathBuf> {
+    let apt = Apt::with_lists(servers, packages)?;
     let archives = staging.join("archives");
     let unpacked = staging.join("root");
     fs::create_dir_all(&archives)?;
     fs::create_dir_all(&unpacked)?;
 
-    let mut known: BTreeSet<String> = PACKAGES.iter().map(ToString::to_string).collect();
+    let mut known: BTreeSet<String> = packages.names.iter().map(ToString::to_string).collect();
     let mut wanted: Vec<String> = known.iter().cloned().collect();
     while !wanted.is_empty() {
         apt.download(&wanted, &archives)?;
@@ -114,7 +129,8 @@ struct Apt {
 }
 
 impl Apt {
-    fn with_lists(servers: &Path) -> Result<Self> {
+    fn with_lists(servers: &Path, packages: &Packages) -> Result<Self> {
+        let first = packages.names.first().copied().unwrap_or_default();
         let mut apt = Self {
             options: [
                 "APT::Sandbox::User=root",
@@ -125,7 +141,7 @@ impl Apt {
             .map(str::to_string)
             .to_vec(),
         };
-        if apt.has_candidate()? {
+        if apt.has_candidate(first)? {
             return Ok(apt);
         }
         let own = servers.join("apt");
@@ -135,7 +151,7 @@ impl Apt {
         apt.options.push(format!("Dir::State::lists={}", own.join("lists").display()));
         apt.options.push(format!("Dir::Cache={}", own.join("cache").display()));
         run(apt.command("apt-get").arg("update"))?;
-        ensure!(apt.has_candidate()?, "the configured package sources have no cyrus-imapd");
+        ensure!(apt.has_candidate(first)?, "the configured package sources have no {first}");
         Ok(apt)
     }
 
@@ -148,8 +164,8 @@ impl Apt {
         command
     }
 
-    fn has_candidate(&self) -> Result<bool> {
-        let policy = run(self.command("apt-cache").args(["policy", "cyrus-imapd"]))?;
+    fn has_candidate(&self, package: &str) -> Result<bool> {
+        let policy = run(self.command("apt-cache").args(["policy", package]))?;
         Ok(policy
             .lines()
             .filter_map(|line| line.trim().strip_prefix("Candidate:"))

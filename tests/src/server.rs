@@ -4,22 +4,18 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Deref;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use anyhow::{Result, bail, ensure};
 
 use crate::configuration::{Ports, ServerOptions, cyrus_conf, server_name};
 use crate::cyrus::Cyrus;
 use crate::imap::ImapClient;
 use crate::lmtp::LmtpClient;
 use crate::pop3::Pop3Client;
+use crate::processes::{PATIENCE, Processes};
 use crate::store::Store;
-
-/// How long a server may take to greet, or to end when asked.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A store and the server on it, if it runs. Everything of [`Store`] can be asked of it.
 /// When it is dropped, its processes are ended and its store is removed.
@@ -63,7 +59,7 @@ impl Server {
         // Another process may take a port between its being picked and being listened on.
         for _ in 0..5 {
             self.ports = free_ports()?;
-            let processes = Processes::spawn(&self.store, self.ports)?;
+            let processes = Processes::spawn(master(&self.store, self.ports)?)?;
             match self.await_greeting(processes) {
                 Ok(processes) => {
                     self.processes = Some(processes);
@@ -171,6 +167,19 @@ impl Server {
     }
 }
 
+/// The master process of the server on a store.
+fn master(store: &Store, ports: Ports) -> Result<Command> {
+    let cyrus_conf_path = store.path().join("cyrus.conf");
+    fs::write(&cyrus_conf_path, cyrus_conf(store.cyrus(), &store.imapd_conf(), ports))?;
+    let output = File::create(store.path().join("master.output"))?;
+    let mut command = store.command("master");
+    command.arg("-M").arg(cyrus_conf_path);
+    command.arg("-p").arg(store.conf().join("master.pid"));
+    // Without -D it closes stdout and stderr, and with them what a dying daemon says.
+    command.arg("-D").stdout(output.try_clone()?).stderr(output);
+    Ok(command)
+}
+
 enum StartFailure {
     PortTaken,
     Other(anyhow::Error),
@@ -182,133 +191,29 @@ impl From<anyhow::Error> for StartFailure {
     }
 }
 
-fn address(port: u16) -> SocketAddr {
+pub(crate) fn address(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn free_ports() -> Result<Ports> {
+pub(crate) fn free_ports() -> Result<Ports> {
     // All are held at once, so that they differ.
-    let listeners = [(); 4].map(|()| TcpListener::bind(address(0)));
-    let mut ports = [0; 4];
+    let listeners = [(); 5].map(|()| TcpListener::bind(address(0)));
+    let mut ports = [0; 5];
     for (port, listener) in ports.iter_mut().zip(&listeners) {
         let listener =
             listener.as_ref().map_err(|error| anyhow::anyhow!("no free port: {error}"))?;
         *port = listener.local_addr()?.port();
     }
-    let [imap, lmtp, pop3, sync] = ports;
-    Ok(Ports { imap, lmtp, pop3, sync })
+    let [imap, lmtp, pop3, sync, imaps] = ports;
+    Ok(Ports { imap, lmtp, pop3, sync, imaps })
 }
 
-fn greeting(port: u16) -> Option<String> {
+pub(crate) fn greeting(port: u16) -> Option<String> {
     let stream = TcpStream::connect(address(port)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).ok()?;
     Some(line)
-}
-
-/// The processes of one server: a process group of their own, led by the master process.
-#[derive(Debug)]
-struct Processes {
-    master: Child,
-    group: Pid,
-    /// Ends the group if the test process dies without doing so: it waits for the end of a pipe
-    /// that only we hold open.
-    watchdog: Child,
-}
-
-impl Processes {
-    fn spawn(store: &Store, ports: Ports) -> Result<Self> {
-        let cyrus_conf_path = store.path().join("cyrus.conf");
-        fs::write(&cyrus_conf_path, cyrus_conf(store.cyrus(), &store.imapd_conf(), ports))?;
-        let output = File::create(store.path().join("master.output"))?;
-        let mut command = store.command("master");
-        command.arg("-M").arg(cyrus_conf_path);
-        command.arg("-p").arg(store.conf().join("master.pid"));
-        // Without -D it closes stdout and stderr, and with them what a dying daemon says.
-        command.arg("-D");
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
-        let mut master = command.spawn().context("can't run Cyrus's master process")?;
-        let group = i32::try_from(master.id()).ok().and_then(Pid::from_raw);
-        let group = group.context("the master process has no usable pid")?;
-        match spawn_watchdog(group) {
-            Ok(watchdog) => Ok(Self { master, group, watchdog }),
-            Err(error) => {
-                master.kill()?;
-                master.wait()?;
-                Err(error)
-            }
-        }
-    }
-
-    fn stop(mut self) -> Result<()> {
-        if self.master.try_wait()?.is_none() {
-            kill_process(self.group, Signal::TERM)?;
-        }
-        ensure!(self.wait_for_end()?, "the server did not end within {PATIENCE:?} of SIGTERM");
-        Ok(())
-    }
-
-    fn kill(mut self) -> Result<()> {
-        self.kill_group();
-        ensure!(self.wait_for_end()?, "the server did not end within {PATIENCE:?} of SIGKILL");
-        Ok(())
-    }
-
-    fn kill_group(&self) {
-        // The group is gone already: all the better.
-        let _ = kill_process_group(self.group, Signal::KILL);
-    }
-
-    /// Whether a process of the group still runs. Those that have ended and that nobody has waited
-    /// for do not count: in a container without an init they stay.
-    fn group_is_alive(&self) -> bool {
-        let group = self.group.as_raw_nonzero().to_string();
-        let Ok(processes) = fs::read_dir("/proc") else { return false };
-        processes.flatten().any(|process| {
-            let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-            // pid (name) state parent group …; the name may hold anything.
-            let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-            fields.next().is_some_and(|state| state != "Z") && fields.nth(1) == Some(&group)
-        })
-    }
-
-    /// Whether the whole group has ended in time. The master process does not wait for all of its
-    /// children, so its own end is not enough.
-    fn wait_for_end(&mut self) -> Result<bool> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if self.master.try_wait()?.is_some() && !self.group_is_alive() {
-                return Ok(true);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(false)
-    }
-}
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        // The watchdog first: once the group is gone, its number may be given to others.
-        let _ = self.watchdog.kill();
-        let _ = self.watchdog.wait();
-        if !matches!(self.master.try_wait(), Ok(Some(_))) || self.group_is_alive() {
-            self.kill_group();
-            let _ = self.wait_for_end();
-        }
-    }
-}
-
-fn spawn_watchdog(group: Pid) -> Result<Child> {
-    Command::new("sh")
-        .args(["-c", "read -r line; kill -s KILL -- \"-$1\"", "watchdog"])
-        .arg(group.as_raw_nonzero().to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .context("can't run sh")
 }
 
 #[cfg(test)]
@@ -329,7 +234,7 @@ mod tests {
         let store = Store::create(&cyrus, ServerOptions::new(Layout::ById))?;
         let ports = Ports { lmtp: taken.local_addr()?.port(), ..free_ports()? };
         let server = Server { processes: None, ports, store };
-        let started = server.await_greeting(Processes::spawn(&server.store, ports)?);
+        let started = server.await_greeting(Processes::spawn(master(&server.store, ports)?)?);
         assert!(matches!(started, Err(StartFailure::PortTaken)), "{}", server.log());
         Ok(())
     }

@@ -8,6 +8,7 @@ mod console;
 mod environment;
 mod progress;
 mod queue;
+mod rate;
 mod stores;
 
 use std::io::Write as _;
@@ -18,7 +19,8 @@ use mailstore::lock::LockWait;
 
 pub use console::Console;
 pub use environment::{account_hints, arguments, new_run_name};
-pub use stores::store_configuration;
+pub use rate::{Limit, rate_of};
+pub use stores::{ImapEntry, NamedStore, named_store, store_configuration};
 
 /// Ends a command: with its exit status, or with 2 and the error on stderr.
 #[must_use]

@@ -2,7 +2,6 @@
 
 mod args;
 mod output;
-mod rate;
 mod snapshot;
 mod stores;
 
@@ -19,7 +18,6 @@ use rayon::prelude::*;
 pub(crate) use args::Args;
 use args::Command;
 use output::Output;
-use rate::rate_of;
 
 /// Does what was asked for. Returns the exit status.
 pub(crate) fn run(args: &Args) -> Result<u8> {
@@ -74,7 +72,7 @@ fn threads(args: &Args) -> usize {
 
 fn open_sources(args: &Args, lives: &[LiveStore]) -> Result<Vec<Source>> {
     let prefix = lives.first().map_or(&b"DELETED"[..], |live| live.namespace().deleted_prefix());
-    let devices = Devices::new(args.jobs(), rate_of(&args.rate));
+    let devices = Devices::new(args.jobs(), command_line::rate_of(&args.rate));
     let open = |path: &PathBuf| {
         let path = path.canonicalize().with_context(|| format!("no source {}", path.display()))?;
         let source = Source::open(&path, prefix, &devices)

@@ -6,21 +6,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What was not used of a limit is there for so long: sleeping is not exact.
-const CREDIT: Duration = Duration::from_millis(100);
-
-/// How much may be read of a device in a second; without a number, as much as can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rate {
-    /// Files.
-    pub files: Option<NonZeroU64>,
-    /// Bytes.
-    pub bytes: Option<NonZeroU64>,
-}
+use mailstore::pace::Pace;
+pub use mailstore::pace::Rate;
 
 /// The devices that sources lie on, each with a gate of its own.
 #[derive(Debug)]
@@ -61,8 +52,8 @@ pub(crate) struct Reader<'a>(&'a Gate);
 
 impl Gate {
     fn new(readers: NonZeroUsize, rate: Rate, clock: Arc<dyn Clock>) -> Self {
-        let pace = Pace { files: Limit::of(rate.files), bytes: Limit::of(rate.bytes) };
-        Self { free: Mutex::new(readers.get()), freed: Condvar::new(), pace: pace.into(), clock }
+        let pace = Mutex::new(Pace::new(rate));
+        Self { free: Mutex::new(readers.get()), freed: Condvar::new(), pace, clock }
     }
 
     /// Waits until there is room for one more reader.
@@ -80,12 +71,12 @@ impl Reader<'_> {
     /// Reads one file as soon as the pace allows it: `read` says how many bytes it was.
     pub(crate) fn read<T>(&self, read: impl FnOnce() -> (T, u64)) -> T {
         let Self(gate) = self;
-        let wait = locked(&gate.pace).next_file(gate.clock.now());
+        let wait = locked(&gate.pace).next_item(gate.clock.now());
         if !wait.is_zero() {
             gate.clock.sleep(wait);
         }
         let (result, bytes) = read();
-        locked(&gate.pace).has_read(bytes, gate.clock.now());
+        locked(&gate.pace).had(bytes, gate.clock.now());
         result
     }
 }
@@ -95,56 +86,6 @@ impl Drop for Reader<'_> {
         let mut free = locked(&self.0.free);
         *free = free.saturating_add(1);
         self.0.freed.notify_one();
-    }
-}
-
-/// Both limits of a device.
-#[derive(Debug)]
-struct Pace {
-    files: Option<Limit>,
-    bytes: Option<Limit>,
-}
-
-impl Pace {
-    /// How long the next file has to wait. How many bytes it has is not known before it was read:
-    /// so it waits until those before it are paid for.
-    fn next_file(&mut self, now: Duration) -> Duration {
-        let files = self.files.as_mut().map(|files| files.take(1, now));
-        let bytes = self.bytes.as_ref().map(|bytes| bytes.wait(now));
-        files.max(bytes).unwrap_or_default()
-    }
-
-    fn has_read(&mut self, bytes: u64, now: Duration) {
-        if let Some(limit) = &mut self.bytes {
-            limit.take(bytes, now);
-        }
-    }
-}
-
-/// A token bucket, as the time at which it is full again for the next one.
-#[derive(Debug)]
-struct Limit {
-    per_second: NonZeroU64,
-    due: Duration,
-}
-
-impl Limit {
-    fn of(per_second: Option<NonZeroU64>) -> Option<Self> {
-        per_second.map(|per_second| Self { per_second, due: Duration::ZERO })
-    }
-
-    fn wait(&self, now: Duration) -> Duration {
-        self.due.saturating_sub(now)
-    }
-
-    /// Takes so many; how long whoever takes them has to wait.
-    fn take(&mut self, amount: u64, now: Duration) -> Duration {
-        let wait = self.wait(now);
-        let nanos = u128::from(amount).saturating_mul(1_000_000_000);
-        let nanos = nanos / u128::from(self.per_second.get());
-        let cost = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        self.due = self.due.max(now.saturating_sub(CREDIT)).saturating_add(cost);
-        wait
     }
 }
 
@@ -174,6 +115,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -201,7 +143,7 @@ mod tests {
     }
 
     fn rate(files: u64, bytes: u64) -> Rate {
-        Rate { files: NonZeroU64::new(files), bytes: NonZeroU64::new(bytes) }
+        Rate { items: NonZeroU64::new(files), bytes: NonZeroU64::new(bytes) }
     }
 
     #[test]
@@ -213,14 +155,6 @@ mod tests {
         assert_eq!(after(101, 1000, rate(50, 10_000)), seconds(10));
         assert_eq!(after(101, 1000, rate(10, 1_000_000)), seconds(10));
         assert_eq!(after(101, u64::MAX, Rate::default()), seconds(0));
-    }
-
-    #[test]
-    fn of_an_idle_time_a_tenth_of_a_second_is_made_up_for() {
-        let mut limit = Limit::of(NonZeroU64::new(100)).unwrap();
-        let now = Duration::from_secs(100);
-        let waits: Vec<_> = (0..13).map(|_| limit.take(1, now).as_millis()).collect();
-        assert_eq!(waits, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 20]);
     }
 
     #[test]

@@ -69,6 +69,20 @@ impl Database {
         changed.map_err(|error| Error::database(&self.path, error))
     }
 
+    /// The same, and not even the loss of power takes the change away.
+    pub(crate) fn write_durably<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let synchronous = |value: &str| {
+            self.read(|connection| connection.pragma_update(None, "synchronous", value))
+        };
+        synchronous("full")?;
+        let changed = self.write(change);
+        synchronous("normal")?;
+        changed
+    }
+
     /// Whether every page of the database is sound, as SQLite's own check sees it.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let answer = self.read(|connection| {

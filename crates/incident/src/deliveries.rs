@@ -1,9 +1,10 @@
 //! What became of gaps that were to be delivered.
 
-use mailstore_format::{Guid, ModSeq, Timestamp, Uid};
+use mailstore_format::{Guid, ModSeq, Timestamp, Uid, UidValidity};
 use rusqlite::types::FromSqlError;
 use rusqlite::{Row, Transaction};
 
+use crate::appends::SentAbove;
 use crate::error::Error;
 use crate::gaps::{GAP_COLUMNS, RecordedGap, recorded};
 use crate::incident::Incident;
@@ -121,6 +122,8 @@ pub struct RecordedDelivery {
     pub run: RunId,
     /// When.
     pub at: Timestamp,
+    /// Above what it may be there, where it was sent to a server that has not confirmed it.
+    pub unconfirmed: Option<SentAbove>,
 }
 
 impl DeliveryState {
@@ -306,11 +309,12 @@ impl Incident {
     pub fn deliveries(&self) -> Pages<'_, i64, RecordedDelivery> {
         Pages::new(&self.database, |connection, after, limit| {
             let mut query = connection.prepare_cached(
-                "SELECT gap, state, deliveries.uid, note, uniqueid, name, guid, gaps.uid, copy,
-                 via, deliveries.run, at
-                 FROM deliveries JOIN gaps ON gaps.id = gap
+                "SELECT deliveries.gap, state, deliveries.uid, note, uniqueid, name, guid, gaps.uid,
+                 copy, via, deliveries.run, deliveries.at, uidvalidity, uidnext
+                 FROM deliveries JOIN gaps ON gaps.id = deliveries.gap
                  JOIN mailboxes ON mailboxes.id = mailbox
-                 WHERE gap > ?1 ORDER BY gap LIMIT ?2",
+                 LEFT JOIN appends ON appends.gap = gaps.id
+                 WHERE deliveries.gap > ?1 ORDER BY deliveries.gap LIMIT ?2",
             )?;
             let rows = query.query_map((after, limit), |row| {
                 Ok((
@@ -324,6 +328,7 @@ impl Incident {
                         via: row.get(9)?,
                         run: RunId(row.get(10)?),
                         at: timestamp(row, 11)?,
+                        unconfirmed: unconfirmed(row, 12)?,
                     },
                 ))
             })?;
@@ -332,7 +337,7 @@ impl Incident {
     }
 }
 
-fn put(
+pub(crate) fn put(
     transaction: &Transaction<'_>,
     run: RunId,
     via: &str,
@@ -360,6 +365,14 @@ fn put(
         found.execute((gap.0, at.0))?;
     }
     Ok(())
+}
+
+/// Above what a message was sent, of which the UIDVALIDITY is in `column`.
+fn unconfirmed(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<SentAbove>> {
+    let uidvalidity = row.get::<_, Option<u32>>(column)?.map(UidValidity);
+    let uidnext = row.get::<_, Option<u32>>(column + 1)?.map(Uid);
+    let both = uidvalidity.zip(uidnext);
+    Ok(both.map(|(uidvalidity, uidnext)| SentAbove { uidvalidity, uidnext }))
 }
 
 /// What is said of the delivery of `gap`, whose state is in `column`.

@@ -148,6 +148,8 @@ enum Line<'a> {
         via: &'a str,
         run: i64,
         at: i64,
+        uidvalidity: Option<u32>,
+        uidnext: Option<u32>,
     },
 }
 
@@ -347,6 +349,8 @@ fn of_delivery(recorded: &RecordedDelivery) -> Line<'_> {
         via: &recorded.via,
         run: recorded.run.0,
         at: recorded.at.0,
+        uidvalidity: recorded.unconfirmed.map(|above| above.uidvalidity.0),
+        uidnext: recorded.unconfirmed.map(|above| above.uidnext.0),
     }
 }
 

@@ -37,6 +37,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod appends;
 mod bounded_lines;
 mod database;
 mod deliveries;
@@ -63,6 +64,7 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
+pub use appends::{SentAbove, Unconfirmed};
 pub use deliveries::{
     Delivery, DeliveryState, GapId, GapToDeliver, MailboxWithGaps, RecordedDelivery, Recovered,
     SeenNumbers,

@@ -1,5 +1,6 @@
 //! What holds of an incident as a whole.
 
+mod appends;
 mod deliveries;
 mod gaps;
 mod lifecycle;

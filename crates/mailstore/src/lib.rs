@@ -34,6 +34,7 @@ pub mod lock;
 pub mod mutf7;
 pub mod name;
 pub mod namespace;
+pub mod pace;
 pub mod pattern;
 pub mod replace;
 pub mod sessions;

@@ -1,5 +1,7 @@
 //! Messages that are to come into a mailbox from outside of it.
 
+mod source;
+
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -42,6 +44,8 @@ pub struct Arrivals {
     pub above_uid: Uid,
     /// No modseq up to this one is given out.
     pub above_modseq: ModSeq,
+    /// Whether the mailbox's last UID and highest modseq are raised to these even where nothing comes.
+    pub raise_numbers: bool,
     /// UIDs under which messages came in that were asked for earlier: these are no others' copies.
     pub came_before: HashSet<Uid>,
     /// How many come in at once, which is as long as the mailbox is locked; all where nothing is said.

@@ -158,6 +158,10 @@ codes! {
     MessageDelivered = "message-delivered",
     /// A message was to come into the mailbox from outside and did not.
     MessageHeld = "message-held",
+    /// What comes over IMAP gets UIDs that clients of a source may know as other messages.
+    UidsMayBeKnown = "uids-may-be-known",
+    /// The last UID or the highest modseq was raised above what clients of a source have seen.
+    NumbersRaised = "numbers-raised",
     /// Nothing tells the flags of messages, nor whether they had been deleted.
     FlagsUnknown = "flags-unknown",
     /// A message that an earlier run pruned is back, under its old record.

@@ -1,21 +1,26 @@
 //! What the command does with its arguments. Everything that matters is in the library.
 
 mod args;
+mod imap;
+mod imap_args;
 mod output;
+mod raise;
 mod report;
+mod signals;
 mod store;
 mod undo;
 
 use std::sync::Arc;
 
 use anyhow::Result;
+use command_line::named_store;
 use incident::{Incident, RunStart, StoreBinding};
 use mailstore::replace::FileOps;
 use reconstruct::Memory;
 use redeliver::{Desk, Spool, SpoolSettings, Transport as _};
 
 pub(crate) use args::Args;
-use args::{Command, DeliverArgs};
+use args::{Command, DeliverArgs, Via};
 use output::Output;
 use store::Opened;
 
@@ -25,10 +30,15 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         None => deliver(&args.deliver),
         Some(Command::Undo(args)) => undo::run(args),
         Some(Command::Report(args)) => report::run(args),
+        Some(Command::RaiseUidnext(args)) => raise::run(args),
     }
 }
 
 fn deliver(args: &DeliverArgs) -> Result<u8> {
+    let named = named_store(&args.store.to, args.store.stores.as_deref())?;
+    if args.via(&named) == Via::Imap {
+        return imap::deliver(args, &named);
+    }
     let output = Output::new(args.output, args.dry_run);
     let Opened { store, targets, site, settings } = store::open(&args.store, &output)?;
     let conf = store.conf().clone();
@@ -45,7 +55,7 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     if args.dry_run {
         let desk = Desk::dry(&incident, &choice, spool.name());
         spool.survey(&desk, &mailboxes, &output);
-        return output.end(None, &tools);
+        return output.end(None, Some(&tools));
     }
     let start = begun("redeliver");
     let aftercare = store::aftercare(&store, &args.after, &tools, args.store.lock_timeout())?;
@@ -53,7 +63,7 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let desk = Desk::of_run(&incident, &choice, spool.name(), memory.run());
     let spool = spool.with_aftercare(aftercare).as_run(start, memory, FileOps::new());
     let run = spool.deliver(&desk, &mailboxes, &output);
-    output.end(run, &tools)
+    output.end(run, Some(&tools))
 }
 
 /// How a run begins.

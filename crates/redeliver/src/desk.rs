@@ -1,5 +1,7 @@
 //! Where orders come from and what became of them is noted: the incident.
 
+mod appends;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 

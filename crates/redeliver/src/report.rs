@@ -130,6 +130,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Mailboxes that could not be worked on.
     pub failed: u64,
+    /// Mailboxes that are not done, because the run was told to stop.
+    pub stopped: u64,
     /// What could not be brought in step, though it was tried.
     pub out_of_step: u64,
     /// The run's name, for `redeliver undo`, where it delivered anything.
@@ -160,7 +162,7 @@ impl Summary {
     /// The exit status of the command: 0 all is there, 1 something is not, 2 could not run.
     #[must_use]
     pub const fn exit_status(&self) -> u8 {
-        if self.failed > 0 {
+        if self.failed > 0 || self.stopped > 0 {
             2
         } else if self.held > 0 || self.intended > 0 || self.out_of_step > 0 {
             1

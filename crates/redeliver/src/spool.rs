@@ -33,9 +33,6 @@ pub struct SpoolSettings {
     pub at_once: NonZeroUsize,
 }
 
-/// Why nothing is delivered into a mailbox that the store does not have.
-const NO_MAILBOX: &str = "the store has no such mailbox: create it where it is gone, run gapfill \
-                          again, then deliver again";
 /// What is said of a message of which there is no word.
 const NO_WORD: &str = "the mailbox could not be worked on";
 
@@ -78,18 +75,22 @@ impl Spool {
 }
 
 /// The mailboxes of a run, each with the store's.
-struct Matched<'a> {
-    targets: Vec<Target>,
+pub(crate) struct Matched<'a> {
+    pub(crate) targets: Vec<Target>,
     /// By the target's name.
-    by_name: HashMap<String, &'a MailboxWithGaps>,
+    pub(crate) by_name: HashMap<String, &'a MailboxWithGaps>,
     /// Those that the store does not have.
-    missing: Vec<&'a MailboxWithGaps>,
+    pub(crate) missing: Vec<&'a MailboxWithGaps>,
 }
 
 impl<'a> Matched<'a> {
+    /// Why nothing is delivered into a mailbox that the store does not have.
+    pub(crate) const NONE: &'static str = "the store has no such mailbox: create it where it is gone, \
+                                           run gapfill again, then deliver again";
+
     /// By unique id; by name only those that have none: a folder of the same name may be another one's
     /// by now. Those with an id come first.
-    fn of(targets: &[Target], mailboxes: &'a [MailboxWithGaps]) -> Self {
+    pub(crate) fn of(targets: &[Target], mailboxes: &'a [MailboxWithGaps]) -> Self {
         let mut matched =
             Self { targets: Vec::new(), by_name: HashMap::new(), missing: Vec::new() };
         let by_id: HashMap<String, &Target> =
@@ -176,7 +177,7 @@ impl Watch<'_> {
             let mut report = MailboxReport::new(&with_gaps.mailbox.name);
             match self.desk.look(with_gaps) {
                 Ok(order) if order.is_empty() => continue,
-                Ok(order) => self.desk.settle(&order, &HashMap::new(), NO_MAILBOX, &mut report),
+                Ok(order) => self.desk.settle(&order, &HashMap::new(), Matched::NONE, &mut report),
                 Err(error) => report.error = Some(error.to_string()),
             }
             self.listener.finished(&report);

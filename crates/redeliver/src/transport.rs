@@ -42,6 +42,11 @@ pub trait Listener: Sync {
         let _ = (mailbox, wait);
     }
 
+    /// The run was told to stop, and so many mailboxes are not done.
+    fn stopped(&self, mailboxes: usize) {
+        let _ = mailboxes;
+    }
+
     /// A mailbox is done.
     fn finished(&self, report: &MailboxReport);
 

@@ -10,6 +10,7 @@ use mailstore_tests::{
 };
 use serde_json::Value;
 
+use crate::imap_access::as_admin;
 use crate::scene::{Kept, looks, redeliver, text};
 
 /// The numbers of the messages that each folder has, and of those that it lacks, some of them twice.
@@ -112,6 +113,13 @@ pub(crate) fn shown(session: &mut ImapClient, folder: &str) -> Result<Vec<Kept>>
     Ok(messages)
 }
 
+/// The state of each message that a run tells of.
+pub(crate) fn states_of(run: &ToolRun) -> Vec<&str> {
+    let messages =
+        run.json.iter().flat_map(|line| line["messages"].as_array().into_iter().flatten());
+    messages.filter_map(|message| message["state"].as_str()).collect()
+}
+
 /// A folder to deliver into.
 pub(crate) struct Case {
     pub(crate) folder: String,
@@ -122,6 +130,14 @@ impl Case {
     /// Runs the command on it.
     pub(crate) fn redeliver(&self, folders: &Folders) -> Result<ToolRun> {
         self.redeliver_of(folders, &folders.incident)
+    }
+
+    /// The same over IMAP.
+    pub(crate) fn redeliver_over_imap(&self, folders: &Folders) -> Result<ToolRun> {
+        let mut command = redeliver(&folders.server, &folders.incident)?;
+        command.args(as_admin(folders.server.path(), folders.server.ports().imap)?);
+        let output = command.args(["--mailbox", &self.mailbox, "--json"]).output()?;
+        ToolRun::of(&output).parsed()
     }
 
     /// The same, of another incident.

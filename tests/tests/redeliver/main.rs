@@ -4,6 +4,12 @@
 mod beside;
 mod command_line;
 mod folders;
+mod imap_access;
+mod imap_dovecot;
+mod imap_kills;
+mod imap_once;
+mod imap_refusals;
+mod imap_tls;
 mod interrupted;
 mod lost_files;
 mod once;

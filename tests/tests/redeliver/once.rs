@@ -8,14 +8,8 @@ use mailstore_tests::outage::{exported, gapfill, new_incident};
 use mailstore_tests::{Cyrus, Reconstruct, ToolRun};
 use serde_json::Value;
 
-use crate::folders::{Case, Folders, MISSING};
+use crate::folders::{Case, Folders, MISSING, states_of};
 use crate::scene::text;
-
-fn states_of(run: &ToolRun) -> Vec<&str> {
-    let messages =
-        run.json.iter().flat_map(|line| line["messages"].as_array().into_iter().flatten());
-    messages.filter_map(|message| message["state"].as_str()).collect()
-}
 
 #[test]
 fn an_incident_that_knows_nothing_of_a_delivery_does_not_bring_it_twice() -> Result<()> {

@@ -11,11 +11,20 @@ use mailstore_tests::{
     redeliver_command,
 };
 
+use crate::imap_access::as_admin;
+
 /// What of a message a delivery must keep: its bytes, flags, keywords and date.
 pub(crate) type Kept = (String, Vec<String>, String);
 
 /// The messages of each folder of each user, as often as they are there.
 pub(crate) type Folders = BTreeMap<(&'static str, String), Vec<Kept>>;
+
+/// The way by which messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Spool,
+    Imap,
+}
 
 /// A live server that lacks mail, and an incident that knows what.
 pub(crate) struct Scene {
@@ -51,10 +60,13 @@ impl Scene {
         Ok(Self { live, rescued, ledger, incident, rescued_view, before })
     }
 
-    /// A run of `redeliver` on the live store, with Cyrus's tools at hand.
-    pub(crate) fn redeliver(&self, arguments: &[&str]) -> Result<ToolRun> {
-        let output = self.command(arguments)?.arg("--json").output();
-        ToolRun::of(&output.context("can't run redeliver")?).parsed()
+    /// A run of `redeliver` on the live store by one way or the other, with Cyrus's tools at hand.
+    pub(crate) fn redeliver_by(&self, way: Way, arguments: &[&str]) -> Result<ToolRun> {
+        let mut command = self.command(arguments)?;
+        if way == Way::Imap {
+            command.args(as_admin(self.live.path(), self.live.ports().imap)?);
+        }
+        ToolRun::of(&command.arg("--json").output().context("can't run redeliver")?).parsed()
     }
 
     /// The same, not yet run.
@@ -118,6 +130,19 @@ pub(crate) fn redeliver(live: &Store, incident: &Path) -> Result<Command> {
     command.arg("--incident").arg(incident).arg("--to").arg(live.imapd_conf());
     command.env("CYRUS_USER", &live.cyrus().account().name).env("TZ", "UTC");
     Ok(command)
+}
+
+/// The same command with a subcommand of these words before its arguments.
+pub(crate) fn subcommand(command: &Command, words: &[&str]) -> Command {
+    let mut subcommand = Command::new(command.get_program());
+    subcommand.args(words).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => subcommand.env(name, value),
+            None => subcommand.env_remove(name),
+        };
+    }
+    subcommand
 }
 
 /// What all users see now.

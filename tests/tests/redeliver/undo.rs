@@ -4,25 +4,13 @@ use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::{Cyrus, ToolRun};
 
 use crate::folders::{Case, Folders, MISSING};
-use crate::scene::redeliver;
+use crate::scene::{redeliver, subcommand};
 
 pub(crate) fn undo(scene: &Folders, run: &ToolRun, arguments: &[&str]) -> Result<ToolRun> {
     let name = run.summary()["run"].as_str().context("the run has no name")?;
-    let mut command = redeliver_undo(scene, name)?;
+    let command = redeliver(&scene.server, &scene.incident)?;
+    let mut command = subcommand(&command, &["undo", name]);
     ToolRun::of(&command.args(arguments).arg("--json").output()?).parsed()
-}
-
-fn redeliver_undo(scene: &Folders, run: &str) -> Result<std::process::Command> {
-    let template = redeliver(&scene.server, &scene.incident)?;
-    let mut command = std::process::Command::new(template.get_program());
-    command.args(["undo", run]).args(template.get_args());
-    for (name, value) in template.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    Ok(command)
 }
 
 fn delivered(scene: &Folders, case: &Case) -> Result<ToolRun> {

@@ -4,25 +4,29 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::outage::{USERS, exported, gapfill};
-use mailstore_tests::{Cyrus, Layout, Snapshot, Store, judge};
+use mailstore_tests::{Cyrus, Layout, Snapshot, Store, ToolRun, judge};
 
-use crate::scene::{Scene, assert_seen, count, kept, new_uids, views};
+use crate::scene::{Scene, Way, assert_seen, count, kept, new_uids, redeliver, subcommand, views};
 
-fn users_see_the_union(layout: Layout, seed: u64, name: &str) -> Result<()> {
+fn users_see_the_union(layout: Layout, way: Way, seed: u64, name: &str) -> Result<()> {
     let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
     let scene = Scene::after(&cyrus, layout, seed, 130)?;
     let (before, expected) = (kept(&scene.before), scene.expected()?);
     let missing = count(&expected) - count(&before);
     assert!(missing > 5, "seed {seed}: only {missing} messages are missing");
 
-    let dry = scene.redeliver(&["-n"])?;
+    let dry = scene.redeliver_by(way, &["-n"])?;
     assert_eq!(dry.status, Some(1), "{}", dry.stderr);
     assert_eq!(dry.summary()["intended"], missing, "{}", dry.stdout);
     assert_eq!(views(&scene.live)?, scene.before, "a dry run changes nothing");
 
-    let run = scene.redeliver(&[])?;
+    if way == Way::Imap {
+        raise_uidnext(&scene)?;
+    }
+    let run = scene.redeliver_by(way, &[])?;
     let summary = run.summary();
     assert_eq!((&summary["verified"], &summary["failed"]), (&missing.into(), &0.into()), "{run:?}");
+    assert!(run.findings("uids-may-be-known").is_empty(), "{run:?}");
     let after = views(&scene.live)?;
     assert_seen(&kept(&after), &expected, &format!("seed {seed}"));
     let highest = scene.highest_uids();
@@ -40,7 +44,7 @@ fn users_see_the_union(layout: Layout, seed: u64, name: &str) -> Result<()> {
     assert_eq!(held.len(), 1, "{held:?}");
     assert_eq!((&held[0]["class"], &held[0]["messages"]), (&"mailbox-gone".into(), &2.into()));
 
-    let again = scene.redeliver(&[])?;
+    let again = scene.redeliver_by(way, &[])?;
     assert_eq!(again.summary()["delivered"], 0, "{}", again.stdout);
     assert_seen(&kept(&views(&scene.live)?), &expected, "a second run delivers nothing");
     let states = exported(&scene.live, &scene.incident, "delivery")?;
@@ -52,10 +56,40 @@ fn users_see_the_union(layout: Layout, seed: u64, name: &str) -> Result<()> {
     for class in ["missing", "uid-taken", "ambiguous", "wanted"] {
         assert!(classes[class].is_null(), "{class}: {classes}");
     }
-    cyrus_finds_nothing(scene)
+    cyrus_finds_nothing(scene, way)
 }
 
-fn cyrus_finds_nothing(scene: Scene) -> Result<()> {
+/// Raises the numbers of the mailboxes that lack anything. No message changes, and a second time
+/// there is nothing to raise.
+fn raise_uidnext(scene: &Scene) -> Result<()> {
+    let (before, highest) = (views(&scene.live)?, scene.highest_uids());
+    let raise = |arguments: &[&str]| {
+        let command = redeliver(&scene.live, &scene.incident)?;
+        let mut command = subcommand(&command, &["raise-uidnext"]);
+        ToolRun::of(&command.args(arguments).arg("--json").output()?).parsed()
+    };
+    let dry = raise(&["-n"])?;
+    let told = dry.findings("numbers-raised").len();
+    ensure!(dry.status == Some(1) && told > 0, "{dry:?}");
+    let run = raise(&[])?;
+    ensure!(run.status == Some(0) && run.findings("numbers-raised").len() == told, "{run:?}");
+    let again = raise(&[])?;
+    ensure!(again.status == Some(0) && again.findings("numbers-raised").is_empty(), "{again:?}");
+    let after = views(&scene.live)?;
+    assert_eq!(kept(&after), kept(&before));
+    for (user, view) in &after {
+        for (folder, mailbox) in &view.mailboxes {
+            let highest = highest.get(&(*user, folder.clone())).copied().unwrap_or_default();
+            let lacks = run.json.iter().any(|line| {
+                line["mailbox"] == folder.replacen("INBOX", &format!("user.{user}"), 1).as_str()
+            });
+            ensure!(!lacks || mailbox.uidnext > highest, "{user} {folder}: {mailbox:?}");
+        }
+    }
+    Ok(())
+}
+
+fn cyrus_finds_nothing(scene: Scene, way: Way) -> Result<()> {
     let store = scene.live.into_store()?;
     let said = store.tool_output("quota", &["-f", "-n", "-q"])?;
     assert_eq!(said, "", "the quota is in step");
@@ -66,7 +100,7 @@ fn cyrus_finds_nothing(scene: Scene) -> Result<()> {
     for user in USERS {
         let dump = |store: &Store| store.tool_output("ctl_conversationsdb", &["-d", user]);
         copy.tool_output("ctl_conversationsdb", &["-R", user])?;
-        let (told, counted) = (rows(&dump(&store)?), rows(&dump(&copy)?));
+        let (told, counted) = (rows(&dump(&store)?, way), rows(&dump(&copy)?, way));
         let differing: Vec<_> = told.symmetric_difference(&counted).collect();
         assert!(differing.is_empty(), "conversations of {user}: {differing:#?}");
     }
@@ -74,24 +108,49 @@ fn cyrus_finds_nothing(scene: Scene) -> Result<()> {
 }
 
 /// The rows of a dump of conversations, without their subjects: `ctl_conversationsdb -b` gives none
-/// to a thread that it makes.
-fn rows(dump: &str) -> BTreeSet<String> {
+/// to a thread that it makes. Where Cyrus itself appended a message to one folder after another, also
+/// without the modseqs of folders: there these follow the order in which the folders came.
+fn rows(dump: &str, way: Way) -> BTreeSet<String> {
     let is_subject = |word: &&str| *word == "NIL" || word.starts_with("number");
     let row = |line: &str| {
-        let words: Vec<_> = line.split(' ').filter(|word| !is_subject(word)).collect();
-        words.join(" ")
+        let is_folder = line.starts_with('F') && way == Way::Imap;
+        let is_modseq = |word: &&str| is_folder && word.starts_with('(');
+        let words = line.split(' ').filter(|word| !is_subject(word) && !is_modseq(word));
+        words.collect::<Vec<_>>().join(" ")
     };
     dump.lines().map(row).collect()
 }
 
 #[test]
 fn users_see_the_union_in_the_layout_by_id() -> Result<()> {
-    users_see_the_union(Layout::ById, 20_061_109, "users_see_the_union_in_the_layout_by_id")
+    users_see_the_union(
+        Layout::ById,
+        Way::Spool,
+        20_061_109,
+        "users_see_the_union_in_the_layout_by_id",
+    )
 }
 
 #[test]
 fn users_see_the_union_in_the_layout_by_name() -> Result<()> {
-    users_see_the_union(Layout::ByName, 20_061_110, "users_see_the_union_in_the_layout_by_name")
+    users_see_the_union(
+        Layout::ByName,
+        Way::Spool,
+        20_061_110,
+        "users_see_the_union_in_the_layout_by_name",
+    )
+}
+
+#[test]
+fn users_see_the_union_that_came_over_imap_in_the_layout_by_id() -> Result<()> {
+    const NAME: &str = "users_see_the_union_that_came_over_imap_in_the_layout_by_id";
+    users_see_the_union(Layout::ById, Way::Imap, 20_061_111, NAME)
+}
+
+#[test]
+fn users_see_the_union_that_came_over_imap_in_the_layout_by_name() -> Result<()> {
+    const NAME: &str = "users_see_the_union_that_came_over_imap_in_the_layout_by_name";
+    users_see_the_union(Layout::ByName, Way::Imap, 20_061_122, NAME)
 }
 
 /// What a client that synchronizes with QRESYNC knows of a folder in the end.
@@ -121,9 +180,22 @@ type Known = BTreeSet<(u32, Vec<String>)>;
 #[test]
 fn a_client_that_had_cached_a_folder_comes_to_know_all_of_it() -> Result<()> {
     const NAME: &str = "a_client_that_had_cached_a_folder_comes_to_know_all_of_it";
-    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    a_client_comes_to_know_all(Way::Spool, NAME)
+}
+
+#[test]
+fn a_client_that_had_cached_a_folder_comes_to_know_all_that_came_over_imap() -> Result<()> {
+    const NAME: &str = "a_client_that_had_cached_a_folder_comes_to_know_all_that_came_over_imap";
+    a_client_comes_to_know_all(Way::Imap, NAME)
+}
+
+fn a_client_comes_to_know_all(way: Way, name: &str) -> Result<()> {
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
     let scene = Scene::after(&cyrus, Layout::ById, 7, 60)?;
-    let run = scene.redeliver(&[])?;
+    if way == Way::Imap {
+        raise_uidnext(&scene)?;
+    }
+    let run = scene.redeliver_by(way, &[])?;
     assert_eq!(run.summary()["failed"], 0, "{run:?}");
     let after = views(&scene.live)?;
     let mut came = 0;

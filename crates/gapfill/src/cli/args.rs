@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::rate::Limit;
 use super::snapshot::SnapshotArgs;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use command_line::Limit;
 use gapfill::Ambiguous;
 use incident::INCIDENT_VARIABLE;
 

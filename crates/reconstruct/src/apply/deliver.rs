@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mailstore::replace::FreeSpace;
-use mailstore::volume::{GuardedDir, message_file_name};
+use mailstore::volume::message_file_name;
 use mailstore_format::index::IndexRecord;
-use mailstore_format::line_ends::{bare_lfs, with_crlf};
 use mailstore_format::{Guid, Timestamp, Uid};
 
 use super::stage::ownership;
 use super::{Applied, commit, finish_interrupted, look_and_repair, repair_from, sweep};
 use crate::arrivals::{Arrival, Arrivals, Arrived, Fate};
 use crate::error::Error;
-use crate::evidence::{Evidence, FileIdentity, Incoming, Place, Reading, Ready};
+use crate::evidence::{Evidence, FileIdentity, Incoming, Place, Ready};
 use crate::examine::{LARGEST_MESSAGE, Scratch, identity_of};
 use crate::finding::{Code, Finding, Remedy};
 use crate::gather::{gather, read_file, read_index_file};
@@ -210,7 +209,7 @@ impl Looker<'_> {
         arrival: &Arrival,
         keep: &mut Keep<'_>,
     ) -> Result<Result<Ready, String>, Error> {
-        let source = match read_any(arrival, &mut self.scratch.message) {
+        let source = match arrival.read_into(&mut self.scratch.message) {
             Ok(source) => source,
             Err(why) => return Ok(Err(why)),
         };
@@ -220,54 +219,10 @@ impl Looker<'_> {
         let kept = self.sink.keep(&item);
         let kept = kept.map_err(|error| Error::io("stage the cache record of", source, error))?;
         reading.staged = Some(kept);
-        let internaldate = internaldate(arrival, &reading, self.now);
+        let internaldate = arrival.received(reading.fields.received).unwrap_or(self.now);
         let (path, identity) = keep(source, &self.scratch.message, internaldate)?;
         self.scratch.shrink();
         Ok(Ok(Ready { path, identity, reading }))
-    }
-}
-
-/// Reads the message wherever it can be had, and tells where; else why it cannot be.
-fn read_any<'a>(arrival: &'a Arrival, message: &mut Vec<u8>) -> Result<&'a Path, String> {
-    let mut reasons = Vec::new();
-    for source in &arrival.sources {
-        match read_source(source, arrival.guid, message) {
-            Ok(()) => return Ok(source),
-            Err(why) => reasons.push(why),
-        }
-    }
-    Err(reasons.join("; "))
-}
-
-/// Reads the message with this SHA-1, with CRLF for LF where it takes that; why it cannot be had,
-/// where it cannot.
-fn read_source(source: &Path, guid: Guid, message: &mut Vec<u8>) -> Result<(), String> {
-    let shown = source.display();
-    let (Some(parent), Some(name)) = (source.parent(), source.file_name()) else {
-        return Err(format!("{shown} is no file"));
-    };
-    // The path is one that was found without following a link, and so it is opened.
-    let read = GuardedDir::open_under(Path::new("/"), parent)
-        .and_then(|directory| directory.read_into(name, LARGEST_MESSAGE, message));
-    read.map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    if Guid::of(message) == guid {
-        return Ok(());
-    }
-    let bare = bare_lfs(message);
-    let converted = if bare > 0 { with_crlf(message, bare) } else { Vec::new() };
-    if Guid::of(&converted) != guid || converted.is_empty() {
-        return Err(format!("{shown} is not the message any more: its SHA-1 is another"));
-    }
-    *message = converted;
-    Ok(())
-}
-
-/// When the message was received: as it is known, else as its header says, else now.
-fn internaldate(arrival: &Arrival, reading: &Reading, now: Timestamp) -> Timestamp {
-    if arrival.internaldate == Timestamp(0) {
-        reading.fields.received.unwrap_or(now)
-    } else {
-        arrival.internaldate
     }
 }
 
@@ -308,32 +263,4 @@ fn read_back(
         wrong.push(Finding::new(told.0, Remedy::Left, told.1).about(*uid));
     }
     Ok(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_very_bytes_are_taken_or_what_they_were_before_their_line_ends_were_changed() {
-        let root = tempfile::tempdir().unwrap();
-        let root = root.path().canonicalize().unwrap();
-        let (path, link) = (root.join("7."), root.join("8."));
-        let message = b"A: 1\r\n\r\none\r\n";
-        let guid = Guid::of(message);
-        let mut read = Vec::new();
-        for copy in [&message[..], b"A: 1\n\none\n", b"A: 1\r\n\none\r\n"] {
-            std::fs::write(&path, copy).unwrap();
-            read_source(&path, guid, &mut read).unwrap();
-            assert_eq!(read, message);
-        }
-        std::fs::write(&path, b"A: 1\n\ntwo\n").unwrap();
-        assert!(read_source(&path, guid, &mut read).unwrap_err().contains("SHA-1"));
-        std::fs::write(&path, message).unwrap();
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(read_source(&link, guid, &mut read).is_err());
-        std::os::unix::fs::symlink(&root, root.join("dir")).unwrap();
-        assert!(read_source(&root.join("dir/7."), guid, &mut read).is_err());
-        assert!(read_source(&root.join("9."), guid, &mut read).is_err());
-    }
 }

@@ -66,6 +66,9 @@ impl<'a> Draughtsman<'a> {
         }
         self.bring_to_their_records(&returning);
         self.bring(to_come, incoming);
+        if incoming.arrivals.raise_numbers {
+            self.raise_numbers(&incoming.arrivals);
+        }
         true
     }
 
@@ -83,20 +86,41 @@ impl<'a> Draughtsman<'a> {
         }
         to_come.sort_by_key(|(arrival, ready)| (ready.identity.mtime, arrival.uid_before));
         let counted = self.evidence.witnesses.counters_highest.unwrap_or_default();
-        let Arrivals { above_uid, above_modseq, .. } = &incoming.arrivals;
-        let above = Some(*above_modseq).filter(|&above| above <= ModSeq::HIGHEST_PLAUSIBLE);
-        self.highestmodseq = self.highestmodseq.max(counted).max(above.unwrap_or_default());
+        self.highestmodseq = self.highestmodseq.max(counted);
         let taken = self.names_taken();
         self.pass_names_in_the_way(&taken);
-        if *above_uid <= Uid::HIGHEST_PLAUSIBLE {
-            self.last_uid = self.last_uid.max(*above_uid);
-        }
+        self.pass_seen_numbers(&incoming.arrivals);
         for (arrival, ready) in to_come {
             let next = (self.last_uid.0..u32::MAX).map(|last| Uid(last.saturating_add(1)));
             match next.into_iter().find(|uid| !taken.contains(uid)) {
                 Some(to) => self.bring_one(arrival, ready, to),
                 None => self.hold(arrival, "no UID is left to give"),
             }
+        }
+    }
+
+    /// A number that no server gave out is damage, and not believed.
+    fn pass_seen_numbers(&mut self, arrivals: &Arrivals) {
+        let Arrivals { above_uid, above_modseq, .. } = arrivals;
+        if *above_uid <= Uid::HIGHEST_PLAUSIBLE {
+            self.last_uid = self.last_uid.max(*above_uid);
+        }
+        if *above_modseq <= ModSeq::HIGHEST_PLAUSIBLE {
+            self.highestmodseq = self.highestmodseq.max(*above_modseq);
+        }
+    }
+
+    /// So that what comes next, in whatever way, comes above all that was ever seen.
+    fn raise_numbers(&mut self, arrivals: &Arrivals) {
+        let (uid, modseq) = (self.last_uid, self.highestmodseq);
+        self.pass_seen_numbers(arrivals);
+        if (self.last_uid, self.highestmodseq) != (uid, modseq) {
+            let detail = format!(
+                "the last UID was {uid} and the highest modseq {modseq}; {} and {} are known to \
+                 clients of a source, and what comes next comes above them",
+                self.last_uid, self.highestmodseq
+            );
+            self.find(Code::NumbersRaised, Remedy::Repair, detail);
         }
     }
 

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use command_line::NamedStore;
 use incident::INCIDENT_VARIABLE;
 use mailstore_format::header_file::remains::is_atom;
 use redeliver::{Choice, DEFAULT_MARK, NearDuplicates};
 
+use super::imap_args::ImapArgs;
+use super::raise::RaiseArgs;
 use super::report::ReportArgs;
 use super::undo::UndoArgs;
 
@@ -34,6 +37,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     Undo(UndoArgs),
     Report(ReportArgs),
+    RaiseUidnext(RaiseArgs),
 }
 
 /// A delivery.
@@ -42,9 +46,10 @@ pub(crate) struct DeliverArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 
-    /// The way into the store: straight into its mailboxes, under its server's locks
-    #[arg(long, value_enum, default_value_t = Via::Spool, value_name = "WAY")]
-    pub(crate) via: Via,
+    /// The way into the store [default: spool; where its configuration is not on this machine
+    /// and a server is named, imap]
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub(crate) via: Option<Via>,
 
     /// Only gaps of this class, as gapfill names them; repeatable [default: all that are to be
     /// restored]
@@ -70,6 +75,9 @@ pub(crate) struct DeliverArgs {
 
     #[command(flatten)]
     pub(crate) after: AftercareArgs,
+
+    #[command(flatten)]
+    pub(crate) imap: ImapArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -140,8 +148,10 @@ pub(crate) struct OutputArgs {
 /// A way into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Via {
-    /// Straight into the mailboxes
+    /// Straight into its mailboxes, under its server's locks, whether that runs or not
     Spool,
+    /// Over IMAP, into a server that runs
+    Imap,
 }
 
 /// What becomes of near-duplicates.
@@ -175,13 +185,17 @@ Examples:
   redeliver --incident /srv/outage -n                 what would be delivered, and into what?
   redeliver --incident /srv/outage --user alice       everything of alice's
   redeliver --incident /srv/outage --to store7 --class missing --class wanted
+  redeliver raise-uidnext --incident /srv/outage      before a delivery over IMAP, on the store's host
+  redeliver --incident /srv/outage --via imap --imap imaps://store7 --imap-admin cyrus \
+      --imap-password-file /etc/mailstore-recovery/cyrus.password
   redeliver undo 20261121T081405Z-32562 --incident /srv/outage
   redeliver report --incident /srv/outage --letters /srv/letters
 
 Exit status:
   0  everything that was asked for is there
   1  something is not: a dry run, messages that are held, tools that failed
-  2  could not run, or not on some mailbox: usage, configuration, a lock, an I/O error";
+  2  could not run, or not on some mailbox: usage, configuration, a lock, an I/O error, a server that
+     cannot be reached; or told to stop (SIGINT, SIGTERM): the same command goes on";
 
 fn keyword(text: &str) -> Result<String, String> {
     let may_be = text.is_empty() || is_atom(text.as_bytes());
@@ -189,6 +203,14 @@ fn keyword(text: &str) -> Result<String, String> {
 }
 
 impl DeliverArgs {
+    /// The way into the store.
+    pub(crate) fn via(&self, store: &NamedStore) -> Via {
+        let is_elsewhere = !store.config.exists();
+        let has_server = self.imap.imap.is_some() || store.imap.imap.is_some();
+        let usual = if is_elsewhere && has_server { Via::Imap } else { Via::Spool };
+        self.via.unwrap_or(usual)
+    }
+
     /// Which gaps, and how.
     pub(crate) fn choice(&self) -> Choice {
         let names = self.class.iter().filter_map(ValueEnum::to_possible_value);

@@ -55,13 +55,18 @@ impl Output {
         self.console.say(&format!("{mailbox}: {error}"));
     }
 
+    /// What was told so far.
+    pub(crate) fn summary(&self) -> Summary {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).summary.clone()
+    }
+
     /// What it prints with.
     pub(super) fn into_console(self) -> Console {
         self.console
     }
 
     /// Sums up, and waits until all is written; returns the exit status.
-    pub(crate) fn end(&self, run: Option<String>, tools: &ServerTools) -> Result<u8> {
+    pub(crate) fn end(&self, run: Option<String>, tools: Option<&ServerTools>) -> Result<u8> {
         self.console.work_ended();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.summary.run = run;
@@ -69,7 +74,7 @@ impl Output {
             self.console.print_json(&Line::Summary(&told.summary));
         } else if !self.args.quiet {
             self.console.print(summary_text(&told.summary));
-            if !self.dry_run {
+            if let Some(tools) = tools.filter(|_| !self.dry_run) {
                 self.console.print(tools.typed(&told.follow_up));
             }
         }
@@ -125,6 +130,11 @@ impl Listener for Output {
         }
     }
 
+    fn stopped(&self, mailboxes: usize) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.summary.stopped += u64::try_from(mailboxes).unwrap_or(u64::MAX);
+    }
+
     fn finished(&self, report: &MailboxReport) {
         self.console.mailbox_done();
         if let Some(error) = &report.error {
@@ -153,6 +163,9 @@ fn message_text(message: &MessageReport, dry_run: bool) -> String {
     let uid = message.uid.map(|uid| uid.to_string()).unwrap_or_default();
     let was = if source_uid.0 == 0 { String::new() } else { format!(", was uid {source_uid}") };
     let shown = match message.state {
+        DeliveryState::Intended if dry_run && message.uid.is_none() => {
+            format!("+ {guid} would be delivered")
+        }
         DeliveryState::Intended if dry_run => format!("+ {guid} would get uid {uid}"),
         DeliveryState::Intended => format!("! {guid} is on its way"),
         DeliveryState::Delivered | DeliveryState::Verified => format!("+ {guid} has uid {uid}"),
@@ -184,6 +197,13 @@ fn summary_text(summary: &Summary) -> String {
     let mut text = format!("{mailboxes} mailboxes; {} ({bytes})\n", counts_text(summary));
     if summary.failed > 0 {
         let _ = writeln!(text, "{} mailboxes could not be worked on", summary.failed);
+    }
+    if summary.stopped > 0 {
+        let stopped = summary.stopped;
+        let _ = writeln!(
+            text,
+            "told to stop: {stopped} mailboxes are not done; the same command goes on"
+        );
     }
     if let Some(run) = &summary.run {
         let _ = writeln!(text, "run {run}: redeliver undo {run} takes back what it delivered");

@@ -68,6 +68,25 @@ fn change(evidence: &mut Evidence, uid: u32, change: impl Fn(&mut IndexRecord)) 
 }
 
 #[test]
+fn numbers_are_raised_where_nothing_comes_and_not_lowered_nor_twice() {
+    let raised = |uid, modseq| {
+        let mut evidence = with(sound(&[1, 2]), Vec::new());
+        above(&mut evidence, uid, modseq);
+        evidence.incoming.as_mut().and_then(Arc::get_mut).unwrap().arrivals.raise_numbers = true;
+        let plan = plan(&evidence, policy());
+        let header = plan.rewrite.as_ref().map(|rewrite| rewrite.header.clone());
+        let told = plan.findings.iter().any(|finding| finding.code == Code::NumbersRaised);
+        assert_eq!(told, header.is_some());
+        header.map(|header| (header.last_uid, header.highestmodseq))
+    };
+    let highest = sound(&[1, 2]).index.header.unwrap().highestmodseq;
+    assert_eq!(raised(40, 5000), Some((Uid(40), ModSeq(5000))));
+    assert_eq!(raised(40, 0), Some((Uid(40), highest)));
+    assert_eq!(raised(1, 0), None);
+    assert_eq!(raised(u32::MAX, u64::MAX), None);
+}
+
+#[test]
 fn messages_come_oldest_first_under_uids_and_modseqs_that_nobody_has_seen() {
     let mut evidence = with(sound(&[1, 2]), vec![arrival(7, 7), arrival(8, 8), arrival(9, 6)]);
     above(&mut evidence, 40, 5000);

@@ -1,9 +1,9 @@
-//! `--rate`: how many files or bytes are read of a device in a second.
+//! `--rate`: how many files or messages, and how many bytes, in a second.
 
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use gapfill::Rate;
+use mailstore::pace::Rate;
 
 /// Units of bytes, longest first where one ends with another.
 const UNITS: [(&str, u64); 7] = [
@@ -18,8 +18,10 @@ const UNITS: [(&str, u64); 7] = [
 
 /// One limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limit {
-    Files(NonZeroU64),
+pub enum Limit {
+    /// Files or messages a second.
+    Items(NonZeroU64),
+    /// Bytes a second.
     Bytes(NonZeroU64),
 }
 
@@ -29,7 +31,7 @@ impl FromStr for Limit {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "'{text}' is neither files (50/s) nor bytes (5MB/s, 500KiB/s) a second, from 1 on"
+                "'{text}' is neither a number (50/s) nor bytes (5MB/s, 500KiB/s) a second, from 1 on"
             )
         };
         let amount = text.strip_suffix("/s").ok_or_else(wrong)?.to_ascii_lowercase();
@@ -37,16 +39,17 @@ impl FromStr for Limit {
         let (number, bytes) = unit.unwrap_or((&amount, &1));
         let number = number.trim_end().parse::<u64>().ok().and_then(|n| n.checked_mul(*bytes));
         let number = number.and_then(NonZeroU64::new).ok_or_else(wrong)?;
-        Ok(if unit.is_some() { Self::Bytes(number) } else { Self::Files(number) })
+        Ok(if unit.is_some() { Self::Bytes(number) } else { Self::Items(number) })
     }
 }
 
 /// What all of them together allow: of several of a kind the lowest.
-pub(crate) fn rate_of(limits: &[Limit]) -> Rate {
+#[must_use]
+pub fn rate_of(limits: &[Limit]) -> Rate {
     let mut rate = Rate::default();
     for limit in limits {
         let (slot, given) = match limit {
-            Limit::Files(files) => (&mut rate.files, *files),
+            Limit::Items(items) => (&mut rate.items, *items),
             Limit::Bytes(bytes) => (&mut rate.bytes, *bytes),
         };
         *slot = Some(slot.map_or(given, |known| known.min(given)));
@@ -63,7 +66,7 @@ mod tests {
         let rate = |texts: &[&str]| {
             let limits: Vec<Limit> = texts.iter().map(|text| text.parse().unwrap()).collect();
             let rate = rate_of(&limits);
-            (rate.files.map(NonZeroU64::get), rate.bytes.map(NonZeroU64::get))
+            (rate.items.map(NonZeroU64::get), rate.bytes.map(NonZeroU64::get))
         };
         assert_eq!(rate(&["50/s"]), (Some(50), None));
         assert_eq!(rate(&["5MB/s"]), (None, Some(5_000_000)));

@@ -1,0 +1,47 @@
+//! A small blocking IMAP client for putting messages into a server and reading them back.
+//!
+//! A [`Server`] is where to go and whom to believe ([`Trust`]), a [`Login`] who goes there: a user,
+//! or an administrator who acts as one. [`Session::open`] connects, begins TLS, and logs in; it
+//! never sends a password in the clear to another machine unless told to. Then mailboxes can be
+//! opened ([`Session::examine`]), messages appended ([`Session::append`]), and read back
+//! ([`Session::bodies`]). The connection blocks; use one a thread.
+//!
+//! What a server sends is believed no further than it has to be: every reply is bounded in size and
+//! time, what is not understood is passed over, and nothing of it makes this crate panic.
+//!
+//! ```
+//! use imap_client::{Address, Login, Password};
+//!
+//! let address: Address = "imaps://mail.example.org".parse()?;
+//! assert_eq!((address.tls, address.port), (true, 993));
+//! let login = Login {
+//!     name: "cyrus".to_owned(),
+//!     acting_as: Some("alice".to_owned()),
+//!     password: Password::new("never printed"),
+//! };
+//! assert!(!format!("{login:?}").contains("never printed"));
+//! # Ok::<(), imap_client::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod address;
+mod append;
+mod error;
+mod fetch;
+mod login;
+mod reply;
+mod session;
+mod text;
+mod tls;
+mod value;
+mod wire;
+
+pub use address::Address;
+pub use append::{Appended, NewMessage, Together};
+pub use error::Error;
+pub use fetch::Fetched;
+pub use login::{Login, Password};
+pub use reply::{Code, Condition, Status};
+pub use session::{Examined, Namespace, Server, Session};
+pub use text::date_time;
+pub use tls::Trust;

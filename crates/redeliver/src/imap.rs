@@ -1,0 +1,182 @@
+//! Over IMAP, into a running server: Cyrus, or any other.
+
+mod access;
+mod delivery;
+mod link;
+mod lookup;
+mod place;
+mod throttle;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use incident::MailboxWithGaps;
+use mailstore::namespace::Namespace;
+use mailstore::pace::Rate;
+use reconstruct::Target;
+
+use crate::desk::Desk;
+use crate::report::MailboxReport;
+use crate::spool::Matched;
+use crate::stop::Stop;
+use crate::transport::{Listener, Transport};
+
+pub use access::{Access, Credentials};
+use delivery::{Delivery, Halt, Means};
+use link::{Health, Link};
+use place::Place;
+use throttle::Throttle;
+
+/// What is said of messages that the run did not come to.
+const STOPPED: &str = "the run was told to stop: the same command goes on with it";
+/// What is said of messages of which there is no word.
+const NO_WORD: &str = "the mailbox could not be worked on";
+
+/// What the IMAP transport needs to know.
+#[derive(Debug)]
+pub struct ImapSettings {
+    /// The server, and how one gets in.
+    pub access: Access,
+    /// The mailboxes of the store and how it names them; none where this machine has no store: then
+    /// the incident's names count.
+    pub store: Option<(Vec<Target>, Namespace)>,
+    /// How many connections there are at a time, at most.
+    pub connections: usize,
+    /// How fast messages are sent.
+    pub rate: Rate,
+    /// What tells it to stop.
+    pub stop: Stop,
+}
+
+/// The IMAP transport.
+#[derive(Debug)]
+pub struct Imap {
+    settings: ImapSettings,
+}
+
+impl Imap {
+    /// Its name, in the incident too.
+    pub const NAME: &'static str = "imap";
+
+    /// Into a server of these settings.
+    #[must_use]
+    pub fn new(settings: ImapSettings) -> Self {
+        Self { settings }
+    }
+
+    fn run(&self, desk: &Desk<'_>, mailboxes: &[MailboxWithGaps], listener: &dyn Listener) {
+        let Self { settings: ImapSettings { access, connections, rate, stop, .. } } = self;
+        let (mut places, held) = self.places(mailboxes);
+        for (with_gaps, why) in &held {
+            tell_held(desk, with_gaps, why, listener);
+        }
+        // A connection is one user's: whose mailboxes come one after the other, needs one only.
+        places.sort_by(|a, b| (a.user(), &a.name).cmp(&(b.user(), &b.name)));
+        listener.started(places.len());
+        let throttle = Throttle::new(*rate);
+        let means = Means { desk, throttle: &throttle, stop, listener };
+        let (next, done, health) = (AtomicUsize::new(0), AtomicUsize::new(0), Health::default());
+        let worker = || {
+            let mut link = Link::new(access, stop, &health);
+            while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if stop.is_asked() {
+                    break;
+                }
+                if into(place, means, &mut link) {
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            link.end();
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..(*connections).clamp(1, places.len().max(1)) {
+                scope.spawn(worker);
+            }
+        });
+        let left = places.len().saturating_sub(done.into_inner());
+        if left > 0 {
+            listener.stopped(left);
+        }
+    }
+
+    /// What each of the mailboxes is on the server; of those that are not there, why.
+    fn places<'a>(
+        &self,
+        mailboxes: &'a [MailboxWithGaps],
+    ) -> (Vec<Place<'a>>, Vec<(&'a MailboxWithGaps, String)>) {
+        let (mut places, mut held) = (Vec::new(), Vec::new());
+        let Some((targets, namespace)) = &self.settings.store else {
+            for with_gaps in mailboxes {
+                match Place::recorded(with_gaps) {
+                    Ok(place) => places.push(place),
+                    Err(why) => held.push((with_gaps, why)),
+                }
+            }
+            return (places, held);
+        };
+        let matched = Matched::of(targets, mailboxes);
+        for target in &matched.targets {
+            let with_gaps = matched.by_name.get(&target.name).copied();
+            places.extend(with_gaps.map(|it| Place::listed(it, target, namespace)));
+        }
+        let missing =
+            matched.missing.iter().map(|with_gaps| (*with_gaps, Matched::NONE.to_owned()));
+        held.extend(missing);
+        (places, held)
+    }
+}
+
+impl Transport for Imap {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn survey(&self, desk: &Desk<'_>, mailboxes: &[MailboxWithGaps], listener: &dyn Listener) {
+        self.run(desk, mailboxes, listener);
+    }
+
+    /// There is no undo over IMAP: no run is named.
+    fn deliver(
+        self,
+        desk: &Desk<'_>,
+        mailboxes: &[MailboxWithGaps],
+        listener: &dyn Listener,
+    ) -> Option<String> {
+        self.run(desk, mailboxes, listener);
+        None
+    }
+}
+
+/// Delivers into one mailbox. `false`: the run was told to stop before all was done.
+fn into(place: &Place<'_>, means: Means<'_>, link: &mut Link<'_>) -> bool {
+    let mut delivery = match Delivery::of(place, means) {
+        Ok(delivery) if delivery.is_empty() => return true,
+        Ok(delivery) => delivery,
+        Err(error) => {
+            let error = Some(error.to_string());
+            means.listener.finished(&MailboxReport { error, ..MailboxReport::new(&place.name) });
+            return true;
+        }
+    };
+    let halt = if delivery.asks_nothing() { Ok(()) } else { link.deliver(place, &mut delivery) };
+    let (otherwise, error) = match halt {
+        Ok(()) => (NO_WORD.to_owned(), None),
+        Err(Halt::Held(why)) => (why, None),
+        Err(Halt::Stopped) => (STOPPED.to_owned(), None),
+        Err(Halt::Failed(why)) => (why.clone(), Some(why)),
+        Err(Halt::Connection(error)) => (error.to_string(), Some(error.to_string())),
+    };
+    let is_done = otherwise != STOPPED;
+    let report = delivery.report(&otherwise, error);
+    means.listener.finished(&report);
+    is_done
+}
+
+fn tell_held(desk: &Desk<'_>, with_gaps: &MailboxWithGaps, why: &str, listener: &dyn Listener) {
+    let mut report = MailboxReport::new(&with_gaps.mailbox.name);
+    match desk.look(with_gaps) {
+        Ok(order) if order.is_empty() => return,
+        Ok(order) => desk.settle(&order, &std::collections::HashMap::new(), why, &mut report),
+        Err(error) => report.error = Some(error.to_string()),
+    }
+    listener.finished(&report);
+}
