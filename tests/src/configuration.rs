@@ -88,6 +88,24 @@ impl ServerOptions {
         self
     }
 
+    /// As a master whose replica takes what it sends on this port. Every change is noted in the sync log
+    /// without a channel; who sends it is `sync_client`, run by the test.
+    #[must_use]
+    pub fn replicating_to(self, sync_port: u16) -> Self {
+        let port = format!("sync_port: {sync_port}");
+        [
+            // Else `sync_client` first waits for an imapd's greeting.
+            "sync_try_imap: no",
+            "sync_log: yes",
+            "sync_host: 127.0.0.1",
+            &port,
+            "sync_authname: cyrus",
+            "sync_password: any",
+        ]
+        .into_iter()
+        .fold(self, Self::with_line)
+    }
+
     /// With this line of `imapd.conf`.
     #[must_use]
     pub fn with_line(mut self, line: &str) -> Self {
@@ -175,6 +193,8 @@ pub struct Ports {
     pub lmtp: u16,
     /// For POP3.
     pub pop3: u16,
+    /// For masters that replicate to it.
+    pub sync: u16,
     /// For IMAP within TLS; of use where the server has a certificate.
     pub imaps: u16,
 }
@@ -190,11 +210,12 @@ pub(crate) fn cyrus_conf(cyrus: &Cyrus, imapd_conf: &Path, ports: Ports) -> Stri
         format!("  {name} {command} listen=\"127.0.0.1:{port}\" proto=tcp4 prefork=0\n")
     };
     format!(
-        "START {{\n  recover {}\n}}\nSERVICES {{\n{}{}{}{}}}\nDAEMON {{\n  idled {}\n}}\n",
+        "START {{\n  recover {}\n}}\nSERVICES {{\n{}{}{}{}{}}}\nDAEMON {{\n  idled {}\n}}\n",
         command("ctl_cyrusdb", " -r"),
         service("imap", "imapd", "", ports.imap),
         service("lmtp", "lmtpd", " -a", ports.lmtp),
         service("pop3", "pop3d", "", ports.pop3),
+        service("sync", "sync_server", "", ports.sync),
         service("imaps", "imapd", " -s", ports.imaps),
         command("idled", ""),
     )

@@ -197,15 +197,15 @@ pub(crate) fn address(port: u16) -> SocketAddr {
 
 pub(crate) fn free_ports() -> Result<Ports> {
     // All are held at once, so that they differ.
-    let listeners = [(); 4].map(|()| TcpListener::bind(address(0)));
-    let mut ports = [0; 4];
+    let listeners = [(); 5].map(|()| TcpListener::bind(address(0)));
+    let mut ports = [0; 5];
     for (port, listener) in ports.iter_mut().zip(&listeners) {
         let listener =
             listener.as_ref().map_err(|error| anyhow::anyhow!("no free port: {error}"))?;
         *port = listener.local_addr()?.port();
     }
-    let [imap, lmtp, pop3, imaps] = ports;
-    Ok(Ports { imap, lmtp, pop3, imaps })
+    let [imap, lmtp, pop3, sync, imaps] = ports;
+    Ok(Ports { imap, lmtp, pop3, sync, imaps })
 }
 
 pub(crate) fn greeting(port: u16) -> Option<String> {

@@ -7,6 +7,7 @@ mod measure;
 mod parse;
 mod population;
 mod reconstruct;
+mod redeliver;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,11 @@ enum Tool {
     /// Two trees that share their message files, of which the live one lacks 0.1 %; both tools run
     /// in turn, with warm caches. Gapfill is built for release, unless another is named. The larger default size takes 5 GB of disk.
     Gapfill(gapfill::Arguments),
+    /// Our redeliver beside mbsync: the same messages, between the same two servers
+    ///
+    /// Every way brings them into a fresh copy of one store, in turn. What gapfill found and staged
+    /// before is not counted; mbsync reads from the server that has them.
+    Redeliver(redeliver::Arguments),
     /// The decoders on input made to be expensive: how does time grow with it?
     ///
     /// Every input at one length, and at 8 times that: what is linear takes about 8 times the time,
@@ -49,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Tool::Reconstruct(arguments) => reconstruct::run(arguments),
         Tool::Parse(arguments) => parse::run(arguments),
         Tool::Gapfill(arguments) => gapfill::run(arguments),
+        Tool::Redeliver(arguments) => redeliver::run(arguments),
         Tool::Bombs => bombs::run(),
     }
 }

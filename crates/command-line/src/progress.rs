@@ -205,14 +205,67 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use indicatif::InMemoryTerm;
+    use std::io;
+    use std::sync::Mutex;
+
+    use indicatif::TermLike;
 
     use super::*;
+
+    /// A terminal of one line, and what it shows.
+    #[derive(Debug, Clone, Default)]
+    struct OneLine(Arc<Mutex<String>>);
+
+    impl OneLine {
+        fn contents(&self) -> String {
+            self.0.lock().unwrap().trim_end().to_owned()
+        }
+    }
+
+    impl TermLike for OneLine {
+        fn width(&self) -> u16 {
+            120
+        }
+
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            self.0.lock().unwrap().clear();
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     /// Once a bar was cleared before there was work, and then counted as finished for good.
     #[test]
     fn a_terminal_shows_a_bar_while_work_goes_on_and_at_no_other_time() {
-        let (terminal, counts) = (InMemoryTerm::new(10, 120), Arc::<Counts>::default());
+        let (terminal, counts) = (OneLine::default(), Arc::<Counts>::default());
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
         let mut display = ProgressDisplay::on(target, "tool", Arc::clone(&counts));
         assert_eq!(display.refresh(), None);

@@ -11,7 +11,7 @@ use crate::incident::Incident;
 use crate::mailboxes::{MailboxId, MailboxRow, Naming, remember, store_of};
 use crate::pages::Pages;
 use crate::runs::RunId;
-use crate::sql_values::{guid, now, timestamp, uid, wrong};
+use crate::sql_values::{guid, moment, now, timestamp, uid, unsigned, wrong};
 use crate::stores::StoreId;
 
 /// A gap's number in this incident.
@@ -65,6 +65,18 @@ pub struct GapToDeliver {
     pub recorded: RecordedGap,
     /// What was last said of its delivery.
     pub delivery: Option<Delivery>,
+    /// When.
+    pub said_at: Timestamp,
+}
+
+impl GapToDeliver {
+    /// Whether nothing is left to be done about it: it was delivered, and no comparison has missed it
+    /// in its mailbox since.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let is_settled = self.delivery.as_ref().is_some_and(|said| said.state.is_settled());
+        is_settled && self.said_at >= self.recorded.last_seen
+    }
 }
 
 /// The highest numbers that clients of a mailbox may have seen, as far as the incident knows.
@@ -74,6 +86,21 @@ pub struct SeenNumbers {
     pub uid: Uid,
     /// Modseq.
     pub modseq: ModSeq,
+}
+
+/// What came back into a mailbox, over all runs, and what has not yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// Messages that were delivered.
+    pub messages: u64,
+    /// How many of them are of the class that was asked about.
+    pub of_class: u64,
+    /// When the first and the last of them were received; none where nothing tells.
+    pub received: Option<(Timestamp, Timestamp)>,
+    /// Messages that are held.
+    pub held: u64,
 }
 
 /// A delivery of this incident.
@@ -129,18 +156,25 @@ impl DeliveryState {
 
 impl Incident {
     /// The mailboxes of a store of which there are gaps that are to be restored and have not been, by
-    /// name.
-    pub fn mailboxes_with_gaps(&self, store: StoreId) -> Result<Vec<MailboxWithGaps>, Error> {
+    /// name; those of the classes `beyond` count as such, whatever was said of them.
+    pub fn mailboxes_with_gaps(
+        &self,
+        store: StoreId,
+        beyond: &[&str],
+    ) -> Result<Vec<MailboxWithGaps>, Error> {
+        let beyond = serde_json::to_string(beyond).unwrap_or_default();
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT id, uniqueid, name FROM mailboxes
                  WHERE store = ?1 AND id IN (
                      SELECT mailbox FROM gaps LEFT JOIN deliveries ON gap = gaps.id
-                     WHERE restore AND closed_at IS NULL
-                     AND coalesce(state, '') NOT IN ('delivered', 'verified', 'found'))
+                     WHERE (restore OR class IN (SELECT value FROM json_each(?2)))
+                     AND closed_at IS NULL
+                     AND (coalesce(state, '') NOT IN ('delivered', 'verified', 'found')
+                          OR at < last_seen))
                  ORDER BY name, id",
             )?;
-            let rows = query.query_map([store.0], |row| {
+            let rows = query.query_map((store.0, &beyond), |row| {
                 let mailbox = MailboxId { uniqueid: row.get(1)?, name: row.get(2)? };
                 Ok(MailboxWithGaps { mailbox, row: MailboxRow(row.get(0)?) })
             })?;
@@ -152,7 +186,7 @@ impl Incident {
     pub fn gaps_of(&self, mailbox: &MailboxWithGaps) -> Result<Vec<GapToDeliver>, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(&format!(
-                "SELECT {GAP_COLUMNS}, state, deliveries.uid, note
+                "SELECT {GAP_COLUMNS}, state, deliveries.uid, note, at
                  FROM gaps JOIN mailboxes ON mailboxes.id = mailbox
                  LEFT JOIN deliveries ON gap = gaps.id
                  WHERE mailbox = ?1 ORDER BY gaps.id",
@@ -204,9 +238,9 @@ impl Incident {
         })
     }
 
-    /// Records what a run says of deliveries, all of it or nothing. What was settled stays settled:
-    /// after it only its being read back or undone is taken over. A wanted message that is there is
-    /// found.
+    /// Records what a run says of deliveries, all of it or nothing. What was settled stays settled,
+    /// until a comparison misses it again: after it only its being read back or undone is taken over. The
+    /// UID under which it came stays known until it is undone. A wanted message that is there is found.
     pub fn record_deliveries(
         &self,
         run: RunId,
@@ -219,7 +253,8 @@ impl Incident {
         })
     }
 
-    /// Notes that what `run` delivered into a mailbox under these UIDs was undone.
+    /// Notes that what was delivered into a mailbox of a run's store under these UIDs was undone,
+    /// whichever run the delivery was noted by.
     pub fn deliveries_undone(
         &self,
         run: RunId,
@@ -230,13 +265,42 @@ impl Incident {
         self.database.write(|transaction| {
             let mut update = transaction.prepare_cached(
                 "UPDATE deliveries SET state = 'undone', uid = NULL, at = ?4
-                 WHERE run = ?1 AND uid = ?3 AND state IN ('delivered', 'verified')
+                 WHERE uid = ?3 AND state IN ('delivered', 'verified')
                  AND gap IN (SELECT gaps.id FROM gaps
-                             JOIN mailboxes ON mailboxes.id = gaps.mailbox WHERE uniqueid = ?2)",
+                             JOIN mailboxes ON mailboxes.id = gaps.mailbox
+                             WHERE uniqueid = ?2 AND store = (SELECT store FROM runs WHERE id = ?1))",
             )?;
             uids.iter().try_for_each(|uid| {
                 update.execute((run.0, &mailbox.uniqueid, uid.0, at.0)).map(drop)
             })
+        })
+    }
+
+    /// What came back into each mailbox of a store, by name; and how much of it is of this class.
+    pub fn recovered(&self, store: StoreId, class: &str) -> Result<Vec<Recovered>, Error> {
+        self.database.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "WITH told AS (
+                     SELECT mailbox, messages, class, nullif(internaldate, 0) AS received,
+                            state IN ('delivered', 'verified') AS is_back, state = 'held' AS is_held
+                     FROM deliveries JOIN gaps ON gaps.id = gap)
+                 SELECT uniqueid, name, coalesce(sum(messages) FILTER (WHERE is_back), 0),
+                     coalesce(sum(messages) FILTER (WHERE is_back AND class = ?2), 0),
+                     min(received) FILTER (WHERE is_back), max(received) FILTER (WHERE is_back),
+                     coalesce(sum(messages) FILTER (WHERE is_held), 0)
+                 FROM told JOIN mailboxes ON mailboxes.id = mailbox
+                 WHERE store = ?1 GROUP BY mailboxes.id ORDER BY name, mailboxes.id",
+            )?;
+            let rows = query.query_map((store.0, class), |row| {
+                Ok(Recovered {
+                    mailbox: MailboxId { uniqueid: row.get(0)?, name: row.get(1)? },
+                    messages: unsigned(row, 2)?,
+                    of_class: unsigned(row, 3)?,
+                    received: moment(row, 4)?.zip(moment(row, 5)?),
+                    held: unsigned(row, 6)?,
+                })
+            })?;
+            rows.collect()
         })
     }
 
@@ -284,9 +348,11 @@ pub(crate) fn put(
         "INSERT INTO deliveries (gap, run, via, state, uid, note, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (gap) DO UPDATE SET run = excluded.run, via = excluded.via,
-         state = excluded.state, uid = excluded.uid, note = excluded.note, at = excluded.at
+         state = excluded.state, note = excluded.note, at = excluded.at,
+         uid = CASE excluded.state WHEN 'undone' THEN NULL ELSE coalesce(excluded.uid, uid) END
          WHERE state NOT IN ('delivered', 'verified', 'found')
-         OR excluded.state IN ('verified', 'undone')",
+         OR excluded.state IN ('verified', 'undone')
+         OR at < (SELECT last_seen FROM gaps WHERE gaps.id = gap)",
     )?;
     let Delivery { gap, state, uid, note } = delivery;
     let uid = uid.map(|uid| uid.0);
@@ -327,5 +393,7 @@ fn gap_to_deliver(row: &Row<'_>) -> rusqlite::Result<GapToDeliver> {
     let id = GapId(row.get(0)?);
     let said: Option<String> = row.get(columns)?;
     let delivery = said.map(|_| delivery(row, id, columns)).transpose()?;
-    Ok(GapToDeliver { id, recorded: recorded(row)?, delivery })
+    let said_at = delivery.as_ref().map(|_| timestamp(row, columns + 3)).transpose()?;
+    let said_at = said_at.unwrap_or_default();
+    Ok(GapToDeliver { id, recorded: recorded(row)?, delivery, said_at })
 }

@@ -66,7 +66,8 @@ mod tests;
 
 pub use appends::{SentAbove, Unconfirmed};
 pub use deliveries::{
-    Delivery, DeliveryState, GapId, GapToDeliver, MailboxWithGaps, RecordedDelivery, SeenNumbers,
+    Delivery, DeliveryState, GapId, GapToDeliver, MailboxWithGaps, RecordedDelivery, Recovered,
+    SeenNumbers,
 };
 pub use directory::make_for;
 pub use error::Error;

@@ -358,19 +358,35 @@ pub fn encode(value: &Dlist) -> Vec<u8> {
 #[must_use]
 pub fn encode_by(value: &Dlist, rule: AtomRule) -> Vec<u8> {
     let mut out = Vec::new();
-    encode_into(value, rule, &mut out);
+    encode_into(value, Style { rule, one_line: false }, &mut out);
     out
 }
 
-fn encode_into(value: &Dlist, rule: AtomRule, out: &mut Vec<u8>) {
+/// As [`encode`], on one line: for files that Cyrus reads line by line. What it would write as a literal,
+/// whose length ends a line, stands in quotes, as it reads it too (`_parseqstring`).
+#[must_use]
+pub fn encode_line(value: &Dlist) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_into(value, Style { rule: AtomRule::default(), one_line: true }, &mut out);
+    out
+}
+
+/// How values are written.
+#[derive(Debug, Clone, Copy)]
+struct Style {
+    rule: AtomRule,
+    one_line: bool,
+}
+
+fn encode_into(value: &Dlist, style: Style, out: &mut Vec<u8>) {
     match value {
         Dlist::Nil => out.extend_from_slice(b"NIL"),
-        Dlist::Atom(bytes) => encode_string(bytes, rule, out),
+        Dlist::Atom(bytes) => encode_string(bytes, style, out),
         Dlist::Flag(bytes) => match bytes.split_first() {
             Some((b'\\', name)) if !name.iter().any(|&byte| ends_atom(byte)) => {
                 out.extend_from_slice(bytes);
             }
-            _ => encode_string(bytes, rule, out),
+            _ => encode_string(bytes, style, out),
         },
         Dlist::List(members) => {
             out.push(b'(');
@@ -378,7 +394,7 @@ fn encode_into(value: &Dlist, rule: AtomRule, out: &mut Vec<u8>) {
                 if nth > 0 {
                     out.push(b' ');
                 }
-                encode_into(member, rule, out);
+                encode_into(member, style, out);
             }
             out.push(b')');
         }
@@ -388,15 +404,15 @@ fn encode_into(value: &Dlist, rule: AtomRule, out: &mut Vec<u8>) {
                 if nth > 0 {
                     out.push(b' ');
                 }
-                encode_string(key, rule, out);
+                encode_string(key, style, out);
                 out.push(b' ');
-                encode_into(value, rule, out);
+                encode_into(value, style, out);
             }
             out.push(b')');
         }
         Dlist::File(file) => {
             out.extend_from_slice(b"%{");
-            encode_string(&file.partition, rule, out);
+            encode_string(&file.partition, style, out);
             let (guid, size) = (file.guid, file.contents.len());
             out.extend_from_slice(format!(" {guid} {size}}}\r\n").as_bytes());
             out.extend_from_slice(&file.contents);
@@ -405,12 +421,17 @@ fn encode_into(value: &Dlist, rule: AtomRule, out: &mut Vec<u8>) {
 }
 
 /// As `prot_printastring` and, for bytes with a NUL, `prot_printliteral` (`lib/prot.c`).
-fn encode_string(bytes: &[u8], rule: AtomRule, out: &mut Vec<u8>) {
-    if is_atom(bytes, rule) {
+fn encode_string(bytes: &[u8], style: Style, out: &mut Vec<u8>) {
+    if is_atom(bytes, style.rule) {
         out.extend_from_slice(bytes);
     } else if is_quotable(bytes) {
         out.push(b'"');
         out.extend_from_slice(bytes);
+        out.push(b'"');
+    } else if style.one_line {
+        let escaped = |byte: &u8| matches!(byte, b'"' | b'\\').then_some(b'\\');
+        out.push(b'"');
+        out.extend(bytes.iter().flat_map(|byte| escaped(byte).into_iter().chain([*byte])));
         out.push(b'"');
     } else {
         // With the `+`, as to a client that need not wait: Cyrus's buffers pass for clients.
@@ -442,6 +463,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn on_one_line_nothing_is_a_literal() {
+        let value = Dlist::List(vec![Dlist::Atom(b"caf\xc3\xa9 \"\\%".to_vec()), Dlist::Nil]);
+        let line = encode_line(&value);
+        assert_eq!(line, b"(\"caf\xc3\xa9 \\\"\\\\%\" NIL)");
+        assert_eq!(parse(&line), Ok((value, line.len())));
+    }
 
     #[test]
     fn what_cyrus_wrote_is_written_back_byte_for_byte() {

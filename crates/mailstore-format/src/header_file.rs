@@ -150,9 +150,18 @@ mod tests {
         }
     }
 
+    /// Cyrus finds an invalid format (`mailbox_read_header`): cut by one byte, it was once left so.
+    #[test]
+    fn a_list_whose_line_does_not_end_is_an_error() {
+        let list = b"%(T e N user.erin I abc A %(erin lrs) U (Work))";
+        assert!(HeaderFile::decode(&[MAGIC, list].concat()).is_err());
+        assert!(HeaderFile::decode(&[MAGIC, list, b"\n"].concat()).is_ok());
+        assert!(HeaderFile::decode(&[MAGIC, b"%(T e\nN user.erin)\n"].concat()).is_err());
+    }
+
     #[test]
     fn an_error_counts_its_offset_from_the_start_of_the_file() {
-        let bytes = [MAGIC, b"%(T e N"].concat();
+        let bytes = [MAGIC, b"%(T e N\n"].concat();
         assert!(HeaderFile::decode(&bytes).unwrap_err().offset > MAGIC.len() as u64);
     }
 

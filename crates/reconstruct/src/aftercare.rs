@@ -206,9 +206,9 @@ impl Aftercare {
         Self { expunge_files, ..self }
     }
 
-    /// Does what concerns a repaired mailbox alone, and notes what is to be done at the end.
+    /// Does what concerns a changed mailbox alone, and notes what is to be done at the end.
     pub(crate) fn of_mailbox(&self, target: &Target, report: &mut MailboxReport) {
-        if !matches!(report.state, State::Repaired | State::Delivered) {
+        if !matches!(report.state, State::Repaired | State::Delivered | State::Undone) {
             return;
         }
         self.tell_logs(target, report);

@@ -3,6 +3,7 @@
 mod source;
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use mailstore_format::{Guid, ModSeq, SystemFlags, Timestamp, Uid};
@@ -28,6 +29,8 @@ pub struct Arrival {
     pub internaldate: Timestamp,
     /// The UID that it had; 0 where it had none.
     pub uid_before: Uid,
+    /// The UID under which it came in before, as far as whoever asks for it knows.
+    pub came_as: Option<Uid>,
     /// When the mailbox was last seen without it: a copy that was saved since is it.
     pub missed_at: Timestamp,
 }
@@ -45,6 +48,24 @@ pub struct Arrivals {
     pub raise_numbers: bool,
     /// UIDs under which messages came in that were asked for earlier: these are no others' copies.
     pub came_before: HashSet<Uid>,
+    /// How many come in at once, which is as long as the mailbox is locked; all where nothing is said.
+    pub at_once: Option<NonZeroUsize>,
+}
+
+impl Arrivals {
+    /// The messages in portions of as many as come in at once, the oldest first; at least one portion.
+    pub(crate) fn portions(mut self) -> Vec<Self> {
+        let Some(at_once) = self.at_once else { return vec![self] };
+        self.messages.sort_by_key(|arrival| (arrival.internaldate, arrival.uid_before));
+        let mut portions = Vec::new();
+        while self.messages.len() > at_once.get() {
+            let later = self.messages.split_off(at_once.get());
+            portions.push(self.clone());
+            self.messages = later;
+        }
+        portions.push(self);
+        portions
+    }
 }
 
 /// What became of a message that was to come in.

@@ -12,8 +12,9 @@ use mailstore_format::index::{IndexRecord, Layout};
 
 use crate::evidence::{CacheFileEvidence, CacheItem, FileIdentity};
 use crate::examine::identity_of;
+use crate::window::Window;
 
-/// Enough for nearly every record, in one read.
+/// Enough for nearly every record.
 const FIRST_READ: usize = 4 * 1024;
 /// A record that claims to be longer is garbage: its headers alone would be that long.
 const LONGEST: usize = 64 << 20;
@@ -64,16 +65,18 @@ impl CacheFile {
         &self,
         layout: Option<&Layout>,
         record: &IndexRecord,
+        window: &mut Window,
         item: &mut Vec<u8>,
     ) -> CacheItem {
         item.clear();
         if record.cache_offset == 0 {
             return CacheItem::None;
         }
-        let Some(len) = self.read_item(record.cache_offset, item) else {
+        let Some(read) = self.item(record.cache_offset, window) else {
             return CacheItem::Damaged;
         };
-        item.truncate(len);
+        item.extend_from_slice(read);
+        let len = item.len();
         if !stores_cache_crc(layout) || crc32fast::hash(item) == record.cache_crc {
             CacheItem::Sound(len)
         } else {
@@ -81,30 +84,35 @@ impl CacheFile {
         }
     }
 
-    /// Reads at least the whole item at `offset`, and tells its length.
-    fn read_item(&self, offset: u64, item: &mut Vec<u8>) -> Option<usize> {
+    /// The whole item at `offset`.
+    fn item<'w>(&self, offset: u64, window: &'w mut Window) -> Option<&'w [u8]> {
         let file = self.file.as_ref().filter(|_| offset >= cache::HEADER_SIZE as u64)?;
         let mut wanted = FIRST_READ;
-        loop {
-            read_at_most(file, offset, wanted, item);
-            match cache::record_length(item) {
-                RecordLength::Whole(len) => return Some(len),
+        let len = loop {
+            let read = window.at_most(file, offset, wanted);
+            match cache::record_length(read) {
+                RecordLength::Whole(len) => break len,
                 // The file ended, or what stands there is no record.
                 RecordLength::AtLeast(len)
-                    if item.len() < wanted || !has_room(file, offset, len) =>
+                    if read.len() < wanted || !has_room(file, offset, len) =>
                 {
                     return None;
                 }
                 RecordLength::AtLeast(len) => wanted = len.max(wanted.saturating_mul(2)),
             }
-        }
+        };
+        window.exactly(file, offset, len).ok()
     }
 
     /// Reads `len` bytes at `offset`, checked before by [`Self::check`].
-    pub(crate) fn read(&self, offset: u64, len: usize, item: &mut Vec<u8>) -> io::Result<()> {
-        item.resize(len, 0);
+    pub(crate) fn read<'w>(
+        &self,
+        offset: u64,
+        len: usize,
+        window: &'w mut Window,
+    ) -> io::Result<&'w [u8]> {
         match &self.file {
-            Some(file) => file.read_exact_at(item, offset),
+            Some(file) => window.exactly(file, offset, len),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -121,20 +129,4 @@ fn has_room(file: &File, offset: u64, len: usize) -> bool {
 /// Whether records of this version hold the CRC of their cache item.
 pub(crate) fn stores_cache_crc(layout: Option<&Layout>) -> bool {
     layout.is_none_or(|layout| layout.record_has(RecordField::CacheCrc))
-}
-
-/// Reads up to `wanted` bytes at `offset`; an error reads as the end of the file.
-fn read_at_most(file: &File, offset: u64, wanted: usize, bytes: &mut Vec<u8>) {
-    bytes.resize(wanted, 0);
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let at = offset.saturating_add(filled as u64);
-        match file.read_at(rest, at) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
-    }
-    bytes.truncate(filled);
 }

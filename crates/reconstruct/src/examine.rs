@@ -197,7 +197,7 @@ impl Examiner<'_> {
     ) -> Looked {
         let Candidate { uid, slot, record } = candidate;
         let cache = record.map_or(CacheItem::None, |record| match self.places.cache_of(record) {
-            Some(cache) => cache.check(self.index.layout, record, &mut scratch.old_item),
+            Some(cache) => scratch.check(self.index.layout, cache, record),
             None => CacheItem::Damaged,
         });
         let mut evidence =

@@ -21,7 +21,7 @@ use crate::evidence::{
     Leftover, MessageEvidence, OddInPlace, Slot, StoredAnnotation, Stray, Witnesses,
 };
 use crate::examine::{Candidate, Examiner, identity_of};
-use crate::index_reader::{looks_newer, read_index};
+use crate::index_reader::{looks_newer, read_index, read_index_at};
 use crate::journal::{self, Journal};
 use crate::observer::tell_wait;
 use crate::places::{Closed, Places, ScannedPlace};
@@ -213,7 +213,7 @@ pub(crate) fn read_index_file(
             return Ok(IndexEvidence { unreadable, ..IndexEvidence::default() });
         }
     };
-    let index = read_index(&bytes, identity_of(&meta), context.site.index_version());
+    let index = read_index_at(context.site, &bytes, identity_of(&meta));
     match looks_newer(&bytes) {
         Some(version) if index.unreadable.is_some() => {
             Err(Error::UnknownVersion { path: path.clone(), version })

@@ -1,9 +1,10 @@
 //! From the bytes of a `cyrus.index` to evidence: each record stands on its own CRC.
 
-use mailstore_format::index::{HeaderState, Layout, Salvaged, SalvagedSlot, salvage};
+use mailstore_format::index::{HeaderRepair, HeaderState, Layout, Salvaged, SalvagedSlot, salvage};
 
 use crate::evidence::{FileIdentity, IndexEvidence, Slot};
 use crate::plan::DEFAULT_VERSION;
+use crate::site::Site;
 
 /// Reads what can be read of an index file.
 ///
@@ -24,6 +25,20 @@ pub(crate) fn read_index(
             ..IndexEvidence::default()
         },
     }
+}
+
+/// The same of a mailbox of the store that `site` is about, whose other mailboxes tell more.
+pub(crate) fn read_index_at(site: &Site, bytes: &[u8], identity: FileIdentity) -> IndexEvidence {
+    let mut index = read_index(bytes, identity, site.index_version());
+    let header = index.header.as_ref().filter(|_| index.header_proven);
+    let instead = header.zip(index.layout).and_then(|(header, layout)| {
+        Layout::of_version(site.version_instead(layout.version, header.uidvalidity)?)
+    });
+    if instead.is_some() {
+        index.layout = instead;
+        index.header_repair = Some(HeaderRepair::Named);
+    }
+    index
 }
 
 fn evidence_of(salvaged: Salvaged, bytes: &[u8], identity: FileIdentity) -> IndexEvidence {
@@ -91,7 +106,7 @@ fn why_unreadable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mailstore_format::index::{HeaderRepair, IndexHeader, IndexRecord};
+    use mailstore_format::index::{IndexHeader, IndexRecord};
     use mailstore_format::{Timestamp, Uid};
 
     const IDENTITY: FileIdentity = FileIdentity { ino: 1, size: 0, mtime: Timestamp(0) };

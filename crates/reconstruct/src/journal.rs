@@ -123,6 +123,10 @@ enum Event {
     Undoing {
         time_ns: i64,
     },
+    /// A run of its own is about to undo it.
+    Retracting {
+        by: String,
+    },
     Undone {
         time_ns: i64,
         /// The run of its own that did it, where the mailbox had changed.
@@ -159,6 +163,8 @@ pub(crate) struct Course {
     pub(crate) done: bool,
     /// Whether an undo began.
     pub(crate) undoing: bool,
+    /// The runs of their own that were about to undo it.
+    pub(crate) retracting: Vec<String>,
     /// Whether it was undone.
     pub(crate) undone: bool,
     /// The run that undid it, where that took one of its own.
@@ -411,7 +417,7 @@ pub(crate) fn of_run(folder: &Path) -> Journal {
                 (committing, noted) = (0..0, 0);
             }
             Event::Redone => journal = std::mem::take(&mut undone),
-            Event::Done | Event::Undoing { .. } => {}
+            Event::Done | Event::Undoing { .. } | Event::Retracting { .. } => {}
         }
     }
     journal
@@ -419,13 +425,17 @@ pub(crate) fn of_run(folder: &Path) -> Journal {
 
 /// How far the run with this folder came, an undo of it included.
 pub(crate) fn course_of(folder: &Path) -> Course {
-    events(folder).fold(Course::default(), |course, event| match event {
+    events(folder).fold(Course::default(), |mut course, event| match event {
         // A run can be resumed, and after an undo done again.
         Event::Committing(committing) => {
             Course { committing: Some(committing), ..Course::default() }
         }
         Event::Done => Course { done: true, ..course },
         Event::Undoing { .. } => Course { undoing: true, ..course },
+        Event::Retracting { by } => {
+            course.retracting.push(by);
+            course
+        }
         Event::Undone { by, .. } => Course { undone: true, undone_by: by, ..course },
         Event::Redone => Course { undoing: false, undone: false, undone_by: None, ..course },
         Event::Pruned(_)
@@ -439,6 +449,11 @@ pub(crate) fn course_of(folder: &Path) -> Course {
 /// The line that says that an undo begins.
 pub(crate) fn undoing(now: Timestamp) -> serde_json::Result<String> {
     serde_json::to_string(&Event::Undoing { time_ns: now.0 })
+}
+
+/// The line that says that the run `by` is about to undo this one.
+pub(crate) fn retracting(by: &str) -> serde_json::Result<String> {
+    serde_json::to_string(&Event::Retracting { by: by.to_owned() })
 }
 
 /// The line that says that the run was undone, where that took a run of its own, `by` that one.

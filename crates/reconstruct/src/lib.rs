@@ -53,6 +53,7 @@ mod target;
 mod test_mailbox;
 pub mod triage;
 pub mod undo;
+mod window;
 mod witnesses;
 mod workshop;
 

@@ -8,7 +8,7 @@ use mailstore::config::ImapdConf;
 use mailstore::lock::{self, LockSpace};
 use mailstore::store::Store;
 use mailstore_format::annotations::Annotation;
-use mailstore_format::{Uid, db};
+use mailstore_format::{Uid, UidValidity, db};
 
 use crate::dialect::version_of_server;
 use crate::evidence::StoredAnnotation;
@@ -101,6 +101,11 @@ impl Site {
     /// The index version of the store's mailboxes.
     pub(crate) fn index_version(&self) -> Option<u32> {
         self.sample.index_version
+    }
+
+    /// The version of an index with this proven header, where it cannot have the one that it names.
+    pub(crate) fn version_instead(&self, version: u32, made: UidValidity) -> Option<u32> {
+        self.sample.version_instead(version, made)
     }
 
     /// The highest cache version among some of the store's newest records.

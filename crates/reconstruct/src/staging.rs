@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::Error;
 use crate::evidence::StagedCache;
+use crate::window::Window;
 use crate::workshop::Workshop;
 
 /// Takes cache records as messages are read.
@@ -50,11 +50,14 @@ impl<'a> LazyStaging<'a> {
         flushed.map_err(|source| Error::io("stage cache records on", self.root, source))
     }
 
-    /// Reads back what [`CacheSink::keep`] told of, into `record`, which is overwritten.
-    pub(crate) fn read(&self, staged: StagedCache, record: &mut Vec<u8>) -> io::Result<()> {
-        record.resize(staged.len, 0);
+    /// What [`CacheSink::keep`] told of.
+    pub(crate) fn read<'w>(
+        &self,
+        staged: StagedCache,
+        window: &'w mut Window,
+    ) -> io::Result<&'w [u8]> {
         match &self.file {
-            Some(file) => file.get_ref().read_exact_at(record, staged.offset),
+            Some(file) => window.exactly(file.get_ref(), staged.offset, staged.len),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -94,10 +97,8 @@ mod tests {
         let first = staging.keep(b"first").unwrap();
         let second = staging.keep(b"the second").unwrap();
         staging.finish().unwrap();
-        let mut record = Vec::new();
-        staging.read(second, &mut record).unwrap();
-        assert_eq!(record, b"the second");
-        staging.read(first, &mut record).unwrap();
-        assert_eq!(record, b"first");
+        let mut window = Window::default();
+        assert_eq!(staging.read(second, &mut window).unwrap(), b"the second");
+        assert_eq!(staging.read(first, &mut window).unwrap(), b"first");
     }
 }

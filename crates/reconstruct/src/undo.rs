@@ -107,15 +107,20 @@ impl Run<'_> {
         let mut summary = self.over(targets, &|context, target, policy| {
             let of_run = workshop.of_run(run);
             let mut report = match put_back(context, target, &of_run, policy.now)? {
-                PutBackOr::Report(report) => report,
+                PutBackOr::Report(mut report) => {
+                    self.forget(target, &mut report);
+                    report
+                }
                 PutBackOr::Changed(why) if if_changed == IfChanged::Refuse => {
                     refused(target, &Trail::of(target, run), &why)
                 }
                 PutBackOr::Changed(_) | PutBackOr::HasToBeMerged => {
-                    merge::merge(context, target, policy, &of_run, workshop)?
+                    let mut merged = merge::merge(context, target, policy, &of_run, workshop)?;
+                    self.forget(target, &mut merged.report);
+                    merged.note(target, &of_run, policy.now)?;
+                    merged.report
                 }
             };
-            self.forget(target, &mut report);
             self.aftercare().of_mailbox(target, &mut report);
             Ok(report)
         });

@@ -5,6 +5,7 @@ mod imap;
 mod imap_args;
 mod output;
 mod raise;
+mod report;
 mod signals;
 mod store;
 mod undo;
@@ -14,14 +15,12 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use command_line::named_store;
 use incident::{Incident, RunStart, StoreBinding};
-use mailstore::config::ImapdConf;
 use mailstore::replace::FileOps;
-use mailstore::sync_log::SyncLog;
-use reconstruct::{Aftercare, Memory, ServerTools};
-use redeliver::{Choice, Desk, Spool, SpoolSettings, Transport as _};
+use reconstruct::Memory;
+use redeliver::{Desk, Spool, SpoolSettings, Transport as _};
 
 pub(crate) use args::Args;
-use args::{AfterArgs, Command, DeliverArgs, StoreArgs, Via};
+use args::{Command, DeliverArgs, Via};
 use output::Output;
 use store::Opened;
 
@@ -30,6 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     match &args.command {
         None => deliver(&args.deliver),
         Some(Command::Undo(args)) => undo::run(args),
+        Some(Command::Report(args)) => report::run(args),
         Some(Command::RaiseUidnext(args)) => raise::run(args),
     }
 }
@@ -45,39 +45,26 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let conf = store.conf().clone();
     let incident = Arc::new(Incident::open(args.store.incident()?)?);
     let binding = StoreBinding::of(&conf)?;
-    let mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?)?;
+    let choice = args.choice();
+    let beyond = choice.beyond_restored();
+    let mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?, beyond)?;
     let mailboxes = store::chosen(mailboxes, &targets, &args.store);
-    let choice = Choice { classes: args.classes(), mark: args.mark() };
     let umask = conf.umask();
-    let dumps = incident.files()?;
-    let tools = ServerTools::new(&conf, args.after.cyrus_bin.clone(), dumps);
-    let spool = Spool::new(SpoolSettings { options: settings, site, targets, umask });
+    let tools = store::tools(&store, &args.after, &incident)?;
+    let at_once = args.at_once;
+    let spool = Spool::new(SpoolSettings { options: settings, site, targets, umask, at_once });
     if args.dry_run {
         let desk = Desk::dry(&incident, &choice, spool.name());
         spool.survey(&desk, &mailboxes, &output);
         return output.end(None, Some(&tools));
     }
     let start = begun("redeliver");
-    let aftercare = aftercare(&args.after, &tools, &conf, &args.store)?;
-    let aftercare = aftercare.held_back_by(store.expunge_files());
+    let aftercare = store::aftercare(&store, &args.after, &tools, args.store.lock_timeout())?;
     let memory = Memory::begin(Arc::clone(&incident), &binding, &start)?;
     let desk = Desk::of_run(&incident, &choice, spool.name(), memory.run());
     let spool = spool.with_aftercare(aftercare).as_run(start, memory, FileOps::new());
     let run = spool.deliver(&desk, &mailboxes, &output);
     output.end(run, Some(&tools))
-}
-
-/// What is brought in step after what.
-fn aftercare(
-    args: &AfterArgs,
-    tools: &ServerTools,
-    conf: &ImapdConf,
-    store: &StoreArgs,
-) -> Result<Aftercare> {
-    let logs = args.sync_log.iter();
-    let logs = logs.map(|channel| SyncLog::of(conf.config_directory(), channel));
-    let logs = logs.collect::<Result<_, _>>()?;
-    Ok(Aftercare::new(tools.clone(), logs, store.lock_timeout()))
 }
 
 /// How a run begins.

@@ -4,7 +4,8 @@
 //! [`Choice`] says which, and [`order()`] makes of the gaps of a mailbox what is asked for, a pure
 //! function. The [`Desk`] hands out orders and writes into the incident what became of them. A
 //! [`Transport`] carries them out: [`Spool`] straight into the mailboxes of a store, beside its
-//! server; [`Imap`] through a server that runs. A [`Listener`] is told of each [`MailboxReport`].
+//! server; [`Imap`] through a server that runs. A [`Listener`] is told of each [`MailboxReport`],
+//! and a [`Letter`] tells a user what came back.
 //!
 //! ```
 //! use redeliver::{Choice, order};
@@ -17,6 +18,7 @@
 mod desk;
 mod error;
 mod imap;
+mod letter;
 mod order;
 mod raise;
 mod report;
@@ -27,7 +29,10 @@ mod transport;
 pub use desk::Desk;
 pub use error::Error;
 pub use imap::{Access, Credentials, Imap, ImapSettings};
-pub use order::{Choice, DEFAULT_MARK, NotOrdered, Order, Ordered, order};
+pub use letter::Letter;
+pub use order::{
+    Choice, DEFAULT_MARK, NEAR_DUPLICATE_KEYWORD, NearDuplicates, NotOrdered, Order, Ordered, order,
+};
 pub use raise::RaiseNumbers;
 pub use report::{MailboxReport, MessageReport, Summary};
 pub use spool::{Spool, SpoolSettings};

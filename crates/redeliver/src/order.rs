@@ -9,20 +9,63 @@ use reconstruct::{Arrival, Arrivals};
 /// The keyword of messages that their owner may have deleted.
 pub const DEFAULT_MARK: &str = "$Recovered";
 /// The class of gaps that get the mark.
-const AMBIGUOUS: &str = "ambiguous";
+pub(crate) const AMBIGUOUS: &str = "ambiguous";
+/// The class of messages that the mailbox has but for the trace of their way.
+const NEAR_DUPLICATE: &str = "near-duplicate";
+/// The keyword by which these can be told.
+pub const NEAR_DUPLICATE_KEYWORD: &str = "$NearDuplicate";
+
+/// What becomes of messages of which the mailbox has one with the same content and other trace fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NearDuplicates {
+    /// They are not delivered.
+    #[default]
+    Skip,
+    /// They are.
+    Deliver,
+    /// They are, with the keyword [`NEAR_DUPLICATE_KEYWORD`].
+    Flag,
+}
 
 /// Which gaps are delivered, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     /// Only these classes; all where there are none.
     pub classes: Vec<String>,
+    /// What becomes of near-duplicates, whatever the classes.
+    pub near_duplicates: NearDuplicates,
     /// The keyword that messages get whose owner may have deleted them.
     pub mark: Option<String>,
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { classes: Vec::new(), mark: Some(DEFAULT_MARK.to_owned()) }
+        let near_duplicates = NearDuplicates::default();
+        Self { classes: Vec::new(), near_duplicates, mark: Some(DEFAULT_MARK.to_owned()) }
+    }
+}
+
+impl Choice {
+    /// The classes that are asked for although gapfill does not say that they are to be restored.
+    #[must_use]
+    pub fn beyond_restored(&self) -> &'static [&'static str] {
+        match self.near_duplicates {
+            NearDuplicates::Skip => &[],
+            NearDuplicates::Deliver | NearDuplicates::Flag => &[NEAR_DUPLICATE],
+        }
+    }
+
+    fn is_chosen(&self, gap: &Gap) -> bool {
+        let by_class = self.classes.is_empty() || self.classes.contains(&gap.class);
+        gap.restore && by_class || self.beyond_restored().contains(&gap.class.as_str())
+    }
+
+    /// The keywords that a message gets beside its own.
+    fn keywords(&self, ordered: &Ordered) -> impl Iterator<Item = String> {
+        let is_near = ordered.class == NEAR_DUPLICATE;
+        let flag = is_near && self.near_duplicates == NearDuplicates::Flag;
+        let flag = flag.then(|| NEAR_DUPLICATE_KEYWORD.to_owned());
+        ordered.mark.clone().into_iter().chain(flag)
     }
 }
 
@@ -80,21 +123,19 @@ impl NotOrdered {
     }
 }
 
-/// What of the gaps of a mailbox is asked for. What was delivered is not, nor what gapfill saw in the
-/// store since; what was undone is.
+/// What of the gaps of a mailbox is asked for. What was delivered is not, unless gapfill has missed it
+/// since, nor what gapfill saw in the store; what was undone is.
 #[must_use]
 pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order {
     let mut order = Order::default();
     order.arrivals.above_uid = seen.uid;
     order.arrivals.above_modseq = seen.modseq;
-    let settled = gaps.iter().filter_map(|gap| gap.delivery.as_ref());
-    let settled = settled.filter(|delivery| delivery.state.is_settled());
-    order.arrivals.came_before = settled.filter_map(|delivery| delivery.uid).collect();
-    for GapToDeliver { id, recorded, delivery } in gaps {
+    order.arrivals.came_before = gaps.iter().filter_map(came_as).collect();
+    for to_deliver in gaps {
+        let GapToDeliver { id, recorded, .. } = to_deliver;
         let gap = &recorded.gap;
-        let is_chosen = choice.classes.is_empty() || choice.classes.contains(&gap.class);
-        let is_settled = delivery.as_ref().is_some_and(|said| said.state.is_settled());
-        if !gap.restore || !is_chosen || is_settled || recorded.closed.is_some() {
+        let is_done = to_deliver.is_settled() || recorded.closed.is_some();
+        if !choice.is_chosen(gap) || is_done {
             continue;
         }
         let ordered = ordered(*id, gap, choice);
@@ -114,14 +155,20 @@ pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order
             size: gap.bytes,
             sources,
             system_flags: gap.system_flags,
-            keywords: gap.keywords.iter().chain(&ordered.mark).cloned().collect(),
+            keywords: gap.keywords.iter().cloned().chain(choice.keywords(&ordered)).collect(),
             internaldate: gap.internaldate,
             uid_before: gap.uid,
+            came_as: came_as(to_deliver),
             missed_at: recorded.last_seen,
         });
         order.gaps.insert(key, ordered);
     }
     order
+}
+
+/// The UID under which it was delivered before.
+fn came_as(gap: &GapToDeliver) -> Option<Uid> {
+    gap.delivery.as_ref()?.uid
 }
 
 fn ordered(id: GapId, gap: &Gap, choice: &Choice) -> Ordered {
@@ -190,7 +237,7 @@ mod tests {
 
         fn gaps(&self) -> Vec<GapToDeliver> {
             let store = self.incident.store(&self.binding).unwrap();
-            let mailboxes = self.incident.mailboxes_with_gaps(store).unwrap();
+            let mailboxes = self.incident.mailboxes_with_gaps(store, &[]).unwrap();
             self.incident.gaps_of(&mailboxes[0]).unwrap()
         }
 
@@ -266,8 +313,22 @@ mod tests {
         let order = outage.order(&Choice::default());
         let keywords: Vec<_> = order.arrivals.messages.iter().map(|m| m.keywords.clone()).collect();
         assert_eq!(keywords, [vec!["$Work"], vec!["$Work", "$Recovered"]]);
-        let choice = Choice { classes: vec!["missing".to_owned()], mark: None };
+        let classes = vec!["missing".to_owned()];
+        let choice = Choice { classes, mark: None, ..Choice::default() };
         assert_eq!(asked_for(&outage.order(&choice)), [1]);
+    }
+
+    #[test]
+    fn near_duplicates_are_asked_for_only_where_that_is_said_and_can_be_told() {
+        let near = Gap { restore: false, ..gap(2, "near-duplicate") };
+        let outage = Outage::with(&[gap(1, "missing"), near]);
+        let of = |near_duplicates| {
+            let order = outage.order(&Choice { near_duplicates, ..Choice::default() });
+            order.arrivals.messages.iter().map(|m| m.keywords.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(NearDuplicates::Skip), [1]);
+        assert_eq!(of(NearDuplicates::Deliver), [1, 1]);
+        assert_eq!(of(NearDuplicates::Flag), [1, 2]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 
 use incident::{DeliveryState, MailboxId, MailboxWithGaps, RunStart};
 use mailstore::lock::LockWait;
@@ -28,6 +29,8 @@ pub struct SpoolSettings {
     pub targets: Vec<Target>,
     /// The umask of the server.
     pub umask: u32,
+    /// How many messages come into a mailbox at once, which is as long as it is locked.
+    pub at_once: NonZeroUsize,
 }
 
 /// What is said of a message of which there is no word.
@@ -118,8 +121,8 @@ impl Transport for Spool {
 
     fn survey(&self, desk: &Desk<'_>, mailboxes: &[MailboxWithGaps], listener: &dyn Listener) {
         let matched = Matched::of(&self.settings.targets, mailboxes);
-        let watch = Watch { desk, matched: &matched, listener };
-        let SpoolSettings { options, site, .. } = &self.settings;
+        let SpoolSettings { options, site, at_once, .. } = &self.settings;
+        let watch = Watch { desk, matched: &matched, listener, at_once: *at_once };
         watch.tell_of_missing();
         let run = Run::new(options, site, &watch);
         let _: Summary = run.survey_delivery(&matched.targets, &|target| watch.arrivals(target));
@@ -133,9 +136,9 @@ impl Transport for Spool {
     ) -> Option<String> {
         let Self { settings, aftercare, means } = self;
         let Means { start, memory, ops } = means?;
-        let SpoolSettings { options, site, targets, umask } = settings;
+        let SpoolSettings { options, site, targets, umask, at_once } = settings;
         let matched = Matched::of(&targets, mailboxes);
-        let watch = Watch { desk, matched: &matched, listener };
+        let watch = Watch { desk, matched: &matched, listener, at_once };
         watch.tell_of_missing();
         let workshop = Workshop::new(ops, start.name.clone(), umask);
         let run = Run::new(&options, &site, &watch).with_aftercare(aftercare);
@@ -158,13 +161,15 @@ struct Watch<'a> {
     desk: &'a Desk<'a>,
     matched: &'a Matched<'a>,
     listener: &'a dyn Listener,
+    at_once: NonZeroUsize,
 }
 
 impl Watch<'_> {
     fn arrivals(&self, target: &Target) -> Result<Arrivals, Unknown> {
         let with_gaps = self.matched.by_name.get(&target.name);
         let order = with_gaps.map(|with_gaps| self.desk.hand_out(with_gaps)).transpose()?;
-        Ok(order.map(|order| order.arrivals).unwrap_or_default())
+        let arrivals = order.map(|order| order.arrivals).unwrap_or_default();
+        Ok(Arrivals { at_once: Some(self.at_once), ..arrivals })
     }
 
     fn tell_of_missing(&self) {

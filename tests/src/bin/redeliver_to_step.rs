@@ -6,11 +6,12 @@
 //! line.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use incident::{Incident, RunStart, StoreBinding};
 use mailstore::config::ImapdConf;
 use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
@@ -37,14 +38,16 @@ fn main() -> Result<()> {
     let targets = store.select(&selection)?.into_iter().map(|entry| Target::listed(&store, entry));
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
     let incident = Arc::new(Incident::open(&PathBuf::from(incident))?);
-    let mut mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?)?;
+    let mut mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?, &[])?;
     mailboxes.retain(|with_gaps| with_gaps.mailbox.name == *mailbox);
     let start = RunStart::now(run.clone(), "redeliver", "0", Vec::new());
     let memory = Memory::begin(Arc::clone(&incident), &binding, &start)?;
     let choice = Choice::default();
     let desk = Desk::of_run(&incident, &choice, Spool::NAME, memory.run());
     let options = Options { jobs: 1, ..Options::default() };
-    let settings = SpoolSettings { options, site: Site::of(&store), targets, umask };
+    // In two portions: what is cut short between them is a case of its own.
+    let at_once = NonZeroUsize::new(3).context("no number")?;
+    let settings = SpoolSettings { options, site: Site::of(&store), targets, umask, at_once };
     let ops = hooked(End::parse(end)?, true);
     Spool::new(settings).as_run(start, memory, ops).deliver(&desk, &mailboxes, &PrintReport);
     Ok(())

@@ -1,5 +1,6 @@
 //! `redeliver` as an operator types it.
 
+use std::fs::File;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -78,5 +79,52 @@ fn people_are_told_what_came_what_did_not_and_what_to_do_next() -> Result<()> {
     let again = told(&[])?;
     assert_eq!(again.status, Some(0), "{again:?}");
     assert!(again.stdout.starts_with("0 mailboxes; nothing to deliver"), "{}", again.stdout);
+    Ok(())
+}
+
+#[test]
+fn an_output_that_cannot_be_written_ends_with_status_2_after_all_is_delivered() -> Result<()> {
+    const NAME: &str = "an_output_that_cannot_be_written_ends_with_status_2_after_all_is_delivered";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let full = File::options().write(true).open("/dev/full")?;
+    let mut command = redeliver(&scene.server, &scene.incident)?;
+    let status = command.args(["--mailbox", &case.mailbox]).stdout(full).status()?;
+    assert_eq!(status.code(), Some(2));
+    assert_eq!(case.shown(&scene)?, scene.expected);
+    Ok(())
+}
+
+#[test]
+fn users_get_a_letter_about_what_came_back() -> Result<()> {
+    const NAME: &str = "users_get_a_letter_about_what_came_back";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 2)?;
+    let (case, _held) = (scene.take()?, scene.take()?);
+    let report = |arguments: &[&str]| {
+        let template = redeliver(&scene.server, &scene.incident)?;
+        let mut command = redeliver_command()?;
+        let environment = template.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.arg("report").args(template.get_args()).args(arguments).envs(environment);
+        run(&mut command)
+    };
+    assert_eq!(report(&[])?.stdout, "", "nothing came back");
+    case.redeliver(&scene)?;
+    let line = format!("  {}         5  2006-11-05 to 2006-11-08\n", case.folder);
+    for shown in [report(&[])?, report(&["--user", "alice"])?] {
+        assert_eq!(shown.status, Some(0), "{shown:?}");
+        assert!(shown.stdout.starts_with("To: alice\n"), "{}", shown.stdout);
+        assert!(shown.stdout.contains(&line), "{}", shown.stdout);
+    }
+    assert_eq!(report(&["--user", "bob"])?.stdout, "");
+    let letters = scene.server.path().join("letters");
+    std::fs::create_dir(&letters)?;
+    scene.server.cyrus().account().own(&letters)?;
+    let letters = letters.to_str().context("text")?;
+    assert_eq!(report(&["--letters", letters])?.status, Some(0));
+    assert!(std::fs::read_to_string(format!("{letters}/alice.txt"))?.contains(&line));
+    let again = report(&["--letters", letters])?;
+    assert_eq!(again.status, Some(2), "none is overwritten: {again:?}");
     Ok(())
 }

@@ -43,13 +43,14 @@ pub(crate) fn messages(numbers: &[u32]) -> Vec<NewMessage> {
 
 impl Folders {
     pub(crate) fn new(cyrus: &Cyrus, folders: usize) -> Result<Self> {
-        Self::with_lines(cyrus, folders, &[])
+        Self::with(cyrus, folders, ServerOptions::new(Layout::ById))
     }
 
-    /// The same with further lines of `imapd.conf`.
-    pub(crate) fn with_lines(cyrus: &Cyrus, folders: usize, lines: &[String]) -> Result<Self> {
-        let options = ServerOptions::new(Layout::ById).with_conversations().in_memory();
-        let options = lines.iter().fold(options, |options, line| options.with_line(line));
+    /// On servers with conversations and these options.
+    pub(crate) fn with(cyrus: &Cyrus, folders: usize, options: ServerOptions) -> Result<Self> {
+        let options = options.with_conversations().in_memory();
+        // All folders have the same messages, of which the server takes a hundred only.
+        let options = options.with_line("conversations_max_guidexists: 100000");
         let server = Server::start(cyrus, options)?;
         server.admin()?.create("user.alice")?;
         let names: Vec<String> = (0..folders).map(|n| format!("INBOX.case{n:03}")).collect();

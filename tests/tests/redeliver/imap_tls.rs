@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use mailstore_tests::{Certificates, Cyrus, ToolRun};
+use mailstore_tests::{Certificates, Cyrus, Layout, ServerOptions, ToolRun};
 
 use crate::folders::{Case, Folders, MISSING, states_of};
 use crate::imap_access::password_file;
@@ -20,7 +20,9 @@ fn served(cyrus: &Cyrus) -> Result<(tempfile::TempDir, Certificates, Folders)> {
         format!("tls_server_cert: {}", certificates.certificate.display()),
         format!("tls_server_key: {}", certificates.key.display()),
     ];
-    let scene = Folders::with_lines(cyrus, 2, &lines)?;
+    let options = ServerOptions::new(Layout::ById);
+    let options = lines.iter().fold(options, |options, line| options.with_line(line));
+    let scene = Folders::with(cyrus, 2, options)?;
     Ok((directory, certificates, scene))
 }
 

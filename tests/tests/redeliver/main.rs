@@ -13,6 +13,7 @@ mod imap_tls;
 mod interrupted;
 mod lost_files;
 mod once;
+mod replica;
 mod scene;
 mod undo;
 mod union;

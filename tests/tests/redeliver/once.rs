@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::outage::{exported, gapfill, new_incident};
-use mailstore_tests::{Cyrus, Reconstruct};
+use mailstore_tests::{Cyrus, Reconstruct, ToolRun};
 use serde_json::Value;
 
-use crate::folders::{Folders, MISSING, states_of};
+use crate::folders::{Case, Folders, MISSING, states_of};
 use crate::scene::text;
 
 #[test]
@@ -52,6 +52,105 @@ fn what_its_owner_deletes_after_a_delivery_does_not_come_back() -> Result<()> {
         assert_eq!(session.search("ALL")?, [1, 2, 3], "{run:?}");
     }
     session.logout()?;
+    scene.end()
+}
+
+/// Compares again, and delivers what is missed.
+fn again(scene: &Folders, case: &Case) -> Result<ToolRun> {
+    let from = [scene.rescued.path().to_owned()];
+    gapfill(&scene.server, &from, &["--incident", text(&scene.incident)?])?;
+    case.redeliver(scene)
+}
+
+#[test]
+fn what_was_delivered_and_lost_its_file_again_gets_it_back() -> Result<()> {
+    const NAME: &str = "what_was_delivered_and_lost_its_file_again_gets_it_back";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let run = case.redeliver(&scene)?;
+    let uid = run.json[0]["messages"][0]["uid"].as_u64().context("a UID")?;
+    fs::remove_file(scene.server.mailbox_dir(&case.mailbox)?.join(format!("{uid}.")))?;
+    let run = again(&scene, &case)?;
+    ensure!(run.status == Some(0), "{run:?}");
+    assert_eq!(states_of(&run), ["verified"]);
+    assert_eq!(run.json[0]["messages"][0]["uid"], uid, "it keeps its UID");
+    assert_eq!(case.shown(&scene)?, scene.expected);
+    assert_eq!(states_of(&again(&scene, &case)?), [""; 0]);
+    scene.end()
+}
+
+#[test]
+fn a_mailbox_that_was_set_back_behind_its_delivery_gets_it_again() -> Result<()> {
+    const NAME: &str = "a_mailbox_that_was_set_back_behind_its_delivery_gets_it_again";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let directory = scene.server.mailbox_dir(&case.mailbox)?;
+    let kept: Vec<_> = ["cyrus.index", "cyrus.cache", "cyrus.header"]
+        .into_iter()
+        .map(|name| Ok((name, fs::read(directory.join(name))?)))
+        .collect::<Result<_>>()?;
+    let run = case.redeliver(&scene)?;
+    let messages = run.json[0]["messages"].as_array().context("messages")?;
+    for message in messages {
+        fs::remove_file(directory.join(format!("{}.", message["uid"])))?;
+    }
+    for (name, bytes) in kept {
+        fs::write(directory.join(name), bytes)?;
+    }
+    let run = again(&scene, &case)?;
+    ensure!(run.status == Some(0), "{run:?}");
+    assert_eq!(states_of(&run), ["verified"; MISSING.len()]);
+    assert_eq!(case.shown(&scene)?, scene.expected);
+    scene.end()
+}
+
+#[test]
+fn what_its_owner_deleted_does_not_come_back_when_the_server_has_forgotten_it() -> Result<()> {
+    const NAME: &str = "what_its_owner_deleted_does_not_come_back_when_the_server_has_forgotten_it";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    ensure!(case.redeliver(&scene)?.status == Some(0), "the first delivery");
+    let mut session = scene.session()?;
+    session.select(&case.folder)?;
+    session.store("4:*", "+FLAGS (\\Deleted)")?;
+    session.expunge()?;
+    session.logout()?;
+    scene.server.tool_output("cyr_expire", &["-X", "0", "-E", "1"])?;
+    let run = again(&scene, &case)?;
+    ensure!(run.status == Some(0), "{run:?}");
+    let states = states_of(&run);
+    assert!(states.iter().all(|state| *state == "delivered"), "as it was before: {run:?}");
+    assert_eq!(scene.session()?.status(&case.folder, &["MESSAGES"])?, [3]);
+    scene.end()
+}
+
+#[test]
+fn what_another_run_finds_as_loose_files_is_no_second_gap() -> Result<()> {
+    const NAME: &str = "what_another_run_finds_as_loose_files_is_no_second_gap";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let lost_and_found = scene.server.path().join("lost+found");
+    fs::create_dir(&lost_and_found)?;
+    for entry in fs::read_dir(scene.rescued.mailbox_dir(&case.mailbox)?)? {
+        let (path, name) = {
+            let entry = entry?;
+            (entry.path(), entry.file_name())
+        };
+        let name = name.to_string_lossy();
+        if let Some(uid) = name.strip_suffix('.') {
+            fs::copy(&path, lost_and_found.join(format!("#{uid}")))?;
+        }
+    }
+    let gaps = exported(&scene.server, &scene.incident, "gap")?.len();
+    gapfill(&scene.server, &[lost_and_found], &["--incident", text(&scene.incident)?])?;
+    assert_eq!(exported(&scene.server, &scene.incident, "gap")?.len(), gaps);
+    let run = case.redeliver(&scene)?;
+    ensure!(run.status == Some(0), "{run:?}");
+    assert_eq!(case.shown(&scene)?, scene.expected);
     scene.end()
 }
 

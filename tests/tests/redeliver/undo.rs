@@ -6,7 +6,7 @@ use mailstore_tests::{Cyrus, ToolRun};
 use crate::folders::{Case, Folders, MISSING};
 use crate::scene::{redeliver, subcommand};
 
-fn undo(scene: &Folders, run: &ToolRun, arguments: &[&str]) -> Result<ToolRun> {
+pub(crate) fn undo(scene: &Folders, run: &ToolRun, arguments: &[&str]) -> Result<ToolRun> {
     let name = run.summary()["run"].as_str().context("the run has no name")?;
     let command = redeliver(&scene.server, &scene.incident)?;
     let mut command = subcommand(&command, &["undo", name]);
@@ -79,5 +79,25 @@ fn what_somebody_touched_stays_and_is_told() -> Result<()> {
     session.noop()?;
     assert_eq!(session.search("ALL")?.len(), 7);
     session.logout()?;
+    scene.end()
+}
+
+/// The server's own tool gives threads, by which every message it gives one to changes.
+#[test]
+fn what_got_its_thread_since_is_taken_back() -> Result<()> {
+    const NAME: &str = "what_got_its_thread_since_is_taken_back";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let before = case.shown(&scene)?;
+    let run = delivered(&scene, &case)?;
+    let modseq = |scene: &Folders| scene.session()?.status(&case.folder, &["HIGHESTMODSEQ"]);
+    let then = modseq(&scene)?;
+    scene.server.tool_output("ctl_conversationsdb", &["-b", "alice"])?;
+    assert_ne!(modseq(&scene)?, then, "no thread was given");
+    let undone = undo(&scene, &run, &[])?;
+    ensure!(undone.status == Some(0), "{undone:?}");
+    assert_eq!(case.shown(&scene)?, before);
+    assert_eq!(case.states(&scene)?, ["undone"; MISSING.len()]);
     scene.end()
 }

@@ -73,12 +73,16 @@ fn damage_and_repair(
             let case = Case::of(&specimen, kind, *seed)?;
             let served = cases.len() == 1 || number.is_multiple_of(served);
             let told = case.told();
-            let about = || format!("{kind}, seed {seed}\n{told}");
-            let mut broken = case.broken_promises(served).with_context(about)?;
+            let mut broken = Vec::new();
+            // One that cannot even be looked at does not keep the others from being tried.
+            let mut tell = |told: Result<Vec<String>>| match told {
+                Ok(told) => broken.extend(told),
+                Err(error) => broken.push(format!("{error:#}")),
+            };
+            tell(case.broken_promises(served));
             if served {
                 let again = Case::of(&specimen, kind, *seed)?;
-                let late = again.broken_promises_of_a_late_undo(*seed);
-                broken.extend(late.with_context(about)?);
+                tell(again.broken_promises_of_a_late_undo(*seed));
             }
             if !broken.is_empty() {
                 let broken = broken.join("\n  ");

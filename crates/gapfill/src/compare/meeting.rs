@@ -1,6 +1,6 @@
 //! One mailbox: which messages of both sides are the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mailstore_format::{Guid, Uid};
 
@@ -45,7 +45,7 @@ pub(super) enum Hint {
     Nothing,
     /// The message's tombstone.
     Tombstone,
-    /// The message's record, whose file is gone.
+    /// The message's record, there or under another UID, whose file is gone.
     RecordWithoutFile,
     /// Another message, or its tombstone.
     UidTaken,
@@ -71,6 +71,7 @@ impl Meeting {
             (0..live.messages.len()).for_each(|at| meeting.live_only(live, at));
         }
         meeting.by_guid(&pair.source.messages, &live.messages);
+        meeting.unfiled_by_guid(&pair.source.messages, &live.messages);
         meeting
     }
 
@@ -204,6 +205,29 @@ impl Meeting {
             }
             message.is_none()
         });
+    }
+
+    /// A record without a file waits for its message, under whatever UID the source has that: what was
+    /// delivered and lost its file is missing once, not twice.
+    fn unfiled_by_guid(&mut self, source: &[Message], live: &[Message]) {
+        let mut waiting = HashMap::<Guid, Vec<usize>>::new();
+        for &at in &self.unfiled {
+            let guid = live.get(at).map_or(Guid::NULL, |message| message.guid);
+            waiting.entry(guid).or_default().push(at);
+        }
+        waiting.remove(&Guid::NULL);
+        let mut met = HashSet::new();
+        for surplus in &mut self.surplus {
+            let knows_none = matches!(surplus.hint, Hint::Nothing | Hint::UidTaken);
+            let Some(message) = source.get(surplus.message).filter(|_| knows_none) else {
+                continue;
+            };
+            if let Some(at) = waiting.get_mut(&message.guid).and_then(Vec::pop) {
+                surplus.hint = Hint::RecordWithoutFile;
+                met.insert(at);
+            }
+        }
+        self.unfiled.retain(|at| !met.contains(at));
     }
 
     /// Classes what of the surplus `judge` knows, and keeps the rest.

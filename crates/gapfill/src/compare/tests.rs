@@ -69,6 +69,14 @@ fn what_both_have_is_present_under_whatever_uid() {
 }
 
 #[test]
+fn a_message_whose_record_waits_for_it_under_another_uid_is_missing_once() {
+    let delivered = pair(&[(1, "a"), (5, "b"), (6, "b")], &[(1, "a"), (11, "b"), (12, "!b")]);
+    let compared = compare(std::slice::from_ref(&delivered));
+    assert!(compared[0].unfiled.is_empty());
+    assert_eq!(alone(delivered), [(6, Class::Wanted)]);
+}
+
+#[test]
 fn what_came_after_the_live_store_s_last_state_is_missing() {
     assert_eq!(alone(pair(&[(1, "a"), (5, "b")], &[(1, "a"), (2, "c")])), [(5, Class::Missing)]);
 }

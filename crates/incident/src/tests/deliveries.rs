@@ -1,13 +1,13 @@
 //! What became of a gap is remembered once, and what is settled stays so.
 
-use mailstore_format::{ModSeq, Uid};
+use mailstore_format::{ModSeq, Timestamp, Uid};
 
-use super::gaps::{gap, record};
+use super::gaps::{gap, record, record_at};
 use super::{Outage, lost, mailbox, outcome, rows};
 use crate::mailboxes::MailboxRow;
 use crate::{
-    Delivery, DeliveryState, Gap, GapToDeliver, MailboxRecord, MailboxWithGaps, RunId, SeenNumbers,
-    WantedMessage,
+    Delivery, DeliveryState, Gap, GapToDeliver, MailboxRecord, MailboxWithGaps, Recovered, RunId,
+    SeenNumbers, WantedMessage,
 };
 
 /// Those of the only mailbox, settled or not.
@@ -18,7 +18,7 @@ fn gaps(outage: &Outage) -> Vec<GapToDeliver> {
 
 /// How many mailboxes have gaps that are to be restored and have not been.
 fn to_do(outage: &Outage) -> usize {
-    outage.incident.mailboxes_with_gaps(outage.store).unwrap().len()
+    outage.incident.mailboxes_with_gaps(outage.store, &[]).unwrap().len()
 }
 
 fn say(outage: &Outage, run: RunId, state: DeliveryState, uid: Option<u32>) {
@@ -60,12 +60,28 @@ fn what_was_delivered_is_never_said_not_to_have_been_unless_it_is_undone() {
 }
 
 #[test]
+fn what_a_comparison_misses_after_its_delivery_is_to_be_delivered_again() {
+    use DeliveryState::{Delivered, Held, Intended};
+    let outage = Outage::new();
+    let run = outage.run("first");
+    record(&outage, run, &[gap(7, "seven")]);
+    say(&outage, run, Delivered, Some(9));
+    record(&outage, run, &[gap(7, "seven")]);
+    assert_eq!(to_do(&outage), 0, "the store was looked at before");
+    record_at(&outage, run, &[gap(7, "seven")], Timestamp(i64::MAX));
+    assert!(to_do(&outage) == 1 && !gaps(&outage)[0].is_settled());
+    say(&outage, run, Intended, None);
+    say(&outage, run, Held, None);
+    assert_eq!(said(&outage), [(Held, Some(Uid(9)))], "where it came stays known");
+}
+
+#[test]
 fn the_highest_numbers_are_those_of_sources_gaps_and_of_what_is_wanted() {
     let outage = Outage::new();
     let run = outage.run("first");
     record(&outage, run, &[gap(7, "seven"), gap(12, "twelve")]);
     let numbers = || {
-        let mailboxes = outage.incident.mailboxes_with_gaps(outage.store).unwrap();
+        let mailboxes = outage.incident.mailboxes_with_gaps(outage.store, &[]).unwrap();
         outage.incident.seen_numbers(&mailboxes[0]).unwrap()
     };
     assert_eq!(numbers(), SeenNumbers { uid: Uid(12), modseq: ModSeq(0) });
@@ -111,4 +127,24 @@ fn deliveries_are_exported() {
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!((&line["state"], &line["uid"]), (&"verified".into(), &9.into()));
     assert_eq!((&line["source_uid"], &line["via"]), (&7.into(), &"spool".into()));
+}
+
+#[test]
+fn what_came_back_is_summed_up_by_mailbox() {
+    use DeliveryState::{Delivered, Held, Verified};
+    let outage = Outage::new();
+    let run = outage.run("first");
+    let undated = Gap { internaldate: Timestamp(0), ..gap(9, "nine") };
+    let ambiguous = Gap { class: "ambiguous".to_owned(), ..gap(8, "eight") };
+    record(&outage, run, &[gap(7, "seven"), ambiguous, undated, gap(10, "ten")]);
+    let states = [Delivered, Verified, Verified, Held].into_iter().zip(gaps(&outage));
+    for (state, gap) in states {
+        let said = Delivery { gap: gap.id, state, uid: None, note: String::new() };
+        outage.incident.record_deliveries(run, "spool", &[said]).unwrap();
+    }
+    let recovered = outage.incident.recovered(outage.store, "ambiguous").unwrap();
+    assert_eq!(recovered.len(), 1);
+    let Recovered { messages, of_class, received, held, .. } = &recovered[0];
+    let date = gap(7, "seven").internaldate;
+    assert_eq!((*messages, *of_class, *held, *received), (3, 1, 1, Some((date, date))));
 }

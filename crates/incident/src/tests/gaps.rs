@@ -38,8 +38,11 @@ pub(super) fn gap(uid: u32, content: &str) -> Gap {
 }
 
 pub(super) fn record(outage: &Outage, run: RunId, gaps: &[Gap]) {
+    record_at(outage, run, gaps, LOOKED_AT);
+}
+
+pub(super) fn record_at(outage: &Outage, run: RunId, gaps: &[Gap], looked_at: Timestamp) {
     let (mailbox, outcome) = (mailbox("a"), outcome("compared"));
-    let looked_at = LOOKED_AT;
     let seen = MailboxGaps { mailbox: &mailbox, outcome: &outcome, gaps, looked_at };
     outage.incident.record_gaps(run, &seen).unwrap();
 }

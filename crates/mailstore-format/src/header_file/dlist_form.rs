@@ -1,5 +1,7 @@
 //! The form since 3.6: one keyed list (`mailbox_header_data_cstring`, `parseentry_cb`).
 
+use memchr::memchr;
+
 use super::{FlagNames, HeaderFile, HeaderForm};
 use crate::DecodeError;
 use crate::dlist::{self, Dlist};
@@ -8,7 +10,12 @@ use crate::dlist::{self, Dlist};
 const KEYS: [&[u8]; 7] = [b"T", b"N", b"I", b"J", b"Q", b"A", b"U"];
 
 pub(super) fn decode(body: &[u8]) -> Result<HeaderFile, DecodeError> {
-    let (list, used) = dlist::parse(body)?;
+    // Cyrus takes what stands before the first line feed, and refuses a file without one.
+    let Some(line) = memchr(b'\n', body).and_then(|end| body.get(..end)) else {
+        let found = format!("{} bytes without end", body.len());
+        return Err(DecodeError::new(0, "header", "a line", found));
+    };
+    let (list, used) = dlist::parse(line)?;
     let Dlist::Kv(pairs) = list else {
         return Err(DecodeError::new(0, "header", "a keyed list", "another value"));
     };
@@ -63,7 +70,7 @@ pub(super) fn encode_into(header: &HeaderFile, out: &mut Vec<u8>) {
     put(&mut pairs, b"A", acl, |old| acl_of(old) == header.acl);
     let same_names = |old: &Dlist| flag_names_of(old).as_ref() == Ok(&header.flag_names);
     put(&mut pairs, b"U", flag_list(&header.flag_names), same_names);
-    out.extend(dlist::encode(&Dlist::Kv(pairs)));
+    out.extend(dlist::encode_line(&Dlist::Kv(pairs)));
     out.extend(&header.trailing);
 }
 

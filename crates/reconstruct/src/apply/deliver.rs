@@ -1,7 +1,7 @@
 //! Bringing messages into a mailbox from outside: a repair of a mailbox that is sound, by which
 //! records come in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ use crate::workshop::Workshop;
 /// Bytes that a message takes besides its own: its inode, its record, its cache record.
 const OVERHEAD: u64 = 8 * 1024;
 
-/// Brings the messages of `arrivals` into `target`. Of what was made ready and not used nothing
-/// stays.
+/// Brings the messages of `arrivals` into `target`, a portion after the other. Of what was made ready
+/// and not used nothing stays.
 pub(crate) fn deliver(
     context: &Context<'_>,
     target: &Target,
@@ -38,9 +38,53 @@ pub(crate) fn deliver(
 ) -> Result<Applied, Error> {
     let delivered = finish_interrupted(context, target, workshop, policy)
         .and_then(|()| finish_caches(context, target, workshop, policy))
-        .and_then(|()| look_and_deliver(context, target, workshop, policy, arrivals));
+        .and_then(|()| deliver_portions(context, target, workshop, policy, arrivals));
     sweep(target, workshop);
-    let mut applied = delivered?;
+    delivered
+}
+
+fn deliver_portions(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+    arrivals: Arrivals,
+) -> Result<Applied, Error> {
+    let mut portions = arrivals.portions().into_iter();
+    let first = portions.next().unwrap_or_default();
+    let mut all = deliver_portion(context, target, workshop, policy, first)?;
+    for portion in portions {
+        // What its messages took up while they were made ready is needed for the next ones.
+        sweep(target, workshop);
+        let later = deliver_portion(context, target, workshop, policy, portion)?;
+        all = later.after(all);
+    }
+    Ok(all)
+}
+
+impl Applied {
+    /// What both portions came to.
+    fn after(self, before: Self) -> Self {
+        let Self { evidence, mut plan, wrote, locked } = self;
+        let found_again: HashSet<_> =
+            plan.findings.iter().map(|it| (it.code, it.uid, it.detail.clone())).collect();
+        let is_new = |it: &Finding| !found_again.contains(&(it.code, it.uid, it.detail.clone()));
+        plan.findings.extend(before.plan.findings.into_iter().filter(is_new));
+        plan.arrived.extend(before.plan.arrived);
+        plan.rewrite = plan.rewrite.or(before.plan.rewrite);
+        let (wrote, locked) = (wrote || before.wrote, locked.max(before.locked));
+        Self { evidence, plan, wrote, locked }
+    }
+}
+
+fn deliver_portion(
+    context: &Context<'_>,
+    target: &Target,
+    workshop: &Workshop,
+    policy: Policy,
+    arrivals: Arrivals,
+) -> Result<Applied, Error> {
+    let mut applied = look_and_deliver(context, target, workshop, policy, arrivals)?;
     if let Some(incoming) = applied.evidence.incoming.as_ref().filter(|_| applied.wrote) {
         let arrived = &applied.plan.arrived;
         // What is delivered is delivered, whether or not it can be looked at.

@@ -16,6 +16,7 @@ use crate::index_reader::read_index;
 use crate::plan::{CacheSource, PlannedRecord, Rewrite};
 use crate::staging::LazyStaging;
 use crate::target::Target;
+use crate::window::Window;
 use crate::workshop::Workshop;
 
 use super::line_ends::{self, Converted};
@@ -82,12 +83,11 @@ impl Staged {
         {
             let Some(staged) = staged else { continue };
             let cache = CacheFile::open(&staged.path);
-            let mut item = Vec::new();
+            let (mut window, mut item) = (Window::default(), Vec::new());
             for planned in in_place(rewrite, place) {
-                let sound = matches!(
-                    cache.check(Some(rewrite.layout), &planned.record, &mut item),
-                    CacheItem::Sound(_)
-                );
+                let layout = Some(rewrite.layout);
+                let found = cache.check(layout, &planned.record, &mut window, &mut item);
+                let sound = matches!(found, CacheItem::Sound(_));
                 if planned.cache != CacheSource::None && !sound {
                     let what = "a cache record fails its CRC";
                     return Err(Error::NotAsWritten { path: staged.path.clone(), what });
@@ -152,17 +152,18 @@ impl StagedCacheFile {
             (path, writer)
         };
         let old = CacheFile::open(original);
-        let mut item = Vec::new();
+        let (mut in_old, mut in_staging) = (Window::default(), Window::default());
+        let has_crc = stores_cache_crc(Some(rewrite.layout));
         for planned in in_place(rewrite, place).skip(done) {
             let read = match planned.cache {
-                CacheSource::Old { offset, len } => old.read(offset, len, &mut item),
-                CacheSource::Staged(staged) => staging.read(staged, &mut item),
+                CacheSource::Old { offset, len } => old.read(offset, len, &mut in_old),
+                CacheSource::Staged(staged) => staging.read(staged, &mut in_staging),
                 CacheSource::None => continue,
             };
-            let is_other_item = stores_cache_crc(Some(rewrite.layout))
-                && crc32fast::hash(&item) != planned.record.cache_crc;
+            let is_it =
+                |item: &&[u8]| !has_crc || crc32fast::hash(item) == planned.record.cache_crc;
             match read {
-                Ok(()) if !is_other_item => writer.write(&item)?,
+                Ok(item) if is_it(&item) => writer.write(item)?,
                 Err(source) if !is_gone(&source) => {
                     return Err(Error::io("read cache records from", original, source));
                 }

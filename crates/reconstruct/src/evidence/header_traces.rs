@@ -15,7 +15,7 @@ pub struct HeaderTraces {
     pub remains: FlagNames,
     /// The keywords of the owner's other mailboxes, each set of them once.
     pub siblings: Vec<FlagNames>,
-    /// The CRC-32 of each of these mailboxes' `cyrus.header`.
+    /// The CRC-32 of each of these mailboxes' `cyrus.header`, and the ones that their indexes know.
     pub sibling_crcs: Vec<u32>,
 }
 

@@ -6,8 +6,10 @@ use mailstore_format::index::{IndexRecord, Layout};
 use mailstore_format::line_ends::{bare_lfs, with_crlf};
 use mailstore_format::message::{CacheDialect, MessageReader};
 
-use crate::evidence::{Reading, StagedCache};
+use crate::cache_file::CacheFile;
+use crate::evidence::{CacheItem, Reading, StagedCache};
 use crate::likeness::Likeness;
+use crate::window::Window;
 
 /// A reading buffer that one large message blew up beyond this is given back.
 const BUFFER_KEPT: usize = 8 << 20;
@@ -19,11 +21,26 @@ pub(crate) struct Scratch {
     layout: &'static Layout,
     pub(crate) message: Vec<u8>,
     pub(super) old_item: Vec<u8>,
+    /// What was last read of each cache, by inode.
+    windows: BTreeMap<u64, Window>,
 }
 
 impl Scratch {
     pub(crate) fn new(layout: &'static Layout) -> Self {
-        Self { readers: BTreeMap::new(), layout, message: Vec::new(), old_item: Vec::new() }
+        let (readers, windows) = (BTreeMap::new(), BTreeMap::new());
+        Self { readers, layout, message: Vec::new(), old_item: Vec::new(), windows }
+    }
+
+    /// Reads the item that `record` has in `cache` and checks it.
+    pub(super) fn check(
+        &mut self,
+        layout: Option<&Layout>,
+        cache: &CacheFile,
+        record: &IndexRecord,
+    ) -> CacheItem {
+        let inode = cache.evidence().identity.map_or(0, |identity| identity.ino);
+        let window = self.windows.entry(inode).or_default();
+        cache.check(layout, record, window, &mut self.old_item)
     }
 
     /// Gives a buffer back that one large message blew up.

@@ -32,6 +32,10 @@ struct Copies<'a> {
     waiting: HashMap<Guid, Vec<Uid>>,
     /// What earlier runs brought, by key.
     arrived: HashMap<&'a str, &'a Arriving>,
+    /// The last UID that the mailbox has given out.
+    last_uid: Uid,
+    /// UIDs of what is there, where some message came before and it is another one's by now.
+    reused: HashSet<Uid>,
     tells_savedate: bool,
 }
 
@@ -228,7 +232,15 @@ impl<'a> Copies<'a> {
         let guids: HashSet<Guid> =
             incoming.arrivals.messages.iter().map(|arrival| arrival.guid).collect();
         let mut records = HashMap::<Guid, Vec<IndexRecord>>::new();
+        let asked = incoming.arrivals.messages.iter();
+        let asked = asked.filter_map(|arrival| Some((arrival.came_as?, arrival.guid)));
+        let noted = evidence.journal.arrived.iter().map(|noted| (noted.to, noted.guid));
+        let came: HashMap<Uid, Guid> = noted.chain(asked).collect();
+        let mut reused = HashSet::new();
         for draft in &draughtsman.drafts {
+            if came.get(&draft.record.uid).is_some_and(|guid| *guid != draft.record.guid) {
+                reused.insert(draft.record.uid);
+            }
             if guids.contains(&draft.record.guid) {
                 records.entry(draft.record.guid).or_default().push(draft.record);
             }
@@ -243,6 +255,8 @@ impl<'a> Copies<'a> {
             pruned: journal.pruned().map(|it| (it.record.uid, it.tombstone)).collect(),
             waiting: draughtsman.waiting_records(),
             arrived: journal.arrived.iter().map(|it| (it.key.as_str(), it)).collect(),
+            last_uid: draughtsman.last_uid,
+            reused,
             tells_savedate: evidence.index.layout.is_some_and(tells_savedate),
         }
     }
@@ -252,13 +266,10 @@ impl<'a> Copies<'a> {
         let records = self.records.get(&arrival.guid).map_or(&[][..], Vec::as_slice);
         let waiting = self.waiting.get(&arrival.guid);
         let lacks_file = |uid: &Uid| waiting.is_some_and(|waiting| waiting.contains(uid));
-        if let Some(arrived) = self.arrived.get(arrival.key.as_str()) {
-            // A record that was to get its file back had been there all along.
-            let uid = arrived.to;
-            let came = arrived.committed || records.iter().any(|record| record.uid == uid);
-            if came && !lacks_file(&uid) {
-                return Some(Fate::DeliveredBefore { uid });
-            }
+        if let Some(uid) = self.came_as(arrival, records)
+            && !lacks_file(&uid)
+        {
+            return Some(Fate::DeliveredBefore { uid });
         }
         let is_it = |record: &&IndexRecord| {
             let is_its_own = record.uid == arrival.uid_before;
@@ -271,6 +282,17 @@ impl<'a> Copies<'a> {
         let uid = records.iter().find(is_it)?.uid;
         self.others.insert(uid);
         Some(Fate::Found { uid })
+    }
+
+    /// The UID under which `arrival` came before. A mailbox that never gave out that UID, or gave it to
+    /// another message, was set back to what it had been before that.
+    fn came_as(&self, arrival: &Arrival, records: &[IndexRecord]) -> Option<Uid> {
+        let noted = self.arrived.get(arrival.key.as_str());
+        // A record that was to get its file back had been there all along.
+        let came = noted
+            .filter(|noted| noted.committed || records.iter().any(|record| record.uid == noted.to));
+        let uid = came.map(|noted| noted.to).or(arrival.came_as)?;
+        (uid <= self.last_uid && !self.reused.contains(&uid)).then_some(uid)
     }
 
     /// The record that waits for `arrival`, its own before others'.

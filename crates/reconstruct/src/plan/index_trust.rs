@@ -157,9 +157,12 @@ struct Fit {
     fitting: usize,
     /// Records whose file is another message.
     misfits: usize,
-    /// Those of them whose cache item is of yet another message, or none: what is left of a damaged
-    /// message shows itself to be the one of its cache item.
+    /// Those of them whose cache item is of yet another message, or none; where the cache is lost, those
+    /// that have another date and another header than their record. What is left of a damaged message
+    /// shows itself to be the one of its cache item, or of its record.
     strange: usize,
+    /// Those of them of which nothing tells whether they are.
+    untold: usize,
     /// Records without a file.
     missing: usize,
     /// Files without a record.
@@ -184,10 +187,13 @@ impl Fit {
                         }
                         _ => record.size == identity.size,
                     };
-                    let strange = !is_its && has_a_strange_cache_item(evidence, message);
                     fit.fitting += usize::from(is_its);
-                    fit.misfits += usize::from(!is_its);
-                    fit.strange += usize::from(strange);
+                    if !is_its {
+                        fit.misfits += 1;
+                        let strange = is_a_strange_message(evidence, message, record);
+                        fit.strange += usize::from(strange == Some(true));
+                        fit.untold += usize::from(strange.is_none());
+                    }
                 }
                 (None, FileEvidence::Regular { .. }) if record.is_none() => fit.strangers += 1,
                 _ => {}
@@ -200,7 +206,7 @@ impl Fit {
     /// or to the other mailbox.
     fn is_of_strangers(&self) -> bool {
         let most = self.strange > self.fitting.saturating_mul(3);
-        most && self.strange >= MANY && self.strange == self.misfits
+        most && self.strange >= MANY && self.strange + self.untold == self.misfits
     }
 
     /// Whether most of the records that can be compared are of other messages.
@@ -210,13 +216,25 @@ impl Fit {
     }
 }
 
-fn has_a_strange_cache_item(evidence: &Evidence, message: &MessageEvidence) -> bool {
-    let Some(reading) = &message.reading else { return false };
+/// Whether a file that is not the message of its record is another message, and not what is left of that
+/// one; none where nothing tells.
+fn is_a_strange_message(
+    evidence: &Evidence,
+    message: &MessageEvidence,
+    record: &IndexRecord,
+) -> Option<bool> {
+    let Some(reading) = &message.reading else { return Some(false) };
     match (message.cache, message.cached_likeness) {
+        (CacheItem::Damaged, _) if has_a_cache(evidence) => Some(!reading.blank),
         // A cache that is lost is lost for anybody's records.
-        (CacheItem::Damaged, _) => !reading.blank && has_a_cache(evidence),
-        (CacheItem::Sound(_), Some(cached)) => cached.is_another(reading.likeness),
-        (CacheItem::Sound(_) | CacheItem::None, _) => false,
+        (CacheItem::Damaged, _) => {
+            let fields = &reading.fields;
+            let date = fields.gmtime.filter(|_| fields.has_header)?;
+            let differs = fields.header_size != record.header_size && fields.size != record.size;
+            if date == record.gmtime { Some(false) } else { differs.then_some(true) }
+        }
+        (CacheItem::Sound(_), Some(cached)) => Some(cached.is_another(reading.likeness)),
+        (CacheItem::Sound(_) | CacheItem::None, _) => Some(false),
     }
 }
 

@@ -21,6 +21,8 @@ use crate::journal::{Arriving, Renamed};
 pub(crate) struct Reversal {
     /// The highest modseq when it was done: a message with a higher one was touched since.
     pub(crate) highestmodseq: ModSeq,
+    /// The modseqs of what undos of it expunged that were cut short.
+    pub(crate) retracted_at: HashSet<ModSeq>,
     /// The sound records of before, by UID.
     pub(crate) before: HashMap<Uid, IndexRecord>,
     /// The names of the keywords of before.
@@ -143,26 +145,47 @@ impl Draughtsman<'_> {
         let drafts = self.drafts.iter().enumerate();
         let at: HashMap<Uid, usize> = drafts.map(|(at, draft)| (draft.record.uid, at)).collect();
         for message in &reversal.arrived {
-            let draft = at.get(&message.to).and_then(|&at| self.drafts.get_mut(at));
-            let Some(draft) = draft.filter(|draft| draft.record.guid == message.guid) else {
-                continue;
-            };
+            let Some(&at) = at.get(&message.to) else { continue };
+            let Some(draft) = self.drafts.get(at) else { continue };
+            let (record, changed) = (draft.record, draft.changed);
             // One that got its file back had its record before.
-            let was_there = reversal.before.contains_key(&message.to);
-            if was_there || draft.record.is_expunged() {
+            if record.guid != message.guid || reversal.before.contains_key(&message.to) {
                 continue;
             }
-            if draft.record.modseq > reversal.highestmodseq || draft.changed {
+            if record.is_expunged() {
+                if reversal.retracted_at.contains(&record.modseq) {
+                    let detail = "the run brought it; an undo that was cut short expunged it";
+                    self.find_about(message.to, Code::Undone, Remedy::Repair, detail);
+                }
+                continue;
+            }
+            // Of a thread that it got, too, the modseq tells.
+            let untouched =
+                record.modseq <= reversal.highestmodseq || self.has_flags_of(&record, message);
+            if changed || !untouched {
                 let detail = "the run brought it; it stays, because it was changed since";
                 self.find_about(message.to, Code::UndoLeft, Remedy::Left, detail);
                 continue;
             }
-            draft.record.internal_flags = draft.record.internal_flags.with(EXPUNGED);
-            draft.record.last_updated = self.policy.now;
-            draft.changed = true;
+            if let Some(draft) = self.drafts.get_mut(at) {
+                draft.record.internal_flags = record.internal_flags.with(EXPUNGED);
+                draft.record.last_updated = self.policy.now;
+                draft.changed = true;
+            }
             let detail = "the run brought it; it is expunged";
             self.find_about(message.to, Code::Undone, Remedy::Repair, detail);
         }
+    }
+
+    /// Whether a record has the flags and keywords with which `message` came, as far as there are slots
+    /// for these.
+    fn has_flags_of(&self, record: &IndexRecord, message: &Arriving) -> bool {
+        let Some(file) = self.current_header_file() else { return false };
+        let came = message.keywords.iter();
+        let came: HashSet<usize> =
+            came.filter_map(|name| file.flag_names.slot_of(name.as_bytes())).collect();
+        record.system_flags == message.system_flags
+            && record.user_flags.slots().collect::<HashSet<_>>() == came
     }
 
     /// Files that the run set aside get their names back where these are free.

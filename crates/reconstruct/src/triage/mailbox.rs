@@ -13,10 +13,11 @@ use super::{Damage, MailboxTriage, Severity, Witness};
 use crate::evidence::{CacheItem, HeaderFileEvidence, IndexEvidence, Place, Slot};
 use crate::finding::Code;
 use crate::gather::{LARGEST_INDEX, directory_evidence, read_file, read_header_file};
-use crate::index_reader::read_index;
+use crate::index_reader::read_index_at;
 use crate::places::{Places, ScannedPlace};
 use crate::site::Site;
 use crate::target::Target;
+use crate::window::Window;
 
 /// So many messages are sampled, evenly spread, for their size and their cache record.
 const SAMPLES: usize = 64;
@@ -60,7 +61,7 @@ fn index_of(site: &Site, target: &Target) -> IndexEvidence {
         match read_file(&target.location.index, LARGEST_INDEX, &mut bytes) {
             Ok(meta) => {
                 let identity = crate::examine::identity_of(&meta);
-                read_index(&bytes, identity, site.index_version())
+                read_index_at(site, &bytes, identity)
             }
             Err(ReadError::NotFound) => IndexEvidence::default(),
             Err(error) => {
@@ -174,11 +175,13 @@ impl Look<'_> {
         let mut sample = Sample::default();
         let mut item = Vec::new();
         for record in present.iter().step_by(step) {
+            // They lie far from one another.
+            let mut window = Window::default();
             sample.taken += 1;
             let size = self.size_of(record.uid);
             let cache = self.places.cache_of(record);
             let item = cache.map_or(CacheItem::Damaged, |cache| {
-                cache.check(self.index.layout, record, &mut item)
+                cache.check(self.index.layout, record, &mut window, &mut item)
             });
             sample.empty += usize::from(size == Some(0));
             sample.other_size +=

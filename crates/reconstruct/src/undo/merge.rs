@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use mailstore::volume::{GuardedDir, Kind};
-use mailstore_format::ModSeq;
 use mailstore_format::header_file::HeaderFile;
+use mailstore_format::{ModSeq, Timestamp};
 
 use super::put_back::PutBack;
 use super::{Trail, undone_before};
@@ -42,27 +42,53 @@ pub(super) fn survey(
     Ok(report(context, target, state, &evidence, plan))
 }
 
-/// Takes back what the run of `undone` decided, as the run of `workshop`.
+/// Takes back what the run of `undone` decided, as the run of `workshop`. That it is undone is noted
+/// by [`Merged::note`].
 pub(super) fn merge(
     context: &Context<'_>,
     target: &Target,
     policy: Policy,
     undone: &Workshop,
     workshop: &Workshop,
-) -> Result<MailboxReport, Error> {
+) -> Result<Merged, Error> {
     let trail = Trail::of(target, undone.run());
     if trail.course.undone {
-        return Ok(undone_before(target, &trail));
+        return Ok(Merged { report: undone_before(target, &trail), is_news: false, by: None });
     }
+    PutBack::new(target, undone).note(journal::retracting(workshop.run()))?;
     let reversal = reversal(target, &trail);
     let context = Context { reversal: Some(&reversal), ..*context };
     let applied = apply::repair(&context, target, workshop, policy)?;
     let Applied { evidence, plan, wrote, locked } = applied;
-    let by = Some(workshop.run()).filter(|_| wrote);
-    PutBack::new(target, undone).note(journal::undone(policy.now, by))?;
+    let by = wrote.then(|| workshop.run().to_owned());
     let mut report = report(&context, target, State::Undone, &evidence, plan);
     report.locked_ms = u64::try_from(locked.as_millis()).unwrap_or(u64::MAX);
-    Ok(report)
+    Ok(Merged { report, is_news: true, by })
+}
+
+/// What came of a merge.
+pub(super) struct Merged {
+    pub(super) report: MailboxReport,
+    /// Whether no undo had done it before.
+    is_news: bool,
+    /// The run that did it, where it wrote anything.
+    by: Option<String>,
+}
+
+impl Merged {
+    /// Notes that the run of `undone` is undone. After that no run looks at what it did any more, so
+    /// all else that has to know is told before.
+    pub(super) fn note(
+        &self,
+        target: &Target,
+        undone: &Workshop,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if !self.is_news {
+            return Ok(());
+        }
+        PutBack::new(target, undone).note(journal::undone(now, self.by.as_deref()))
+    }
 }
 
 /// What the run did, from what it kept.
@@ -88,7 +114,12 @@ fn reversal(target: &Target, trail: &Trail) -> Reversal {
     let header = read_file(header, LARGEST_FILE, &mut bytes).ok();
     let header = header.and_then(|_| HeaderFile::decode(&bytes).ok());
     let noted = journal::of_run(&folder);
+    let undoers = trail.course.retracting.iter().filter_map(|by| {
+        let folder = root.join(RECOVERY_DIRECTORY).join(by).join(&target.key);
+        Some(ModSeq(journal::course_of(&folder).committing?.highestmodseq))
+    });
     Reversal {
+        retracted_at: undoers.collect(),
         highestmodseq: ModSeq(committing.map_or(0, |committing| committing.highestmodseq)),
         before,
         flag_names: header.map(|header| header.flag_names),

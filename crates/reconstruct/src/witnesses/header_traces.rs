@@ -1,13 +1,15 @@
 //! Reading what may tell how a lost `cyrus.header` was.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mailstore_format::header_file::{HeaderFile, crc, remains};
+use mailstore_format::index::{IndexHeader, Layout};
 
 use super::WitnessSources;
+use super::sources::Sibling;
 use crate::evidence::{Evidence, HeaderCopy, HeaderTraces, RestoredHeader};
-use crate::gather::read_file;
+use crate::gather::{read_file, read_file_prefix};
 use crate::target::Target;
 use crate::workshop::earlier_runs;
 
@@ -28,7 +30,7 @@ pub(super) fn read(target: &Target, evidence: &Evidence, sources: &WitnessSource
     let copies = copies_of_earlier_runs(target, path);
     let mut traces =
         HeaderTraces { restored, possible, copies, remains: names, ..HeaderTraces::default() };
-    read_siblings(sources.headers_of(&target.owner), path, &mut traces);
+    read_siblings(sources.siblings_of(&target.owner), path, &mut traces);
     traces
 }
 
@@ -62,14 +64,28 @@ fn copies_of_earlier_runs(target: &Target, path: &Path) -> Vec<HeaderCopy> {
     copies
 }
 
-/// Adds what the `cyrus.header` of the owner's other mailboxes tell.
-fn read_siblings(headers: &[PathBuf], own: &Path, traces: &mut HeaderTraces) {
-    for path in headers.iter().filter(|path| *path != own).take(SIBLINGS) {
-        let Some(bytes) = contents(path) else { continue };
+/// Adds what the owner's other mailboxes tell.
+fn read_siblings(siblings: &[Sibling], own: &Path, traces: &mut HeaderTraces) {
+    for sibling in siblings.iter().filter(|sibling| sibling.header != own).take(SIBLINGS) {
+        traces.sibling_crcs.extend(crcs_in_indexes(&sibling.index));
+        let Some(bytes) = contents(&sibling.header) else { continue };
         let Ok(HeaderFile { flag_names, .. }) = HeaderFile::decode(&bytes) else { continue };
         traces.sibling_crcs.push(crc(&bytes));
         if flag_names.iter().next().is_some() && !traces.siblings.contains(&flag_names) {
             traces.siblings.push(flag_names);
         }
     }
+}
+
+/// The CRC of its `cyrus.header` that an index holds, and the leftover of an interrupted repack beside
+/// it, where their headers are sound.
+fn crcs_in_indexes(index: &Path) -> impl Iterator<Item = u32> {
+    let files = [index.to_owned(), index.with_file_name("cyrus.index.NEW")];
+    files.into_iter().filter_map(|path| {
+        let bytes = read_file_prefix(&path, Layout::LARGEST_HEADER)?;
+        let layout = IndexHeader::layout_in(&bytes).ok()?;
+        let is_sound = !IndexHeader::crc_state(&bytes, layout).is_bad();
+        let header = IndexHeader::decode_with(&bytes, layout).ok().filter(|_| is_sound)?;
+        Some(header.header_file_crc).filter(|&crc| crc != 0)
+    })
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use mailstore::location::MailboxLocation;
 use mailstore::store::Store;
 
 use super::conversations::ConversationsCache;
@@ -16,32 +17,40 @@ use crate::target::Target;
 pub(crate) struct WitnessSources {
     older_list_paths: Vec<PathBuf>,
     older_lists: OnceLock<Vec<OlderList>>,
-    headers: HashMap<Vec<u8>, Vec<PathBuf>>,
+    siblings: HashMap<Vec<u8>, Vec<Sibling>>,
     pub(super) conversations: Option<ConversationsCache>,
+}
+
+/// Where the files of a mailbox are that tell of its owner's others.
+#[derive(Debug)]
+pub(super) struct Sibling {
+    pub(super) header: PathBuf,
+    pub(super) index: PathBuf,
 }
 
 impl WitnessSources {
     pub(crate) fn of(store: &Store) -> Self {
-        let mut headers = HashMap::<_, Vec<_>>::new();
+        let mut siblings = HashMap::<_, Vec<_>>::new();
         for entry in store.mailboxes() {
             let (Some(owner), Ok(location)) =
                 (store.namespace().owner(&entry.name), store.location(entry))
             else {
                 continue;
             };
-            headers.entry(owner).or_default().push(location.header);
+            let MailboxLocation { header, index, .. } = location;
+            siblings.entry(owner).or_default().push(Sibling { header, index });
         }
         Self {
             older_list_paths: store.older_lists().to_vec(),
             older_lists: OnceLock::new(),
-            headers,
+            siblings,
             conversations: store.conf().conversations().then(ConversationsCache::default),
         }
     }
 
-    /// `cyrus.header` of all mailboxes of a user.
-    pub(super) fn headers_of(&self, owner: &[u8]) -> &[PathBuf] {
-        self.headers.get(owner).map_or(&[], Vec::as_slice)
+    /// All mailboxes of a user.
+    pub(super) fn siblings_of(&self, owner: &[u8]) -> &[Sibling] {
+        self.siblings.get(owner).map_or(&[], Vec::as_slice)
     }
 
     /// Adds what mailboxes.db should know of the mailbox and does not, from its older copies.

@@ -1,5 +1,6 @@
 //! The command line: what clap reads, and its translation into validated values.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,10 +9,11 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use command_line::NamedStore;
 use incident::INCIDENT_VARIABLE;
 use mailstore_format::header_file::remains::is_atom;
-use redeliver::DEFAULT_MARK;
+use redeliver::{Choice, DEFAULT_MARK, NearDuplicates};
 
 use super::imap_args::ImapArgs;
 use super::raise::RaiseArgs;
+use super::report::ReportArgs;
 use super::undo::UndoArgs;
 
 /// Put recovered messages back into the mailboxes they were in, once, with new UIDs.
@@ -34,6 +36,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Undo(UndoArgs),
+    Report(ReportArgs),
     RaiseUidnext(RaiseArgs),
 }
 
@@ -53,6 +56,15 @@ pub(crate) struct DeliverArgs {
     #[arg(long, value_enum, value_name = "CLASS")]
     pub(crate) class: Vec<ClassArg>,
 
+    /// Messages that come into a mailbox under one lock; the server waits for it meanwhile
+    #[arg(long, value_name = "N", default_value = "5000")]
+    pub(crate) at_once: NonZeroUsize,
+
+    /// What becomes of messages that differ from one that is there only in the trace of their way:
+    /// flag delivers them with a keyword by which they can be told
+    #[arg(long, value_enum, default_value_t = NearDuplicatesArg::Skip, value_name = "WHAT")]
+    pub(crate) near_duplicates: NearDuplicatesArg,
+
     /// The keyword that messages get whose owner may have deleted them; '' is none
     #[arg(long, value_name = "KEYWORD", default_value = DEFAULT_MARK, value_parser = keyword)]
     pub(crate) mark: String,
@@ -62,7 +74,7 @@ pub(crate) struct DeliverArgs {
     pub(crate) dry_run: bool,
 
     #[command(flatten)]
-    pub(crate) after: AfterArgs,
+    pub(crate) after: AftercareArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -70,20 +82,6 @@ pub(crate) struct DeliverArgs {
     // Last: what follows would stand under its heading.
     #[command(flatten)]
     pub(crate) imap: ImapArgs,
-}
-
-/// What is brought in step afterwards.
-#[derive(Debug, clap::Args)]
-pub(crate) struct AfterArgs {
-    /// The directory of Cyrus's own tools: after deliveries they bring quotas, conversations and the
-    /// status cache in step; without it the commands are printed
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cyrus_bin: Option<PathBuf>,
-
-    /// Tell this channel of the sync log of every mailbox that something was delivered into
-    /// (replication; the search indexer's is squatter); repeatable; '' is the channel without a name
-    #[arg(long, value_name = "CHANNEL")]
-    pub(crate) sync_log: Vec<String>,
 }
 
 /// The store, and which of its mailboxes.
@@ -118,6 +116,20 @@ pub(crate) struct StoreArgs {
     lock_timeout: u64,
 }
 
+/// What is brought in step with the mailboxes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AftercareArgs {
+    /// The directory of Cyrus's own tools: they bring quotas, conversations and the status cache in
+    /// step afterwards; without it the commands are printed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cyrus_bin: Option<PathBuf>,
+
+    /// Tell this channel of the sync log of every mailbox that was changed (replication; the search
+    /// indexer's is squatter); repeatable; '' is the channel without a name
+    #[arg(long, value_name = "CHANNEL")]
+    pub(crate) sync_log: Vec<String>,
+}
+
 /// How much is told, and how.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct OutputArgs {
@@ -143,6 +155,17 @@ pub(crate) enum Via {
     Imap,
 }
 
+/// What becomes of near-duplicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NearDuplicatesArg {
+    /// They are not delivered
+    Skip,
+    /// They are, as all others
+    Deliver,
+    /// They are, and can be told
+    Flag,
+}
+
 /// A class of gaps that are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClassArg {
@@ -166,6 +189,7 @@ Examples:
   redeliver raise-uidnext --incident /srv/outage      on the store's host, before the next:
   redeliver --incident /srv/outage --to store7 --via imap --rate 200/s
   redeliver undo 20261121T081405Z-32562 --incident /srv/outage
+  redeliver report --incident /srv/outage --letters /srv/letters
 
 Exit status:
   0  everything that was asked for is there
@@ -187,15 +211,18 @@ impl DeliverArgs {
         self.via.unwrap_or(usual)
     }
 
-    /// The classes that were named.
-    pub(crate) fn classes(&self) -> Vec<String> {
+    /// Which gaps, and how.
+    pub(crate) fn choice(&self) -> Choice {
         let names = self.class.iter().filter_map(ValueEnum::to_possible_value);
-        names.map(|value| value.get_name().to_owned()).collect()
-    }
-
-    /// The keyword of ambiguous messages.
-    pub(crate) fn mark(&self) -> Option<String> {
-        Some(self.mark.clone()).filter(|mark| !mark.is_empty())
+        Choice {
+            classes: names.map(|value| value.get_name().to_owned()).collect(),
+            near_duplicates: match self.near_duplicates {
+                NearDuplicatesArg::Skip => NearDuplicates::Skip,
+                NearDuplicatesArg::Deliver => NearDuplicates::Deliver,
+                NearDuplicatesArg::Flag => NearDuplicates::Flag,
+            },
+            mark: Some(self.mark.clone()).filter(|mark| !mark.is_empty()),
+        }
     }
 }
 
@@ -230,7 +257,8 @@ mod tests {
     fn classes_are_named_as_gapfill_does_and_the_mark_can_be_left_out() {
         let args = ["redeliver", "--incident", "d", "--class", "uid-taken", "--mark", ""];
         let args = Args::try_parse_from(args).unwrap().deliver;
-        assert_eq!((args.classes(), args.mark()), (vec!["uid-taken".to_owned()], None));
+        let choice = args.choice();
+        assert_eq!((choice.classes, choice.mark), (vec!["uid-taken".to_owned()], None));
         assert!(Args::try_parse_from(["redeliver", "--class", "deleted"]).is_err());
         assert!(Args::try_parse_from(["redeliver", "--mark", "a b"]).is_err());
     }

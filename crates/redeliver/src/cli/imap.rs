@@ -21,17 +21,19 @@ pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
     let stop = signals::watch()?;
     let access = args.imap.access(&named.imap)?;
     let output = Output::new(args.output, args.dry_run);
+    let choice = args.choice();
+    let beyond = choice.beyond_restored();
     let (incident, id, mailboxes, listed) = if named.config.exists() {
         let Opened { store, targets, .. } = store::open(&args.store, &output)?;
         let incident = Incident::open(args.store.incident()?)?;
         let id = incident.store(&StoreBinding::of(store.conf())?)?;
-        let mailboxes = incident.mailboxes_with_gaps(id)?;
+        let mailboxes = incident.mailboxes_with_gaps(id, beyond)?;
         let mailboxes = store::chosen(mailboxes, &targets, &args.store);
         (incident, id, mailboxes, Some((targets, store.namespace().clone())))
     } else {
         let incident = open_as_owner(args.store.incident()?)?;
         let id = bound_store(&incident.stores()?, &named.config)?;
-        let mailboxes = chosen_by_name(incident.mailboxes_with_gaps(id)?, &args.store)?;
+        let mailboxes = chosen_by_name(incident.mailboxes_with_gaps(id, beyond)?, &args.store)?;
         (incident, id, mailboxes, None)
     };
     let imap = Imap::new(ImapSettings {
@@ -41,7 +43,6 @@ pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
         rate: rate_of(&args.imap.rate),
         stop,
     });
-    let choice = Choice { classes: args.classes(), mark: args.mark() };
     let incident = Arc::new(incident);
     if args.dry_run {
         let desk = Desk::dry(&incident, &choice, imap.name());

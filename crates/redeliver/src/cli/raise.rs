@@ -13,10 +13,10 @@ use reconstruct::{FollowUp, MailboxReport, Memory, Observer, ServerTools, Summar
 use redeliver::RaiseNumbers;
 use serde::Serialize;
 
-use super::args::{AfterArgs, OutputArgs, StoreArgs};
+use super::args::{AftercareArgs, OutputArgs, StoreArgs};
+use super::begun;
 use super::output::Output;
 use super::store::{self, Opened};
-use super::{aftercare, begun};
 
 /// Raise the numbers of mailboxes above all that clients have seen, before a delivery over IMAP.
 ///
@@ -43,7 +43,7 @@ pub(crate) struct RaiseArgs {
     dry_run: bool,
 
     #[command(flatten)]
-    after: AfterArgs,
+    after: AftercareArgs,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -56,9 +56,9 @@ pub(crate) fn run(args: &RaiseArgs) -> Result<u8> {
     let conf = store.conf();
     let incident = Arc::new(Incident::open(args.store.incident()?)?);
     let binding = StoreBinding::of(conf)?;
-    let mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?)?;
+    let mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?, &[])?;
     let mailboxes = store::chosen(mailboxes, &targets, &args.store);
-    let tools = ServerTools::new(conf, args.after.cyrus_bin.clone(), incident.files()?);
+    let tools = store::tools(&store, &args.after, &incident)?;
     let watch = Watch {
         args: args.output,
         dry_run: args.dry_run,
@@ -72,9 +72,9 @@ pub(crate) fn run(args: &RaiseArgs) -> Result<u8> {
     } else {
         let start = begun("redeliver raise-uidnext");
         let workshop = Workshop::new(FileOps::new(), start.name.clone(), conf.umask());
-        let aftercare = aftercare(&args.after, &tools, conf, &args.store)?;
+        let aftercare = store::aftercare(&store, &args.after, &tools, args.store.lock_timeout())?;
         let memory = Memory::begin(Arc::clone(&incident), &binding, &start)?;
-        let run = run.with_aftercare(aftercare.held_back_by(store.expunge_files()));
+        let run = run.with_aftercare(aftercare);
         raise.carry_out(&run.with_start(start).with_memory(memory), &workshop)
     };
     watch.end(&summary, &tools)?;

@@ -1,17 +1,19 @@
 //! The store that is delivered into: opened as the server's account, its mailboxes chosen.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use command_line::store_configuration;
-use incident::{MailboxId, MailboxWithGaps};
+use incident::{Incident, MailboxId, MailboxWithGaps};
 use mailstore::config::ImapdConf;
 use mailstore::identity::{StoreAccount, adopt_umask};
 use mailstore::name::InternalName;
 use mailstore::store::{Selection, Store};
-use reconstruct::{Options, Site, Target};
+use mailstore::sync_log::SyncLog;
+use reconstruct::{Aftercare, Options, ServerTools, Site, Target};
 
-use super::args::StoreArgs;
+use super::args::{AftercareArgs, StoreArgs};
 use super::output::Output;
 
 /// An open store.
@@ -54,6 +56,29 @@ pub(super) fn open(args: &StoreArgs, output: &Output) -> Result<Opened> {
     let settings = Options { jobs, lock_timeout: args.lock_timeout(), ..defaults };
     let site = Site::of(&store);
     Ok(Opened { store, targets, site, settings })
+}
+
+/// The server's own tools, as far as they are at hand.
+pub(super) fn tools(
+    store: &Store,
+    args: &AftercareArgs,
+    incident: &Incident,
+) -> Result<ServerTools> {
+    Ok(ServerTools::new(store.conf(), args.cyrus_bin.clone(), incident.files()?))
+}
+
+/// What is to be brought in step with the mailboxes.
+pub(super) fn aftercare(
+    store: &Store,
+    args: &AftercareArgs,
+    tools: &ServerTools,
+    patience: Duration,
+) -> Result<Aftercare> {
+    let directory = store.conf().config_directory();
+    let logs = args.sync_log.iter().map(|channel| SyncLog::of(directory, channel));
+    let logs = logs.collect::<Result<_, _>>()?;
+    let aftercare = Aftercare::new(tools.clone(), logs, patience);
+    Ok(aftercare.held_back_by(store.expunge_files()))
 }
 
 /// Those of `mailboxes` that were chosen. Where any may be meant, also those that the store lacks.

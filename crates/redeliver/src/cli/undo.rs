@@ -15,7 +15,7 @@ use reconstruct::{
 };
 use serde::Serialize;
 
-use super::args::{OutputArgs, StoreArgs};
+use super::args::{AftercareArgs, OutputArgs, StoreArgs};
 use super::begun;
 use super::output::Output;
 use super::store::{self, Opened};
@@ -47,6 +47,9 @@ pub(crate) struct UndoArgs {
     dry_run: bool,
 
     #[command(flatten)]
+    after: AftercareArgs,
+
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -62,6 +65,7 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
     let Some(memory) = Memory::of_run(Arc::clone(&incident), &binding, &args.run)? else {
         bail!("the incident knows no run '{}' on this store (incident show)", args.run);
     };
+    let tools = store::tools(&store, &args.after, &incident)?;
     let changed: Vec<Target> = Run::changed_by(&targets, &args.run).into_iter().cloned().collect();
     let watch = Watch {
         args: args.output,
@@ -74,10 +78,11 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
     } else {
         let start = begun("redeliver undo");
         let workshop = Workshop::new(FileOps::new(), start.name.clone(), store.conf().umask());
-        let run = Run::new(&settings, &site, &watch).with_start(start).with_memory(memory);
+        let aftercare = store::aftercare(&store, &args.after, &tools, args.store.lock_timeout())?;
+        let run = Run::new(&settings, &site, &watch).with_aftercare(aftercare);
+        let run = run.with_start(start).with_memory(memory);
         run.undo(&changed, &args.run, IfChanged::Merge, &workshop)
     };
-    let tools = ServerTools::new(store.conf(), None, incident.files()?);
     watch.end(&summary, &tools)?;
     Ok(summary.exit_status())
 }

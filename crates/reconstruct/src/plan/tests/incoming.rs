@@ -23,6 +23,7 @@ fn arrival(content: u32, was: u32) -> (Arrival, Result<Ready, String>) {
         keywords: vec!["later".to_owned()],
         internaldate: Timestamp::from_seconds(MIDNIGHT),
         uid_before: Uid(was),
+        came_as: None,
         missed_at: MISSED_AT,
     };
     let mtime = Timestamp::from_seconds(MIDNIGHT - i64::from(was));
@@ -154,12 +155,27 @@ fn noted(content: u32, was: u32, to: u32) -> Arriving {
 #[test]
 fn what_an_earlier_run_brought_does_not_come_again_although_it_was_purged() {
     let mut evidence = sound(&[1, 2, 3]);
+    evidence.index.header.as_mut().unwrap().last_uid = Uid(5);
     let purged = Arriving { committed: true, ..noted(7, 7, 5) };
     evidence.journal.arrived = vec![purged, noted(3, 9, 3), noted(8, 8, 6)];
     let asked = vec![arrival(7, 7), arrival(3, 9), arrival(8, 8)];
     let plan = plan(&with(evidence, asked), policy());
-    let told = [("delivered_before", 5), ("delivered_before", 3), ("delivered", 4)];
+    let told = [("delivered_before", 5), ("delivered_before", 3), ("delivered", 6)];
     assert_eq!(fates(&plan), told, "the last one never came");
+}
+
+#[test]
+fn what_came_before_comes_again_only_into_a_mailbox_that_was_set_back_since() {
+    let fate = |last_uid: u32, came_as: u32| {
+        let mut evidence = sound(&[1, 2, 3]);
+        evidence.index.header.as_mut().unwrap().last_uid = Uid(last_uid);
+        let (asked, ready) = arrival(7, 7);
+        let asked = Arrival { came_as: Some(Uid(came_as)), ..asked };
+        fates(&plan(&with(evidence, vec![(asked, ready)]), policy()))[0].0.to_owned()
+    };
+    assert_eq!(fate(5, 5), "delivered_before", "its owner may have deleted it");
+    assert_eq!(fate(4, 5), "delivered", "the mailbox never got so far");
+    assert_eq!(fate(5, 3), "delivered", "another message has the UID by now");
 }
 
 #[test]

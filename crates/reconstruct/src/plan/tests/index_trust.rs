@@ -171,6 +171,29 @@ fn without_a_header_file_an_index_is_foreign_where_nearly_nothing_is_of_its_reco
 }
 
 #[test]
+fn without_any_cache_the_dates_and_headers_of_files_tell_strangers() {
+    let uids = [1, 2, 3, 4, 5, 6];
+    let mut evidence = sound(&uids);
+    exchange_files(&mut evidence, &uids);
+    evidence.witnesses.uidvalidity = Some(UidValidity(42));
+    evidence.header_file = HeaderFileEvidence::Missing;
+    evidence.spool_cache.generation = None;
+    evidence.messages.iter_mut().for_each(|message| message.cache = CacheItem::Damaged);
+    assert!(!is_foreign(&evidence), "nothing tells");
+    for message in evidence.messages.iter_mut().take(5) {
+        let fields = &mut message.reading.as_mut().unwrap().fields;
+        fields.has_header = true;
+        fields.header_size += 1;
+        fields.gmtime = Some(Timestamp::from_seconds(1));
+    }
+    assert!(is_foreign(&evidence));
+    let gmtime = evidence.index.record(5).unwrap().gmtime;
+    let last = &mut evidence.messages[5].reading.as_mut().unwrap().fields;
+    (last.has_header, last.gmtime) = (true, Some(gmtime));
+    assert!(!is_foreign(&evidence), "what is left of one of its messages");
+}
+
+#[test]
 fn several_files_above_the_last_uid_make_an_index_older_and_copies_do_not() {
     let mut evidence = sound(&[1, 2, 5]);
     add_orphan(&mut evidence, 8);
