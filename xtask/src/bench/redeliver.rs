@@ -1,6 +1,7 @@
 //! `cargo xtask bench redeliver`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -41,15 +42,17 @@ pub(crate) struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Spool,
+    Imap,
     Mbsync,
 }
 
 impl Way {
-    const ALL: [Self; 2] = [Self::Spool, Self::Mbsync];
+    const ALL: [Self; 3] = [Self::Spool, Self::Imap, Self::Mbsync];
 
     fn name(self) -> &'static str {
         match self {
             Self::Spool => "redeliver --via spool",
+            Self::Imap => "redeliver --via imap",
             Self::Mbsync => "mbsync",
         }
     }
@@ -138,7 +141,8 @@ impl Scene {
     fn time(&self, way: Way, ours: &Path, mbsync: &Path) -> Result<Duration> {
         let live = Server::serve(self.base.copy()?)?;
         let cost = match way {
-            Way::Spool => self.redeliver(&live, ours)?,
+            Way::Spool => self.redeliver(&live, ours, &[])?,
+            Way::Imap => self.redeliver_over_imap(&live, ours)?,
             Way::Mbsync => self.mbsync(&live, mbsync)?,
         };
         ensure!(cost.status.success(), "{}: {}", way.name(), cost.status);
@@ -149,18 +153,30 @@ impl Scene {
         Ok(cost.wall)
     }
 
+    fn redeliver_over_imap(&self, live: &Server, program: &Path) -> Result<Cost> {
+        let password = live.path().join("password");
+        fs::write(&password, "any\n")?;
+        fs::set_permissions(&password, fs::Permissions::from_mode(0o600))?;
+        live.cyrus().account().own(&password)?;
+        let (url, password) =
+            (format!("imap://127.0.0.1:{}", live.ports().imap), password.display().to_string());
+        let arguments = ["--via", "imap", "--imap", &url, "--imap-admin", "cyrus"];
+        let arguments = [&arguments[..], &["--imap-password-file", &password]].concat();
+        self.redeliver(live, program, &arguments)
+    }
+
     /// What was found and staged before is not counted.
-    fn redeliver(&self, live: &Server, program: &Path) -> Result<Cost> {
+    fn redeliver(&self, live: &Server, program: &Path, arguments: &[&str]) -> Result<Cost> {
         let incident = live.path().join("outage");
         new_incident(live, &incident)?;
         let stage = live.path().join("stage");
         let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is text");
-        let arguments = ["--incident", &text(&incident)?, "--stage", &text(&stage)?];
-        gapfill(live, &[self.volume.path().to_owned()], &arguments)?;
+        let comparing = ["--incident", &text(&incident)?, "--stage", &text(&stage)?];
+        gapfill(live, &[self.volume.path().to_owned()], &comparing)?;
         let mut command = Command::new(program);
         command.arg("--incident").arg(&incident).arg("--to").arg(live.imapd_conf());
-        command.arg("--quiet").env("CYRUS_USER", &live.cyrus().account().name);
-        Cost::of(&mut command)
+        command.arg("--quiet").args(arguments);
+        Cost::of(command.env("CYRUS_USER", &live.cyrus().account().name))
     }
 
     fn mbsync(&self, live: &Server, program: &Path) -> Result<Cost> {
