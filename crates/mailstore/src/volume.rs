@@ -269,8 +269,11 @@ impl GuardedDir {
         let too_much = ReadError::TooLarge { size: meta.size, max };
         content.try_reserve(size.saturating_add(1)).map_err(|_| too_much)?;
         while content.len() <= size {
+            let room = content.capacity().saturating_sub(content.len());
             match rustix::io::read(&fd, rustix::buffer::spare_capacity(content)) {
                 Ok(0) => break,
+                // There would have been room for more of what is not there.
+                Ok(read) if read < room && content.len() == size => break,
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => {
                     let read = content.len() as u64;
