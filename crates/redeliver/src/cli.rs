@@ -9,6 +9,7 @@ mod report;
 mod signals;
 mod store;
 mod undo;
+mod watch;
 
 use std::sync::Arc;
 

@@ -119,6 +119,10 @@ fn what_its_owner_deleted_does_not_come_back_when_the_server_has_forgotten_it() 
     session.expunge()?;
     session.logout()?;
     scene.server.tool_output("cyr_expire", &["-X", "0", "-E", "1"])?;
+    let from = [scene.rescued.path().to_owned()];
+    gapfill(&scene.server, &from, &["--incident", text(&scene.incident)?])?;
+    let over_imap = case.redeliver_over_imap(&scene)?;
+    assert_eq!(states_of(&over_imap), ["held"; MISSING.len()], "IMAP cannot tell: {over_imap:?}");
     let run = again(&scene, &case)?;
     ensure!(run.status == Some(0), "{run:?}");
     let states = states_of(&run);

@@ -1,24 +1,19 @@
 //! `redeliver undo`: what a run delivered and nobody has touched since is taken back.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use command_line::{Console, held_by};
 use incident::{Incident, StoreBinding};
-use mailstore::lock::LockWait;
 use mailstore::replace::FileOps;
 use reconstruct::undo::IfChanged;
-use reconstruct::{
-    FollowUp, MailboxReport, Memory, Observer, Remedy, Run, ServerTools, Summary, Target, Workshop,
-};
-use serde::Serialize;
+use reconstruct::{Finding, MailboxReport, Memory, Remedy, Run, Target, Workshop};
 
 use super::args::{AftercareArgs, OutputArgs, StoreArgs};
 use super::begun;
 use super::output::Output;
 use super::store::{self, Opened};
+use super::watch::Watch;
 
 /// Take back what a run delivered: messages that nobody has touched since are expunged.
 ///
@@ -67,12 +62,7 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
     };
     let tools = store::tools(&store, &args.after, &incident)?;
     let changed: Vec<Target> = Run::changed_by(&targets, &args.run).into_iter().cloned().collect();
-    let watch = Watch {
-        args: args.output,
-        dry_run: args.dry_run,
-        console: opening.into_console(),
-        follow_up: Mutex::default(),
-    };
+    let watch = Watch::new(args.output, args.dry_run, opening, told);
     let summary = if args.dry_run {
         Run::new(&settings, &site, &watch).survey_undo(&changed, &args.run, IfChanged::Merge)
     } else {
@@ -83,81 +73,20 @@ pub(crate) fn run(args: &UndoArgs) -> Result<u8> {
         let run = run.with_start(start).with_memory(memory);
         run.undo(&changed, &args.run, IfChanged::Merge, &workshop)
     };
-    watch.end(&summary, &tools)?;
+    let (mailboxes, left) = (summary.mailboxes, summary.damage_left);
+    let words = format!("{mailboxes} mailboxes; in {left} of them something stays");
+    watch.end(&summary, &words, &tools)?;
     Ok(summary.exit_status())
 }
 
-/// An object of the JSON output (docs/json.md): those of `reconstruct undo`.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line<'a> {
-    Mailbox(&'a MailboxReport),
-    Summary(&'a Summary),
-}
-
-/// Prints what is undone.
-struct Watch {
-    args: OutputArgs,
-    dry_run: bool,
-    console: Console,
-    /// What the mailboxes leave to do.
-    follow_up: Mutex<BTreeSet<FollowUp>>,
-}
-
-impl Watch {
-    fn end(&self, summary: &Summary, tools: &ServerTools) -> Result<()> {
-        self.console.work_ended();
-        for failure in &summary.aftercare_failures {
-            self.console.say(&failure.why);
-        }
-        if self.args.json {
-            self.console.print_json(&Line::Summary(summary));
-        } else if !self.args.quiet {
-            let (mailboxes, left) = (summary.mailboxes, summary.damage_left);
-            let mut text = format!("{mailboxes} mailboxes; in {left} of them something stays\n");
-            let follow_up = self.follow_up.lock().unwrap_or_else(PoisonError::into_inner);
-            text.push_str(&tools.typed(&follow_up));
-            self.console.print(text);
-        }
-        self.console.finish()
+/// What people are told of a mailbox.
+fn told(watch: &Watch, report: &MailboxReport) -> String {
+    let what = if watch.dry_run { "would be taken back" } else { "taken back" };
+    let count = report.taken_back().count();
+    let mut text = format!("{}: {count} messages {what}\n", report.mailbox);
+    let is_told = |finding: &&Finding| finding.remedy == Remedy::Left || watch.args.verbose > 0;
+    for finding in report.findings.iter().filter(is_told) {
+        let _ = writeln!(text, "  {finding}");
     }
-}
-
-impl Observer for Watch {
-    fn started(&self, mailboxes: usize, messages: u64) {
-        self.console.expect(mailboxes, messages);
-    }
-
-    fn progressed(&self, messages: u64, bytes: u64) {
-        self.console.advance(messages, bytes);
-    }
-
-    fn waiting(&self, mailbox: &str, wait: &LockWait) {
-        self.console.say(&format!("{mailbox}: waiting: {}", held_by(wait)));
-    }
-
-    fn finished(&self, report: &MailboxReport) {
-        self.console.mailbox_done();
-        if !self.dry_run {
-            let mut follow_up = self.follow_up.lock().unwrap_or_else(PoisonError::into_inner);
-            follow_up.extend(report.follow_up.iter().cloned());
-        }
-        if let Some(error) = &report.error {
-            self.console.say(&format!("{}: {error}", report.mailbox));
-        }
-        if self.args.json {
-            self.console.print_json(&Line::Mailbox(report));
-        } else if !self.args.quiet {
-            let what = if self.dry_run { "would be taken back" } else { "taken back" };
-            let mut text =
-                format!("{}: {} messages {what}\n", report.mailbox, report.taken_back().count());
-            let is_told = |finding: &&reconstruct::Finding| {
-                finding.remedy == Remedy::Left || self.args.verbose > 0
-            };
-            for finding in report.findings.iter().filter(is_told) {
-                let _ = writeln!(text, "  {finding}");
-            }
-            self.console.print(text);
-        }
-    }
+    text
 }

@@ -167,6 +167,7 @@ impl<'a> Delivery<'a> {
             own_uids: !self.has_looked && standing.is_proven,
         };
         self.resolve(session, &standing, scope)?;
+        self.hold_what_came_before(&standing)?;
         self.has_looked = true;
         if self.means.desk.is_dry() {
             self.would_deliver();
@@ -328,6 +329,18 @@ impl<'a> Delivery<'a> {
         Ok(self.means.desk.confirm(&noted)?)
     }
 
+    /// What was delivered before and is missed again comes again only into a mailbox that was set back
+    /// behind that: else its owner may have deleted it, or its record waits for its file.
+    fn hold_what_came_before(&mut self, standing: &Standing) -> Result<(), Halt> {
+        let held = self.todo.iter().filter_map(|arrival| {
+            let uid = arrival.came_as.filter(|&uid| uid < standing.uidnext)?;
+            let why = format!("it was delivered as UID {uid} and is missed again: {CAME_BEFORE}");
+            Some((arrival.key.clone(), Settled::held(&why)))
+        });
+        let held = held.collect();
+        self.settle(held)
+    }
+
     fn would_deliver(&mut self) {
         for arrival in self.todo.drain(..) {
             let (state, note) = (DeliveryState::Intended, String::new());
@@ -343,6 +356,10 @@ impl<'a> Delivery<'a> {
 /// Why a message is not sent again.
 const LOST_TRACK: &str = "it was sent before the mailbox's UIDVALIDITY changed, and nothing tells \
                           whether it came: run gapfill again, then deliver again";
+
+/// What to do about a message that came before.
+const CAME_BEFORE: &str = "its owner may have deleted it; --via spool can tell, and gives a record its \
+                           file back";
 
 fn no_mailbox(said: &str) -> String {
     format!("the server does not open it ({said}): create it where it is gone, then deliver again")
