@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::unistd::Group;
 use tempfile::TempDir;
 
 use crate::account::Account;
@@ -51,7 +52,7 @@ impl Dovecot {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
         let port = free_ports()?.imap;
         let configuration = directory.path().join("dovecot.conf");
-        fs::write(&configuration, configured(&root, directory.path(), port, &account))?;
+        fs::write(&configuration, configured(&root, directory.path(), port, &account)?)?;
         account.own(directory.path())?;
         let output = File::create(directory.path().join("output"))?;
         let mut command = Command::new(root.join("usr/bin/doveconf"));
@@ -115,15 +116,17 @@ fn library_path(root: &Path) -> Result<OsString> {
 }
 
 /// Its configuration: all as one account, any password, an administrator who can act as anybody.
-fn configured(root: &Path, directory: &Path, port: u16, account: &Account) -> String {
+fn configured(root: &Path, directory: &Path, port: u16, account: &Account) -> Result<String> {
     let Account { name, uid, gid } = account;
+    // It takes a group by its name only.
+    let group = Group::from_gid((*gid).into())?.context("a group without a name")?.name;
     let (root, here) = (root.display(), directory.display());
-    format!(
+    Ok(format!(
         "protocols = imap\nlisten = 127.0.0.1\nbase_dir = {here}/base\nstate_dir = {here}/state\n\
          libexec_dir = {root}/usr/lib/dovecot\nmail_plugin_dir = {root}/usr/lib/dovecot/modules\n\
          log_path = {here}/log\nssl = no\ndisable_plaintext_auth = no\nfirst_valid_uid = 1\n\
          default_internal_user = {name}\ndefault_login_user = {name}\n\
-         default_internal_group = {gid}\n\
+         default_internal_group = {group}\n\
          import_environment = TZ LD_LIBRARY_PATH LD_PRELOAD MAILSTORE_TEST_ROOT\n\
          mail_location = maildir:{here}/mail/%u\n\
          passdb {{\n  driver = static\n  args = password=any\n  master = yes\n}}\n\
@@ -133,5 +136,5 @@ fn configured(root: &Path, directory: &Path, port: u16, account: &Account) -> St
          service anvil {{\n  chroot =\n}}\nservice stats {{\n  chroot =\n}}\n\
          service imap-login {{\n  chroot =\n  inet_listener imap {{\n    port = {port}\n  }}\n  \
          inet_listener imaps {{\n    port = 0\n  }}\n}}\n"
-    )
+    ))
 }
