@@ -48,6 +48,8 @@ pub struct Arrivals {
     pub raise_numbers: bool,
     /// UIDs under which messages came in that were asked for earlier: these are no others' copies.
     pub came_before: HashSet<Uid>,
+    /// What came in before, of which the mailbox shows no trace any more, comes in again.
+    pub again: bool,
     /// How many come in at once, which is as long as the mailbox is locked; all where nothing is said.
     pub at_once: Option<NonZeroUsize>,
 }

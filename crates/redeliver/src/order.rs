@@ -32,6 +32,8 @@ pub enum NearDuplicates {
 pub struct Choice {
     /// Only these classes; all where there are none.
     pub classes: Vec<String>,
+    /// Deliver again, with the mark, what was delivered before and left no trace in its mailbox.
+    pub again: bool,
     /// What becomes of near-duplicates, whatever the classes.
     pub near_duplicates: NearDuplicates,
     /// The keyword that messages get whose owner may have deleted them.
@@ -41,7 +43,8 @@ pub struct Choice {
 impl Default for Choice {
     fn default() -> Self {
         let near_duplicates = NearDuplicates::default();
-        Self { classes: Vec::new(), near_duplicates, mark: Some(DEFAULT_MARK.to_owned()) }
+        let mark = Some(DEFAULT_MARK.to_owned());
+        Self { classes: Vec::new(), again: false, near_duplicates, mark }
     }
 }
 
@@ -130,6 +133,7 @@ pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order
     let mut order = Order::default();
     order.arrivals.above_uid = seen.uid;
     order.arrivals.above_modseq = seen.modseq;
+    order.arrivals.again = choice.again;
     order.arrivals.came_before = gaps.iter().filter_map(came_as).collect();
     for to_deliver in gaps {
         let GapToDeliver { id, recorded, .. } = to_deliver;
@@ -138,7 +142,7 @@ pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order
         if !choice.is_chosen(gap) || is_done {
             continue;
         }
-        let ordered = ordered(*id, gap, choice);
+        let ordered = ordered(*id, to_deliver, choice);
         if gap.guid.is_null() {
             order.held.push((ordered, NotOrdered::WholeMailbox));
             continue;
@@ -171,9 +175,12 @@ fn came_as(gap: &GapToDeliver) -> Option<Uid> {
     gap.delivery.as_ref()?.uid
 }
 
-fn ordered(id: GapId, gap: &Gap, choice: &Choice) -> Ordered {
+fn ordered(id: GapId, to_deliver: &GapToDeliver, choice: &Choice) -> Ordered {
+    let gap = &to_deliver.recorded.gap;
+    let comes_again = choice.again && came_as(to_deliver).is_some();
     let mark = choice.mark.as_ref().filter(|mark| {
-        gap.class == AMBIGUOUS && !gap.keywords.iter().any(|known| known.eq_ignore_ascii_case(mark))
+        let has_it = gap.keywords.iter().any(|known| known.eq_ignore_ascii_case(mark));
+        (gap.class == AMBIGUOUS || comes_again) && !has_it
     });
     Ordered {
         id,

@@ -18,6 +18,10 @@ use crate::journal::{Arriving, WantedBecause};
 const DAMAGED: &str = "the mailbox is damaged or out of reach: repair it first (reconstruct), then \
                        deliver again";
 
+/// Why a message does not come that came before: nobody knows what became of it.
+const NO_TRACE: &str = "it came before and the mailbox shows no trace of it: its owner may have \
+                        deleted it; --again delivers it, marked";
+
 /// What the mailbox has that may be one of the messages.
 struct Copies<'a> {
     /// Records by the SHA-1 of their message, by UID.
@@ -34,6 +38,8 @@ struct Copies<'a> {
     arrived: HashMap<&'a str, &'a Arriving>,
     /// The last UID that the mailbox has given out.
     last_uid: Uid,
+    /// Whether what left no trace comes again.
+    again: bool,
     /// UIDs of what is there, where some message came before and it is another one's by now.
     reused: HashSet<Uid>,
     tells_savedate: bool,
@@ -256,6 +262,7 @@ impl<'a> Copies<'a> {
             waiting: draughtsman.waiting_records(),
             arrived: journal.arrived.iter().map(|it| (it.key.as_str(), it)).collect(),
             last_uid: draughtsman.last_uid,
+            again: incoming.arrivals.again,
             reused,
             tells_savedate: evidence.index.layout.is_some_and(tells_savedate),
         }
@@ -269,7 +276,12 @@ impl<'a> Copies<'a> {
         if let Some(uid) = self.came_as(arrival, records)
             && !lacks_file(&uid)
         {
-            return Some(Fate::DeliveredBefore { uid });
+            if records.iter().any(|record| record.uid == uid) {
+                return Some(Fate::DeliveredBefore { uid });
+            }
+            if !self.again {
+                return Some(Fate::Held { why: format!("UID {uid}: {NO_TRACE}") });
+            }
         }
         let is_it = |record: &&IndexRecord| {
             let is_its_own = record.uid == arrival.uid_before;

@@ -60,6 +60,11 @@ pub(crate) struct DeliverArgs {
     #[arg(long, value_name = "N", default_value = "5000")]
     pub(crate) at_once: NonZeroUsize,
 
+    /// Deliver again what was delivered before, is missed again and left no trace in its mailbox: its
+    /// owner may have deleted it, so it gets the mark
+    #[arg(long)]
+    pub(crate) again: bool,
+
     /// What becomes of messages that differ from one that is there only in the trace of their way:
     /// flag delivers them with a keyword by which they can be told
     #[arg(long, value_enum, default_value_t = NearDuplicatesArg::Skip, value_name = "WHAT")]
@@ -216,6 +221,7 @@ impl DeliverArgs {
         let names = self.class.iter().filter_map(ValueEnum::to_possible_value);
         Choice {
             classes: names.map(|value| value.get_name().to_owned()).collect(),
+            again: self.again,
             near_duplicates: match self.near_duplicates {
                 NearDuplicatesArg::Skip => NearDuplicates::Skip,
                 NearDuplicatesArg::Deliver => NearDuplicates::Deliver,

@@ -332,6 +332,9 @@ impl<'a> Delivery<'a> {
     /// What was delivered before and is missed again comes again only into a mailbox that was set back
     /// behind that: else its owner may have deleted it, or its record waits for its file.
     fn hold_what_came_before(&mut self, standing: &Standing) -> Result<(), Halt> {
+        if self.order.arrivals.again {
+            return Ok(());
+        }
         let held = self.todo.iter().filter_map(|arrival| {
             let uid = arrival.came_as.filter(|&uid| uid < standing.uidnext)?;
             let why = format!("it was delivered as UID {uid} and is missed again: {CAME_BEFORE}");
@@ -359,7 +362,7 @@ const LOST_TRACK: &str = "it was sent before the mailbox's UIDVALIDITY changed, 
 
 /// What to do about a message that came before.
 const CAME_BEFORE: &str = "its owner may have deleted it; --via spool can tell, and gives a record its \
-                           file back";
+                           file back; --again delivers it, marked";
 
 fn no_mailbox(said: &str) -> String {
     format!("the server does not open it ({said}): create it where it is gone, then deliver again")

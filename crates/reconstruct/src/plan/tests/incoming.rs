@@ -153,14 +153,14 @@ fn noted(content: u32, was: u32, to: u32) -> Arriving {
 }
 
 #[test]
-fn what_an_earlier_run_brought_does_not_come_again_although_it_was_purged() {
+fn what_an_earlier_run_brought_is_held_where_it_was_purged_and_does_not_come_again() {
     let mut evidence = sound(&[1, 2, 3]);
     evidence.index.header.as_mut().unwrap().last_uid = Uid(5);
     let purged = Arriving { committed: true, ..noted(7, 7, 5) };
     evidence.journal.arrived = vec![purged, noted(3, 9, 3), noted(8, 8, 6)];
     let asked = vec![arrival(7, 7), arrival(3, 9), arrival(8, 8)];
     let plan = plan(&with(evidence, asked), policy());
-    let told = [("delivered_before", 5), ("delivered_before", 3), ("delivered", 6)];
+    let told = [("held", 0), ("delivered_before", 3), ("delivered", 6)];
     assert_eq!(fates(&plan), told, "the last one never came");
 }
 
@@ -173,9 +173,20 @@ fn what_came_before_comes_again_only_into_a_mailbox_that_was_set_back_since() {
         let asked = Arrival { came_as: Some(Uid(came_as)), ..asked };
         fates(&plan(&with(evidence, vec![(asked, ready)]), policy()))[0].0.to_owned()
     };
-    assert_eq!(fate(5, 5), "delivered_before", "its owner may have deleted it");
+    assert_eq!(fate(5, 5), "held", "its owner may have deleted it");
     assert_eq!(fate(4, 5), "delivered", "the mailbox never got so far");
     assert_eq!(fate(5, 3), "delivered", "another message has the UID by now");
+}
+
+#[test]
+fn what_left_no_trace_comes_again_where_that_is_asked_for() {
+    let mut evidence = sound(&[1, 2, 3]);
+    evidence.index.header.as_mut().unwrap().last_uid = Uid(5);
+    let (asked, ready) = arrival(7, 7);
+    let asked = Arrival { came_as: Some(Uid(5)), ..asked };
+    let mut evidence = with(evidence, vec![(asked, ready)]);
+    evidence.incoming.as_mut().and_then(Arc::get_mut).unwrap().arrivals.again = true;
+    assert_eq!(fates(&plan(&evidence, policy())), [("delivered", 6)]);
 }
 
 #[test]
