@@ -276,24 +276,29 @@ impl<'a> Copies<'a> {
         if let Some(uid) = self.came_as(arrival, records)
             && !lacks_file(&uid)
         {
-            if records.iter().any(|record| record.uid == uid) {
-                return Some(Fate::DeliveredBefore { uid });
-            }
-            if !self.again {
-                return Some(Fate::Held { why: format!("UID {uid}: {NO_TRACE}") });
+            match records.iter().find(|record| record.uid == uid) {
+                Some(record) if self.was_pruned(record) => {}
+                Some(_) => return Some(Fate::DeliveredBefore { uid }),
+                None if self.again => {}
+                None => return Some(Fate::Held { why: format!("UID {uid}: {NO_TRACE}") }),
             }
         }
         let is_it = |record: &&IndexRecord| {
             let is_its_own = record.uid == arrival.uid_before;
             let came_since = self.tells_savedate && since(record.savedate, arrival.missed_at);
             let uid = &record.uid;
-            let ours = self.retracted.contains(uid) || self.pruned.get(uid) == Some(&record.modseq);
-            let is_another = self.others.contains(uid) || record.is_expunged() && ours;
+            let retracted = record.is_expunged() && self.retracted.contains(uid);
+            let is_another = self.others.contains(uid) || retracted || self.was_pruned(record);
             !is_another && !lacks_file(uid) && (is_its_own || came_since)
         };
         let uid = records.iter().find(is_it)?.uid;
         self.others.insert(uid);
         Some(Fate::Found { uid })
+    }
+
+    /// Whether it is a tombstone of ours: its file was gone.
+    fn was_pruned(&self, record: &IndexRecord) -> bool {
+        record.is_expunged() && self.pruned.get(&record.uid) == Some(&record.modseq)
     }
 
     /// The UID under which `arrival` came before. A mailbox that never gave out that UID, or gave it to

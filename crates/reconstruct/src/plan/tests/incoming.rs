@@ -179,6 +179,29 @@ fn what_came_before_comes_again_only_into_a_mailbox_that_was_set_back_since() {
 }
 
 #[test]
+fn what_came_before_lost_its_file_and_was_pruned_comes_again() {
+    let fate = |tombstone: u64| {
+        let mut evidence = sound(&[1, 2, 3]);
+        lose_file(&mut evidence, 3);
+        change(&mut evidence, 3, |record| {
+            (record.internal_flags, record.modseq) = (InternalFlags::EXPUNGED, ModSeq(900));
+        });
+        evidence.journal.wanted = vec![Wanted {
+            why: WantedBecause::Pruned,
+            record: record(3),
+            keywords: Vec::new(),
+            annotations: Vec::new(),
+            tombstone: ModSeq(tombstone),
+        }];
+        let (asked, ready) = arrival(3, 9);
+        let asked = Arrival { came_as: Some(Uid(3)), ..asked };
+        fates(&plan(&with(evidence, vec![(asked, ready)]), policy()))[0].0.to_owned()
+    };
+    assert_eq!(fate(900), "delivered");
+    assert_eq!(fate(800), "delivered_before", "its owner expunged it since");
+}
+
+#[test]
 fn what_left_no_trace_comes_again_where_that_is_asked_for() {
     let mut evidence = sound(&[1, 2, 3]);
     evidence.index.header.as_mut().unwrap().last_uid = Uid(5);
