@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use mailstore_tests::{Account, Cyrus, Fixture, ToolRun, Tree, redeliver_command};
 
-use crate::folders::Folders;
-use crate::scene::redeliver;
+use crate::folders::{Folders, MISSING, states_of};
+use crate::scene::{redeliver, subcommand};
 
 fn run(command: &mut Command) -> Result<ToolRun> {
     Ok(ToolRun::of(&command.output().context("can't run redeliver")?))
@@ -103,11 +103,8 @@ fn users_get_a_letter_about_what_came_back() -> Result<()> {
     let mut scene = Folders::new(&cyrus, 2)?;
     let (case, _held) = (scene.take()?, scene.take()?);
     let report = |arguments: &[&str]| {
-        let template = redeliver(&scene.server, &scene.incident)?;
-        let mut command = redeliver_command()?;
-        let environment = template.get_envs().filter_map(|(name, value)| Some((name, value?)));
-        command.arg("report").args(template.get_args()).args(arguments).envs(environment);
-        run(&mut command)
+        let command = redeliver(&scene.server, &scene.incident)?;
+        run(subcommand(&command, &["report"]).args(arguments))
     };
     assert_eq!(report(&[])?.stdout, "", "nothing came back");
     case.redeliver(&scene)?;
@@ -118,6 +115,14 @@ fn users_get_a_letter_about_what_came_back() -> Result<()> {
         assert!(shown.stdout.contains(&line), "{}", shown.stdout);
     }
     assert_eq!(report(&["--user", "bob"])?.stdout, "");
+    let lines = report(&["--json"])?.parsed()?.json;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let members = lines[0].as_object().context("an object")?;
+    let names: Vec<_> = members.keys().map(String::as_str).collect();
+    let documented =
+        ["ambiguous", "folder", "held", "mailbox", "messages", "newest", "oldest", "type", "user"];
+    assert_eq!(names, documented, "docs/json.md has these");
+    assert_eq!((&members["messages"], &members["held"]), (&5.into(), &0.into()));
     let letters = scene.server.path().join("letters");
     std::fs::create_dir(&letters)?;
     scene.server.cyrus().account().own(&letters)?;
@@ -127,4 +132,26 @@ fn users_get_a_letter_about_what_came_back() -> Result<()> {
     let again = report(&["--letters", letters])?;
     assert_eq!(again.status, Some(2), "none is overwritten: {again:?}");
     Ok(())
+}
+
+#[test]
+fn what_comes_in_portions_is_told_as_one_delivery_the_oldest_first() -> Result<()> {
+    const NAME: &str = "what_comes_in_portions_is_told_as_one_delivery_the_oldest_first";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 1)?;
+    let case = scene.take()?;
+    let mut command = redeliver(&scene.server, &scene.incident)?;
+    command.args(["--mailbox", &case.mailbox, "--json", "--at-once", "2"]);
+    let run = run(&mut command)?.parsed()?;
+    assert_eq!((run.status, run.json.len()), (Some(0), 2), "a mailbox and the sum: {run:?}");
+    assert_eq!(states_of(&run), ["verified"; MISSING.len()]);
+    assert_eq!(case.shown(&scene)?, scene.expected);
+    let messages = run.json[0]["messages"].as_array().context("messages")?;
+    let mut by_date: Vec<_> = messages
+        .iter()
+        .map(|message| (message["internaldate"].as_i64(), message["uid"].as_u64()))
+        .collect();
+    by_date.sort_unstable();
+    assert!(by_date.is_sorted_by_key(|(_, uid)| *uid), "{by_date:?}");
+    scene.end()
 }

@@ -11,7 +11,7 @@ use mailstore_tests::{
 use serde_json::Value;
 
 use crate::imap_access::as_admin;
-use crate::scene::{Kept, looks, redeliver, text};
+use crate::scene::{Kept, Way, looks, redeliver, text};
 
 /// The numbers of the messages that each folder has, and of those that it lacks, some of them twice.
 pub(crate) const PRESENT: [u32; 3] = [1, 2, 3];
@@ -145,6 +145,40 @@ impl Case {
         let mut command = redeliver(&folders.server, incident)?;
         let output = command.args(["--mailbox", &self.mailbox, "--json"]).output()?;
         ToolRun::of(&output).parsed()
+    }
+
+    /// What an interrupted delivery left is served as it will be, or not at all yet. Then the next runs
+    /// bring what is missing, once; `living`: mail comes in between.
+    pub(crate) fn must_be_finished(&self, scene: &Folders, way: Way, living: bool) -> Result<()> {
+        let mut session = scene.session()?;
+        let mut expected = scene.expected.clone();
+        let interrupted = shown(&mut session, &self.folder)?;
+        let foreign: Vec<_> = interrupted.iter().filter(|it| !expected.contains(it)).collect();
+        ensure!(foreign.is_empty(), "served neither as before nor as after: {foreign:?}");
+        if living {
+            session.append_all(&self.folder, &messages(&[9, 9]))?;
+            let all = shown(&mut session, &self.folder)?;
+            expected.extend(all.into_iter().filter(|it| !interrupted.contains(it)));
+            expected.sort();
+        }
+        for time in ["first", "second"] {
+            let run = match way {
+                Way::Spool => self.redeliver(scene)?,
+                Way::Imap => self.redeliver_over_imap(scene)?,
+            };
+            ensure!(run.status == Some(0), "the {time} run after it: {run:?}");
+            let now = shown(&mut session, &self.folder)?;
+            ensure!(
+                now == expected,
+                "the {time} run after it: {now:#?} is not {expected:#?}\n{run:?}"
+            );
+        }
+        session.logout()?;
+        let states = self.states(scene)?;
+        let is_there = |state: &&String| ["verified", "delivered"].contains(&state.as_str());
+        let there = states.iter().filter(is_there).count();
+        ensure!(there == MISSING.len(), "the incident says {states:?}");
+        Ok(())
     }
 
     /// What is in the folder, sorted.

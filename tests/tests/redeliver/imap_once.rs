@@ -82,7 +82,7 @@ fn what_is_in_doubt_is_looked_for_only_among_what_came_since() -> Result<()> {
     let mut scene = Folders::new(&cyrus, 1)?;
     let case = scene.take()?;
     cut_off(&scene, &case)?;
-    // One of those that came is taken away again by its owner, and one comes once more.
+    // One of those that came comes once more from its owner: that copy is another.
     let mut session = scene.session()?;
     session.select(&case.folder)?;
     let last = session.search("ALL")?.into_iter().max().unwrap_or_default();

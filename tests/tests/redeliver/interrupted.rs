@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::{Cyrus, Store, long_form};
 
-use crate::folders::{Case, Folders, MISSING, messages, shown};
-use crate::scene::redeliver;
+use crate::folders::{Case, Folders};
+use crate::scene::{Way, redeliver};
 
 /// So many folders are there for kills and failures where time is short.
 const FEW: usize = 48;
@@ -32,33 +32,6 @@ fn deliver_to(case: &Case, scene: &Folders, end: &str) -> Result<(Vec<String>, O
     Ok((steps.collect(), output.status.code()))
 }
 
-/// While nothing is finished each message is served as it will be, or not at all yet. Then the
-/// next runs bring what is missing, once; `living`: mail comes in between.
-fn must_be_finished(case: &Case, scene: &Folders, living: bool) -> Result<()> {
-    let mut session = scene.session()?;
-    let mut expected = scene.expected.clone();
-    let interrupted = shown(&mut session, &case.folder)?;
-    let foreign: Vec<_> = interrupted.iter().filter(|it| !expected.contains(it)).collect();
-    ensure!(foreign.is_empty(), "served neither as before nor as after: {foreign:?}");
-    if living {
-        session.append_all(&case.folder, &messages(&[9, 9]))?;
-        let all = shown(&mut session, &case.folder)?;
-        expected.extend(all.into_iter().filter(|it| !interrupted.contains(it)));
-        expected.sort();
-    }
-    for time in ["first", "second"] {
-        let run = case.redeliver(scene)?;
-        ensure!(run.status == Some(0), "the {time} run after it: {run:?}");
-        let now = shown(&mut session, &case.folder)?;
-        ensure!(now == expected, "the {time} run after it: {now:#?} is not {expected:#?}\n{run:?}");
-    }
-    session.logout()?;
-    let states = case.states(scene)?;
-    let there = states.iter().filter(|state| ["verified", "delivered"].contains(&state.as_str()));
-    ensure!(there.count() == MISSING.len(), "the incident says {states:?}");
-    Ok(())
-}
-
 #[test]
 fn a_delivery_survives_a_kill_at_any_step() -> Result<()> {
     const NAME: &str = "a_delivery_survives_a_kill_at_any_step";
@@ -70,7 +43,7 @@ fn a_delivery_survives_a_kill_at_any_step() -> Result<()> {
     let undisturbed = scene.take()?;
     let (steps, status) = deliver_to(&undisturbed, &scene, "count")?;
     ensure!(status == Some(0) && steps.len() > 20, "{steps:#?}");
-    must_be_finished(&undisturbed, &scene, false)?;
+    undisturbed.must_be_finished(&scene, Way::Spool, false)?;
 
     let index = steps.iter().rposition(|step| step.ends_with("/cyrus.index"));
     let commit = index.context("no index came into place")?;
@@ -92,7 +65,7 @@ fn a_delivery_survives_a_kill_at_any_step() -> Result<()> {
         let (_, status) = deliver_to(&case, &scene, &end)?;
         ensure!(status.is_none(), "{end}: it was not killed");
         let what = format!("{end}, before: {}", steps[step]);
-        must_be_finished(&case, &scene, step % 3 == 1).context(what)?;
+        case.must_be_finished(&scene, Way::Spool, step % 3 == 1).context(what)?;
         torn += u32::from(tear);
         *(if step <= commit { &mut before } else { &mut after }) += 1;
     }
@@ -115,7 +88,7 @@ fn a_disk_that_fails_at_any_step_of_a_delivery_is_told_and_nothing_is_lost_or_th
         let errno = ["EIO", "ENOSPC"][step % 2];
         deliver_to(&case, &scene, &format!("fail:{step}:{errno}"))?;
         let what = format!("{errno} at step {step}: {}", steps[step]);
-        must_be_finished(&case, &scene, false).context(what)?;
+        case.must_be_finished(&scene, Way::Spool, false).context(what)?;
     }
     scene.end()
 }
@@ -146,7 +119,7 @@ fn a_run_that_is_killed_at_any_time_is_finished_by_the_next() -> Result<()> {
             // The machine was busier when the first run was timed.
             took = took * 3 / 4;
         }
-        must_be_finished(&case, &scene, part % 3 == 1)
+        case.must_be_finished(&scene, Way::Spool, part % 3 == 1)
             .context(format!("killed after {part}/{share}"))?;
     }
     eprintln!("{killed} runs were killed");

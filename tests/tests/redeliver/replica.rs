@@ -95,7 +95,9 @@ fn what_is_repaired_reaches_the_replica() -> Result<()> {
     let repair = Reconstruct::new(&scene.server);
     let run = repair.args(["--mailbox", &case.mailbox, "--sync-log", ""]).run()?;
     ensure!(run.status == Some(0), "{run:?}");
-    scene.session()?.append_all(&case.folder, &messages(&[9]))?;
+    // The server has noted nothing yet that would bring the mailbox there without us.
     replica.catches_up(&scene.server, "after the repair")?;
+    scene.session()?.append_all(&case.folder, &messages(&[9]))?;
+    replica.catches_up(&scene.server, "after new mail")?;
     scene.end()
 }

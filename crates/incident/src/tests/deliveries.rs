@@ -148,3 +148,14 @@ fn what_came_back_is_summed_up_by_mailbox() {
     let date = gap(7, "seven").internaldate;
     assert_eq!((*messages, *of_class, *held, *received), (3, 1, 1, Some((date, date))));
 }
+
+#[test]
+fn a_mailbox_whose_only_gap_is_of_a_class_beyond_is_told_where_that_is_asked_for() {
+    let outage = Outage::new();
+    let run = outage.run("first");
+    let near = Gap { restore: false, class: "near-duplicate".to_owned(), ..gap(7, "seven") };
+    record(&outage, run, &[near]);
+    let of =
+        |beyond: &[&str]| outage.incident.mailboxes_with_gaps(outage.store, beyond).unwrap().len();
+    assert_eq!((of(&[]), of(&["other"]), of(&["other", "near-duplicate"])), (0, 0, 1));
+}
