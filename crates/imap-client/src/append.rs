@@ -1,7 +1,5 @@
 //! APPEND: MULTIAPPEND (RFC 3502), literals that wait for nobody (RFC 7888), UIDs (RFC 4315).
 
-use std::collections::HashMap;
-
 use crate::error::Error;
 use crate::reply::{Code, Condition, Status};
 use crate::session::{Bounds, Session, mailbox_name};
@@ -97,16 +95,12 @@ impl Session {
             tags.push(tag);
         }
         self.send(&gathered)?;
-        let mut answers = HashMap::with_capacity(tags.len());
+        let mut appended = Vec::with_capacity(tags.len());
         for tag in &tags {
             let ended = self.finish_with(tag, Bounds::default(), &mut |_| Ok(()))?;
-            answers.insert(tag.as_str(), ended);
+            appended.extend(shared_out(&ended, 1));
         }
-        Ok(tags
-            .iter()
-            .filter_map(|tag| answers.get(tag.as_str()))
-            .flat_map(|it| shared_out(it, 1))
-            .collect())
+        Ok(appended)
     }
 
     fn append_one(&mut self, name: &str, message: &NewMessage<'_>) -> Result<Appended, Error> {
