@@ -2,7 +2,7 @@
 //! `lib/charset.c`: `charset_decode_sha1`).
 
 use memchr::{memchr, memrchr};
-use sha1::{Digest, Sha1};
+use sha1_pair::{PartDigest, WholeDigest};
 
 use super::transfer_encoding::{Base64, QuotedPrintable};
 use crate::Guid;
@@ -51,16 +51,17 @@ const PIECE: usize = 16 * 1024;
 
 impl DecodedContent {
     /// Of content in two pieces, of which the second is short. Null and 0 where the encoding is
-    /// unknown. `scratch` is overwritten.
+    /// unknown. `scratch` is overwritten. The digest of the whole message, `whole`, goes on meanwhile.
     pub(super) fn of(
         [content, end]: [&[u8]; 2],
         encoding: TransferEncoding,
         scratch: &mut Vec<u8>,
+        whole: &mut WholeDigest<'_>,
     ) -> Self {
-        let mut digest = Sha1::new();
+        let mut digest = PartDigest::default();
         let mut size = 0_usize;
         let mut add = |decoded: &[u8]| {
-            digest.update(decoded);
+            digest.update(decoded, whole);
             size = size.saturating_add(decoded.len());
         };
         match encoding {
@@ -93,7 +94,7 @@ impl DecodedContent {
                 }
             }
         }
-        Self { guid: Guid(digest.finalize().into()), size: super::structure::wrap(size) }
+        Self { guid: Guid(digest.finish(whole)), size: super::structure::wrap(size) }
     }
 }
 
@@ -117,9 +118,13 @@ fn split_before_last_line(text: &[u8]) -> (&[u8], &[u8]) {
 mod tests {
     use super::*;
 
+    fn decoded(content: [&[u8]; 2], encoding: TransferEncoding) -> DecodedContent {
+        let mut whole = WholeDigest::new(content[0]);
+        DecodedContent::of(content, encoding, &mut Vec::new(), &mut whole)
+    }
+
     #[test]
     fn content_in_two_pieces_has_the_digest_of_the_whole() {
-        let mut scratch = Vec::new();
         let encodings =
             [TransferEncoding::None, TransferEncoding::Base64, TransferEncoding::QuotedPrintable];
         for content in ["", "one", "one\r\n", "one\ntw=6", "YWJj\nZGV", "a \nb ", "a\nb=", "\r"] {
@@ -127,8 +132,8 @@ mod tests {
                 let whole = [content, end].concat();
                 let [content, end, whole] = [content, end, &whole].map(str::as_bytes);
                 for encoding in encodings {
-                    let in_two = DecodedContent::of([content, end], encoding, &mut scratch);
-                    let in_one = DecodedContent::of([whole, b""], encoding, &mut scratch);
+                    let in_two = decoded([content, end], encoding);
+                    let in_one = decoded([whole, b""], encoding);
                     assert_eq!((in_two.guid, in_two.size), (in_one.guid, in_one.size), "{whole:?}");
                 }
             }
@@ -137,7 +142,6 @@ mod tests {
 
     #[test]
     fn content_in_many_pieces_has_the_digest_of_the_whole() {
-        let mut scratch = Vec::new();
         for line in ["=41=\r\n", "abc =20\r\n", "YWJj\r\nZA"] {
             let content = line.repeat(9000);
             for encoding in [TransferEncoding::Base64, TransferEncoding::QuotedPrintable] {
@@ -148,7 +152,7 @@ mod tests {
                     }
                     _ => QuotedPrintable::Body.decode(content.as_bytes(), &mut whole),
                 }
-                let decoded = DecodedContent::of([content.as_bytes(), b""], encoding, &mut scratch);
+                let decoded = decoded([content.as_bytes(), b""], encoding);
                 assert_eq!(decoded.guid, Guid::of(&whole));
                 assert_eq!(decoded.size as usize, whole.len());
             }
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_unknown_encoding_has_no_digest() {
-        let decoded = DecodedContent::of([b"x", b""], TransferEncoding::Unknown, &mut Vec::new());
+        let decoded = decoded([b"x", b""], TransferEncoding::Unknown);
         assert!(decoded.guid.is_null());
         assert_eq!(decoded.size, 0);
     }

@@ -40,6 +40,8 @@ mod part;
 mod structure;
 mod transfer_encoding;
 
+use sha1_pair::WholeDigest;
+
 use crate::index::Layout;
 use crate::{Guid, GuidHasher, Timestamp};
 use part::Kind;
@@ -121,7 +123,8 @@ impl MessageReader {
     /// Any bytes are a message. (Cyrus refuses to read an empty file; here it is a message without
     /// header and content.)
     pub fn read(&mut self, message: &[u8], cache: &mut Vec<u8>) -> MessageFields {
-        self.structure.read(message, self.dialect);
+        let mut whole = WholeDigest::new(message);
+        self.structure.read(message, self.dialect, &mut whole);
         let start = cache.len();
         cache_record::encode(&self.structure, cache);
         let record = cache.get(start..).unwrap_or_default();
@@ -133,7 +136,7 @@ impl MessageReader {
         let sentdate = sent.day.map(self.day_start).filter(|&seconds| seconds > 0);
         let gmtime = sent.moment.filter(|&seconds| seconds != 0);
         MessageFields {
-            guid: Guid::of(message),
+            guid: Guid(whole.finish()),
             size: u64::try_from(message.len()).unwrap_or(u64::MAX),
             header_size: header.size,
             sentdate: sentdate.map(|seconds| self.as_stored(seconds)),
@@ -150,7 +153,7 @@ impl MessageReader {
     /// with the transfer encoding undone, in order. Servers that encode a part anew on the way, or
     /// choose other boundaries, do not change it; a message within a message counts as it is.
     pub fn content_digest(&mut self, message: &[u8]) -> Guid {
-        self.structure.read(message, self.dialect);
+        self.structure.read(message, self.dialect, &mut WholeDigest::new(&[]));
         let Structure { parts, arena, .. } = &self.structure;
         let mut hasher = GuidHasher::default();
         for part in parts {

@@ -12,6 +12,7 @@
 //! lies deeper is plain content.
 
 use memchr::{memchr, memchr_iter, memmem};
+use sha1_pair::WholeDigest;
 
 use super::arena::Arena;
 use super::boundaries::{Boundaries, decode_boundary};
@@ -81,8 +82,13 @@ pub(super) struct Structure {
 }
 
 impl Structure {
-    /// Reads a message, in place of the one before.
-    pub(super) fn read(&mut self, message: &[u8], dialect: CacheDialect) {
+    /// Reads a message, in place of the one before; its digest, `whole`, goes on beside its parts'.
+    pub(super) fn read(
+        &mut self,
+        message: &[u8],
+        dialect: CacheDialect,
+        whole: &mut WholeDigest<'_>,
+    ) {
         self.parts.clear();
         self.arena.clear();
         self.cached_headers.clear();
@@ -90,18 +96,19 @@ impl Structure {
         self.dialect = dialect;
         self.boundaries.clear();
         self.open.clear();
-        Parser { message, offset: 0, nested_messages: 0, structure: self }.run();
+        Parser { message, offset: 0, nested_messages: 0, structure: self, whole }.run();
     }
 }
 
-struct Parser<'a> {
+struct Parser<'a, 'w> {
     message: &'a [u8],
     offset: usize,
     nested_messages: usize,
     structure: &'a mut Structure,
+    whole: &'a mut WholeDigest<'w>,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> Parser<'a, '_> {
     fn run(&mut self) {
         let mut step = Some(Step::Read { default: DefaultType::PlainText, is_message: true });
         while let Some(now) = step {
@@ -331,7 +338,8 @@ impl<'a> Parser<'a> {
         let content = self.slice(start, end);
         let beyond = length.saturating_sub(content.len()).min(NULS.len());
         let nuls = NULS.get(..beyond).unwrap_or_default();
-        part.decoded = DecodedContent::of([content, nuls], encoding, &mut self.structure.scratch);
+        let scratch = &mut self.structure.scratch;
+        part.decoded = DecodedContent::of([content, nuls], encoding, scratch, self.whole);
     }
 
     /// Reads up to the next delimiter, or to the end of the message.
