@@ -1,12 +1,12 @@
 //! Looking at messages: in parallel within a mailbox, each read at most once, memory bounded.
 
 mod scratch;
+mod sighting;
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
 use std::io;
 
-use mailstore::volume::{FileMeta, GuardedDir, Kind, ReadError, message_file_name};
+use mailstore::volume::ReadError;
 use mailstore_format::Uid;
 use mailstore_format::index::{IndexRecord, Layout};
 use mailstore_format::message::CacheDialect;
@@ -20,9 +20,11 @@ use crate::evidence::{
 use crate::likeness::Likeness;
 use crate::observer::Observer;
 use crate::options::Check;
-use crate::places::{Places, ScannedPlace};
+use crate::places::Places;
 use crate::staging::CacheSink;
 pub(crate) use scratch::Scratch;
+pub(crate) use sighting::identity_of;
+use sighting::{EIO, Sighting, Whereabouts};
 
 /// Messages that are looked at together; their new cache records wait in memory meanwhile.
 const BATCH: usize = 512;
@@ -157,14 +159,41 @@ impl Examiner<'_> {
         // The file of a record with a delete order is the server's, unless it is one that came back.
         let given_up = record.is_some_and(IndexRecord::is_unlinked);
         let given_up = given_up && !self.wanted_back.contains(&uid);
+        if !given_up && let Some(looked) = self.look_by_reading(candidate, scratch) {
+            return self.or_better_copy(candidate, looked, scratch);
+        }
         let file = if given_up { FileEvidence::Absent } else { self.file(uid, record) };
         if let Some(known) = self.known_from_before(candidate, file)
             && (reads == Reads::WhereNeeded || known.evidence.reading.is_some())
         {
             return known;
         }
-        let looked = self.look_at(candidate, file, reads, scratch);
-        match (file, record) {
+        let looked = self.look_at(candidate, Sighting::Stated(file), reads, scratch);
+        self.or_better_copy(candidate, looked, scratch)
+    }
+
+    /// A file that is read whatever its inode says is opened at once. None where that would not do,
+    /// or where the file went from the place that the listing gives.
+    fn look_by_reading(&self, candidate: Candidate<'_>, scratch: &mut Scratch) -> Option<Looked> {
+        let Candidate { uid, record, .. } = candidate;
+        let read_anyway = record.is_none() || self.check == Check::Full;
+        if !read_anyway || self.previous.is_some() {
+            return None;
+        }
+        let listed = Sighting::Listed(self.listed(uid, record)?);
+        let looked = self.look_at(candidate, listed, Reads::Always, scratch);
+        (looked.evidence.file != FileEvidence::Absent).then_some(looked)
+    }
+
+    /// What was looked at, or the copy in the other place, where only that one is the message of the
+    /// record.
+    fn or_better_copy(
+        &self,
+        candidate: Candidate<'_>,
+        looked: Looked,
+        scratch: &mut Scratch,
+    ) -> Looked {
+        match (looked.evidence.file, candidate.record) {
             (FileEvidence::Regular { place, in_both: true, .. }, Some(record))
                 if !looked.evidence.is_message_of(record) =>
             {
@@ -182,7 +211,7 @@ impl Examiner<'_> {
         scratch: &mut Scratch,
     ) -> Option<Looked> {
         let record = candidate.record?;
-        let other = self.stat(candidate.uid, worse.other(), false);
+        let other = Sighting::Stated(self.stat(candidate.uid, worse.other(), false));
         let looked = self.look_at(candidate, other, Reads::WhereNeeded, scratch);
         let is_read = looked.evidence.reading.is_some();
         (is_read && looked.evidence.is_message_of(record)).then_some(looked)
@@ -191,7 +220,7 @@ impl Examiner<'_> {
     fn look_at(
         &self,
         candidate: Candidate<'_>,
-        file: FileEvidence,
+        sighting: Sighting,
         reads: Reads,
         scratch: &mut Scratch,
     ) -> Looked {
@@ -200,16 +229,25 @@ impl Examiner<'_> {
             Some(cache) => scratch.check(self.index.layout, cache, record),
             None => CacheItem::Damaged,
         });
-        let mut evidence =
-            MessageEvidence { uid, slot, file, reading: None, cache, cached_likeness: None };
-        let FileEvidence::Regular { place, identity, .. } = file else {
-            return Looked { evidence, new_item: None, crlf_item: None, bytes_read: 0 };
+        let needed = |place, identity: FileIdentity| {
+            let needed = || self.has_to_be_read(record, cache, place, identity);
+            identity.size > 0 && (reads == Reads::Always || needed())
         };
-        let needed = || self.has_to_be_read(record, cache, place, identity);
-        if identity.size == 0 || reads == Reads::WhereNeeded && !needed() {
-            return Looked { evidence, new_item: None, crlf_item: None, bytes_read: 0 };
+        let (file, at) = match sighting {
+            Sighting::Listed(at) => (FileEvidence::Absent, Some(at)),
+            Sighting::Stated(file) => match file {
+                FileEvidence::Regular { place, identity, in_both } if needed(place, identity) => {
+                    (file, Some(Whereabouts { place, in_both }))
+                }
+                _ => (file, None),
+            },
+        };
+        let evidence =
+            MessageEvidence { uid, slot, file, reading: None, cache, cached_likeness: None };
+        match at {
+            Some(at) => self.read(evidence, record, at, scratch),
+            None => Looked { evidence, new_item: None, crlf_item: None, bytes_read: 0 },
         }
-        self.read(&mut evidence, record, place, scratch)
     }
 
     /// Whether record, cache and file do not vouch for one another.
@@ -230,9 +268,9 @@ impl Examiner<'_> {
 
     fn read(
         &self,
-        evidence: &mut MessageEvidence,
+        mut evidence: MessageEvidence,
         record: Option<&IndexRecord>,
-        place: Place,
+        Whereabouts { place, in_both }: Whereabouts,
         scratch: &mut Scratch,
     ) -> Looked {
         let directory = self.directory(place);
@@ -240,8 +278,11 @@ impl Examiner<'_> {
         let (mut new_item, mut crlf_item) = (None, None);
         match directory.and_then(|at| at.read_message(evidence.uid, LARGEST_MESSAGE, message)) {
             Ok(meta) => {
-                evidence.file = with_identity(evidence.file, identity_of(&meta));
-                new_item = self.judge(evidence, record, place, scratch);
+                let identity = identity_of(&meta);
+                evidence.file = FileEvidence::Regular { place, identity, in_both };
+                if identity.size > 0 {
+                    new_item = self.judge(&mut evidence, record, place, scratch);
+                }
                 let is_its = record.is_some_and(|record| evidence.is_message_of(record));
                 let other = evidence.reading.as_mut().filter(|_| !is_its);
                 crlf_item =
@@ -257,7 +298,7 @@ impl Examiner<'_> {
         }
         let bytes_read = u64::try_from(scratch.message.len()).unwrap_or(u64::MAX);
         scratch.shrink();
-        Looked { evidence: evidence.clone(), new_item, crlf_item, bytes_read }
+        Looked { evidence, new_item, crlf_item, bytes_read }
     }
 
     /// Notes what the bytes that were read are, against the record; returns the message's cache
@@ -329,46 +370,8 @@ impl Examiner<'_> {
         let inode = |cache: CacheFileEvidence| cache.identity.map(|identity| identity.ino);
         before.and_then(inode) == now.and_then(inode)
     }
-
-    /// Where the file of `uid` lies, and what it is.
-    fn file(&self, uid: Uid, record: Option<&IndexRecord>) -> FileEvidence {
-        let listed =
-            |place: &ScannedPlace| place.scan().is_some_and(|scan| scan.message(uid).is_some());
-        let in_spool = listed(&self.places.spool);
-        let in_archive = self.places.archive.as_ref().is_some_and(listed);
-        let expected = record.map_or(Place::Spool, Place::of);
-        let first = match (in_spool, in_archive) {
-            (true, false) => Place::Spool,
-            (false, true) => Place::Archive,
-            _ => expected,
-        };
-        let in_both = in_spool && in_archive;
-        // A file that no listing has is asked for by name: it may have come since.
-        match self.stat(uid, first, in_both) {
-            FileEvidence::Absent => self.stat(uid, first.other(), false),
-            found => found,
-        }
-    }
-
-    fn stat(&self, uid: Uid, place: Place, in_both: bool) -> FileEvidence {
-        let name = message_file_name(uid);
-        match self.directory(place).and_then(|at| at.stat(OsStr::new(&name))) {
-            Ok(meta) if meta.kind == Kind::Regular => {
-                FileEvidence::Regular { place, identity: identity_of(&meta), in_both }
-            }
-            Ok(_) => FileEvidence::Odd,
-            Err(ReadError::NotFound) => FileEvidence::Absent,
-            Err(ReadError::Io { errno, .. }) => FileEvidence::Unreadable(errno),
-            Err(_) => FileEvidence::Unreadable(EIO),
-        }
-    }
-
-    fn directory(&self, place: Place) -> Result<&GuardedDir, ReadError> {
-        self.places.at(place).ok_or(ReadError::NotFound).and_then(ScannedPlace::directory)
-    }
 }
 
-const EIO: i32 = 5;
 const EFBIG: i32 = 27;
 
 impl Looked {
@@ -382,18 +385,5 @@ impl Looked {
             as_crlf.staged = Some(sink.keep(&item)?);
         }
         Ok(evidence)
-    }
-}
-
-pub(crate) fn identity_of(meta: &FileMeta) -> FileIdentity {
-    FileIdentity { ino: meta.ino, size: meta.size, mtime: meta.mtime }
-}
-
-fn with_identity(file: FileEvidence, identity: FileIdentity) -> FileEvidence {
-    match file {
-        FileEvidence::Regular { place, in_both, .. } => {
-            FileEvidence::Regular { place, identity, in_both }
-        }
-        other => other,
     }
 }
