@@ -97,9 +97,10 @@ impl Scratch {
         reading: &mut Reading,
     ) -> Option<Vec<u8>> {
         let first_line = self.message.split(|&byte| byte == b'\n').next()?;
-        let bare = bare_lfs(&self.message);
-        let may_be_other = bare > 0 && !reading.with_crlf && reading.fields.has_header;
-        if !may_be_other || first_line.last() == Some(&b'\r') {
+        let may_be_other =
+            first_line.last() != Some(&b'\r') && !reading.with_crlf && reading.fields.has_header;
+        let bare = if may_be_other { bare_lfs(&self.message) } else { 0 };
+        if bare == 0 {
             return None;
         }
         let (as_crlf, item) = self.with_other_line_ends(dialect, bare);
