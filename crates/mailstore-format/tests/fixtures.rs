@@ -280,7 +280,7 @@ fn recomputed_sync_crcs_are_those_that_are_stored() {
         let version = file.layout().version;
         let mut fitting = Vec::new();
         for dialect in SyncCrcDialect::candidates(version) {
-            let mut computed = sync_crc::of_records(&records, &header.flag_names, dialect);
+            let [mut computed] = sync_crc::of_records(&records, &header.flag_names, [dialect]);
             if version >= 12 {
                 assert_eq!(computed.basic, stored.basic, "{}", mailbox.label);
             }

@@ -5,11 +5,12 @@
 //! Only records that are not expunged take part; neither do annotations of the mailbox itself.
 
 use std::borrow::Borrow;
+use std::fmt::{self, Write as _};
 
 use super::header::SyncCrcs;
 use super::record::IndexRecord;
 use crate::header_file::FlagNames;
-use crate::{SystemFlags, ThreadId, Uid};
+use crate::{SystemFlags, Uid};
 
 /// The namespace of Cyrus's own annotations (`IMAP_ANNOT_NS`).
 const CYRUS_NAMESPACE: &str = "/vendor/cmu/cyrus-imapd/";
@@ -66,24 +67,23 @@ impl SyncCrcDialect {
             return 0;
         }
         let mut crc = 0;
-        let mut add = |since: u32, name: &str, value: Option<String>| {
-            if let Some(value) = value.filter(|_| self.version >= since) {
-                let entry = format!("{CYRUS_NAMESPACE}{name}");
-                crc ^= annot(record.uid, entry.as_bytes(), b"", value.as_bytes());
+        let mut add = |since: u32, name: &str, is_set: bool, value: fmt::Arguments<'_>| {
+            if is_set && self.version >= since {
+                crc ^= of_text(format_args!("{} {CYRUS_NAMESPACE}{name}  {value}", record.uid));
             }
         };
-        let thread_id = |id: ThreadId| match self.thread_id {
-            ThreadIdForm::Shortest => format!("{:x}", id.0),
-            ThreadIdForm::Padded => format!("{:016x}", id.0),
+        let digits = match self.thread_id {
+            ThreadIdForm::Shortest => 1,
+            ThreadIdForm::Padded => 16,
         };
-        let unless_zero = |number: i64| (number != 0).then(|| number.to_string());
-        let created = record.createdmodseq.0;
-        let base = record.basecid;
-        add(13, "thrid", (record.cid.0 != 0).then(|| thread_id(record.cid)));
-        add(15, "savedate", unless_zero(record.savedate.seconds()));
-        add(16, "createdmodseq", (created != 0).then(|| created.to_string()));
-        add(20, "internaldate.nsec", unless_zero(record.internaldate.subsecond_nanos()));
-        add(20, "basethrid", (base.0 != 0).then(|| thread_id(base)));
+        let IndexRecord { cid, createdmodseq, basecid, .. } = record;
+        let saved = record.savedate.seconds();
+        let nanos = record.internaldate.subsecond_nanos();
+        add(13, "thrid", cid.0 != 0, format_args!("{:0digits$x}", cid.0));
+        add(15, "savedate", saved != 0, format_args!("{saved}"));
+        add(16, "createdmodseq", createdmodseq.0 != 0, format_args!("{createdmodseq}"));
+        add(20, "internaldate.nsec", nanos != 0, format_args!("{nanos}"));
+        add(20, "basethrid", basecid.0 != 0, format_args!("{:0digits$x}", basecid.0));
         crc
     }
 }
@@ -94,7 +94,7 @@ pub fn basic(record: &IndexRecord, flag_names: &FlagNames) -> u32 {
     if record.is_expunged() {
         return 0;
     }
-    let text = format!(
+    of_text(format_args!(
         "{} {} {} ({}) {} {}",
         record.uid,
         record.modseq,
@@ -102,8 +102,7 @@ pub fn basic(record: &IndexRecord, flag_names: &FlagNames) -> u32 {
         flags(record, flag_names),
         record.internaldate.seconds(),
         record.guid,
-    );
-    crc32fast::hash(text.as_bytes())
+    ))
 }
 
 /// The XOR of the checksums of all flags. A keyword whose slot has no name does not take part.
@@ -121,6 +120,22 @@ fn flags(record: &IndexRecord, flag_names: &FlagNames) -> u32 {
     keywords.fold(system, |crc, name| crc ^ crc32fast::hash(&name.to_ascii_lowercase()))
 }
 
+/// The checksum of a text that is never put together.
+fn of_text(text: fmt::Arguments<'_>) -> u32 {
+    struct Checksum(crc32fast::Hasher);
+
+    impl fmt::Write for Checksum {
+        fn write_str(&mut self, piece: &str) -> fmt::Result {
+            self.0.update(piece.as_bytes());
+            Ok(())
+        }
+    }
+
+    let mut checksum = Checksum(crc32fast::Hasher::new());
+    checksum.write_fmt(text).expect("a checksum takes any text");
+    checksum.0.finalize()
+}
+
 /// The checksum of one annotation of one message. `userid` is empty for a shared one.
 #[must_use]
 pub fn annot(uid: Uid, entry: &[u8], userid: &[u8], value: &[u8]) -> u32 {
@@ -132,24 +147,30 @@ pub fn annot(uid: Uid, entry: &[u8], userid: &[u8], value: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The checksums of a mailbox, but for its stored annotations: XOR [`annot`] of each of those of a
-/// message that is not expunged onto `annot`, unless [`SyncCrcDialect::is_virtual`].
+/// The checksums of a mailbox in each of `dialects`, but for its stored annotations: XOR [`annot`] of
+/// each of those of a message that is not expunged onto `annot`, unless
+/// [`SyncCrcDialect::is_virtual`].
 #[must_use]
-pub fn of_records<R: Borrow<IndexRecord>>(
+pub fn of_records<R: Borrow<IndexRecord>, const N: usize>(
     records: impl IntoIterator<Item = R>,
     flag_names: &FlagNames,
-    dialect: SyncCrcDialect,
-) -> SyncCrcs {
-    records.into_iter().fold(SyncCrcs::INITIAL, |crcs, record| SyncCrcs {
-        basic: crcs.basic ^ basic(record.borrow(), flag_names),
-        annot: crcs.annot ^ dialect.virtual_annotations(record.borrow()),
+    dialects: [SyncCrcDialect; N],
+) -> [SyncCrcs; N] {
+    records.into_iter().fold([SyncCrcs::INITIAL; N], |mut crcs, record| {
+        let record = record.borrow();
+        let basic = basic(record, flag_names);
+        for (crcs, dialect) in crcs.iter_mut().zip(dialects) {
+            crcs.basic ^= basic;
+            crcs.annot ^= dialect.virtual_annotations(record);
+        }
+        crcs
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InternalFlags, ModSeq, Timestamp, UserFlags};
+    use crate::{InternalFlags, ModSeq, ThreadId, Timestamp, UserFlags};
 
     fn record() -> IndexRecord {
         IndexRecord {
@@ -205,7 +226,7 @@ mod tests {
     fn expunged_records_take_no_part() {
         let expunged = IndexRecord { internal_flags: InternalFlags::EXPUNGED, ..record() };
         let dialect = SyncCrcDialect::candidates(20)[0];
-        let crcs = of_records([&expunged], &FlagNames::default(), dialect);
+        let [crcs] = of_records([&expunged], &FlagNames::default(), [dialect]);
         assert_eq!(crcs, SyncCrcs::INITIAL);
     }
 }

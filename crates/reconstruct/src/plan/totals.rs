@@ -39,16 +39,14 @@ impl Totals {
         let known = annotations.unwrap_or_default();
         let annotations_known = annotations.is_some();
         let annotations: Vec<_> = known.iter().filter(|note| live(note.uid)).collect();
-        let sync_crcs = SyncCrcDialect::candidates(layout.version).map(|dialect| {
-            let of_records = sync_crc::of_records(records(), flag_names, dialect);
-            let stored = annotations
-                .iter()
-                .filter(|note| note.uid != Uid(0) && !dialect.is_virtual(&note.entry))
-                .fold(of_records.annot, |crc, note| {
-                    crc ^ sync_crc::annot(note.uid, &note.entry, &note.userid, &note.value)
-                });
-            SyncCrcs { annot: stored, ..of_records }
-        });
+        let dialects = SyncCrcDialect::candidates(layout.version);
+        let mut sync_crcs = sync_crc::of_records(records(), flag_names, dialects);
+        for (crcs, dialect) in sync_crcs.iter_mut().zip(dialects) {
+            let of_messages = annotations.iter().filter(|note| note.uid != Uid(0));
+            for note in of_messages.filter(|note| !dialect.is_virtual(&note.entry)) {
+                crcs.annot ^= sync_crc::annot(note.uid, &note.entry, &note.userid, &note.value);
+            }
+        }
         let quota_annot_used = annotations
             .iter()
             .map(|note| u64::try_from(note.value.len()).unwrap_or(u64::MAX))
