@@ -1,6 +1,7 @@
 //! What the command does with its arguments. Everything that matters is in the library.
 
 mod args;
+mod deliver;
 mod output;
 mod snapshot;
 mod stores;
@@ -30,6 +31,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 fn compare(args: &Args) -> Result<u8> {
     let output = Output::new(args.output, args.by_user);
     let named = stores::named(&args.to, args.stores.as_deref())?;
+    if args.deliver {
+        deliver::check(&named)?;
+    }
     stores::become_account(&named)?;
     let open =
         |named| stores::open(named, args.lock_timeout(), &mut |wait| output.waiting_for(wait));
@@ -60,7 +64,11 @@ fn compare(args: &Args) -> Result<u8> {
     }
     output.summary(&summary, memory.is_some());
     output.finish()?;
-    Ok(summary.exit_status())
+    let status = summary.exit_status();
+    match args.incident.as_deref().filter(|_| args.deliver) {
+        Some(incident) => deliver::hand_over(args, incident, status),
+        None => Ok(status),
+    }
 }
 
 /// As many as may read at a time, of all devices together.

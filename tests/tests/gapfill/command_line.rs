@@ -30,6 +30,10 @@ fn what_cannot_run_says_why_and_ends_with_status_2() -> Result<()> {
     let stores = fixture.path().join("stores.toml");
     fs::write(&stores, "[store.store7]\nconfig = \"/nonexistent/imapd.conf\"\n")?;
     let stores = stores.to_str().context("text")?;
+    let snapshot = fixture.path().join("snapshot");
+    fs::write(&snapshot, run(gapfill_command()?.args(["snapshot", "-C", conf]))?.stdout)?;
+    let snapshot = snapshot.to_str().context("text")?;
+    let deliver = ["--incident=/nonexistent", "--stage=/nonexistent", "--deliver"];
     for (arguments, says) in [
         (&["--from", "/nonexistent", "--to", conf][..], "/nonexistent"),
         (&["--from", path, "--to", "/nonexistent/imapd.conf"], "--to"),
@@ -37,6 +41,8 @@ fn what_cannot_run_says_why_and_ends_with_status_2() -> Result<()> {
         (&["--from", path, "--to", "store7", "--stores", stores], "/nonexistent/imapd.conf"),
         (&["--from", path], "--to"),
         (&["--from", path, "--to", conf, "--incident", "/nonexistent"], "incident"),
+        (&["--from", path, "--to", conf, "--deliver"], "--incident"),
+        (&["--from", path, "--to", snapshot, deliver[0], deliver[1], deliver[2]], "--via imap"),
     ] {
         let run = run(gapfill_command()?.args(arguments))?;
         assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""), "{arguments:?}: {run:#?}");

@@ -4,6 +4,7 @@
 mod beside;
 mod command_line;
 mod folders;
+mod handed_over;
 mod imap_access;
 mod imap_dovecot;
 mod imap_kills;

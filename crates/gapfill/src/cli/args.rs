@@ -61,6 +61,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", env = INCIDENT_VARIABLE)]
     pub(crate) incident: Option<PathBuf>,
 
+    /// Have redeliver put back what is missing, from the staged copies, as soon as all is compared
+    #[arg(long, requires = "incident", requires = "stage")]
+    pub(crate) deliver: bool,
+
     /// So many read at a time of each device that sources lie on [default: the number of cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) jobs: Option<u16>,
@@ -109,12 +113,13 @@ Examples:
   gapfill --from /mnt/rescued --to /etc/imapd.conf
   gapfill --from /mnt/rescued --from /mnt/backup --to store7 --by-user
   gapfill --from /mnt/rescued/lost+found --to store7 --incident /srv/outage --stage /srv/stage
+  gapfill --from /mnt/rescued --to store7 --incident /srv/outage --stage /srv/stage --deliver
   gapfill --from /mnt/dying --to store7 --jobs 1 --rate 50/s --rate 5MB/s --stage /srv/stage
   gapfill snapshot -C /etc/imapd.conf > store7.snapshot     on the machine of store7, and here
   gapfill --from /mnt/rescued --to store7.snapshot
 
 Exit status:
-  0  the live store lacks nothing
+  0  the live store lacks nothing, or nothing any more (--deliver)
   1  it lacks something
   2  could not run, or not on some live mailbox: usage, configuration, a lock
   3  finished, but some of the sources could not be read";
