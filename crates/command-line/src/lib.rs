@@ -5,6 +5,7 @@
 //! `less` does until the operator scrolls, stops that thread and nobody who holds a lock.
 
 mod console;
+mod duration;
 mod environment;
 mod progress;
 mod queue;
@@ -18,6 +19,7 @@ use anyhow::Result;
 use mailstore::lock::LockWait;
 
 pub use console::Console;
+pub use duration::duration_of;
 pub use environment::{account_hints, arguments, new_run_name};
 pub use rate::{Limit, rate_of};
 pub use stores::{ImapEntry, NamedStore, named_store, store_configuration};

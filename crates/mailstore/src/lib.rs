@@ -29,6 +29,7 @@
 
 pub mod config;
 pub mod identity;
+pub mod latency;
 pub mod location;
 pub mod lock;
 pub mod mutf7;

@@ -3,6 +3,7 @@
 use mailstore::lock::{Holder, LockWait};
 
 use crate::report::MailboxReport;
+use crate::target::Target;
 
 /// Is told of a run's progress; called from several threads.
 pub trait Observer: Sync {
@@ -20,6 +21,13 @@ pub trait Observer: Sync {
     /// A lock of `mailbox` is held by somebody else.
     fn waiting(&self, mailbox: &str, wait: &LockWait) {
         let _ = (mailbox, wait);
+    }
+
+    /// So many messages with so many bytes are to come into a mailbox next. No lock is held: who wants
+    /// the run to be slower waits here. `false`: neither they nor those after them come.
+    fn lets_come(&self, target: &Target, messages: usize, bytes: u64) -> bool {
+        let _ = (target, messages, bytes);
+        true
     }
 
     /// A mailbox is done.

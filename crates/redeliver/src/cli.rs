@@ -18,7 +18,7 @@ use command_line::named_store;
 use incident::{Incident, RunStart, StoreBinding};
 use mailstore::replace::FileOps;
 use reconstruct::Memory;
-use redeliver::{Desk, Spool, SpoolSettings, Transport as _};
+use redeliver::{Desk, Spool, SpoolSettings, Stop, Transport as _};
 
 pub(crate) use args::Args;
 use args::{Command, DeliverArgs, Via};
@@ -41,6 +41,8 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
         return imap::deliver(args, &named);
     }
     ensure!(!args.imap.is_named(), "options of a delivery over IMAP are named, but not --via imap");
+    // Before there is another thread. A dry run can be cut off anywhere.
+    let stop = if args.dry_run { Stop::default() } else { signals::watch()? };
     let output = Output::new(args.output, args.dry_run);
     let Opened { store, targets, site, settings } = store::open(&args.store, &output)?;
     let conf = store.conf().clone();
@@ -52,8 +54,9 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let mailboxes = store::chosen(mailboxes, &targets, &args.store);
     let umask = conf.umask();
     let tools = store::tools(&store, &args.after, &incident)?;
-    let at_once = args.at_once;
-    let spool = Spool::new(SpoolSettings { options: settings, site, targets, umask, at_once });
+    let (at_once, manners) = (args.at_once, args.manners(stop));
+    let options = settings;
+    let spool = Spool::new(SpoolSettings { options, site, targets, umask, at_once, manners });
     if args.dry_run {
         let desk = Desk::dry(&incident, &choice, spool.name());
         spool.survey(&desk, &mailboxes, &output);

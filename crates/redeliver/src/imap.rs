@@ -5,29 +5,24 @@ mod delivery;
 mod link;
 mod lookup;
 mod place;
-mod throttle;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use incident::MailboxWithGaps;
 use mailstore::namespace::Namespace;
-use mailstore::pace::Rate;
 use reconstruct::Target;
 
 use crate::desk::Desk;
+use crate::manners::{Gate, Manners};
 use crate::report::MailboxReport;
 use crate::spool::Matched;
-use crate::stop::Stop;
-use crate::transport::{Listener, Transport};
+use crate::transport::{Listener, STOPPED, Transport};
 
 pub use access::{Access, Credentials};
 use delivery::{Delivery, Halt, Means};
 use link::{Health, Link};
 use place::Place;
-use throttle::Throttle;
 
-/// What is said of messages that the run did not come to.
-const STOPPED: &str = "the run was told to stop: the same command goes on with it";
 /// What is said of messages of which there is no word.
 const NO_WORD: &str = "the mailbox could not be worked on";
 
@@ -41,10 +36,8 @@ pub struct ImapSettings {
     pub store: Option<(Vec<Target>, Namespace)>,
     /// How many connections there are at a time, at most.
     pub connections: usize,
-    /// How fast messages are sent.
-    pub rate: Rate,
-    /// What tells it to stop.
-    pub stop: Stop,
+    /// How considerate of the server it is.
+    pub manners: Manners,
 }
 
 /// The IMAP transport.
@@ -64,7 +57,8 @@ impl Imap {
     }
 
     fn run(&self, desk: &Desk<'_>, mailboxes: &[MailboxWithGaps], listener: &dyn Listener) {
-        let Self { settings: ImapSettings { access, connections, rate, stop, .. } } = self;
+        let Self { settings: ImapSettings { access, connections, manners, .. } } = self;
+        let stop = &manners.stop;
         let (mut places, held) = self.places(mailboxes);
         for (with_gaps, why) in &held {
             tell_held(desk, with_gaps, why, listener);
@@ -72,8 +66,8 @@ impl Imap {
         // A connection is one user's: whose mailboxes come one after the other, needs one only.
         places.sort_by(|a, b| (a.user(), &a.name).cmp(&(b.user(), &b.name)));
         listener.started(places.len());
-        let throttle = Throttle::new(*rate);
-        let means = Means { desk, throttle: &throttle, stop, listener };
+        let gate = Gate::new(manners.clone());
+        let means = Means { desk, gate: &gate, listener };
         let (next, done, health) = (AtomicUsize::new(0), AtomicUsize::new(0), Health::default());
         let worker = || {
             let mut link = Link::new(access, stop, &health);

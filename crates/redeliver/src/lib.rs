@@ -5,7 +5,8 @@
 //! function. The [`Desk`] hands out orders and writes into the incident what became of them. A
 //! [`Transport`] carries them out: [`Spool`] straight into the mailboxes of a store, beside its
 //! server; [`Imap`] through a server that runs. A [`Listener`] is told of each [`MailboxReport`],
-//! and a [`Letter`] tells a user what came back.
+//! and a [`Letter`] tells a user what came back. [`Manners`]
+//! say how considerate of the live server all that is.
 //!
 //! ```
 //! use redeliver::{Choice, order};
@@ -19,6 +20,7 @@ mod desk;
 mod error;
 mod imap;
 mod letter;
+mod manners;
 mod order;
 mod raise;
 mod report;
@@ -30,6 +32,7 @@ pub use desk::Desk;
 pub use error::Error;
 pub use imap::{Access, Credentials, Imap, ImapSettings};
 pub use letter::Letter;
+pub use manners::Manners;
 pub use order::{
     Choice, DEFAULT_MARK, NEAR_DUPLICATE_KEYWORD, NearDuplicates, NotOrdered, Order, Ordered, order,
 };

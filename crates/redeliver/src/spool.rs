@@ -3,8 +3,10 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use incident::{DeliveryState, MailboxId, MailboxWithGaps, RunStart};
+use mailstore::latency;
 use mailstore::lock::LockWait;
 use mailstore::replace::FileOps;
 use mailstore_format::Uid;
@@ -14,9 +16,10 @@ use reconstruct::{
 };
 
 use crate::desk::{Desk, Settled};
+use crate::manners::{Gate, Manners};
 use crate::order::Order;
 use crate::report::MailboxReport;
-use crate::transport::{Listener, Transport};
+use crate::transport::{Listener, STOPPED, Transport};
 
 /// What the spool transport needs to know of the store.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub struct SpoolSettings {
     pub umask: u32,
     /// How many messages come into a mailbox at once, which is as long as it is locked.
     pub at_once: NonZeroUsize,
+    /// How considerate of the server it is.
+    pub manners: Manners,
 }
 
 /// What is said of a message of which there is no word.
@@ -121,8 +126,8 @@ impl Transport for Spool {
 
     fn survey(&self, desk: &Desk<'_>, mailboxes: &[MailboxWithGaps], listener: &dyn Listener) {
         let matched = Matched::of(&self.settings.targets, mailboxes);
-        let SpoolSettings { options, site, at_once, .. } = &self.settings;
-        let watch = Watch { desk, matched: &matched, listener, at_once: *at_once };
+        let SpoolSettings { options, site, at_once, manners, .. } = &self.settings;
+        let watch = Watch::new(desk, &matched, listener, *at_once, manners.clone());
         watch.tell_of_missing();
         let run = Run::new(options, site, &watch);
         let _: Summary = run.survey_delivery(&matched.targets, &|target| watch.arrivals(target));
@@ -136,14 +141,15 @@ impl Transport for Spool {
     ) -> Option<String> {
         let Self { settings, aftercare, means } = self;
         let Means { start, memory, ops } = means?;
-        let SpoolSettings { options, site, targets, umask, at_once } = settings;
+        let SpoolSettings { options, site, targets, umask, at_once, manners } = settings;
         let matched = Matched::of(&targets, mailboxes);
-        let watch = Watch { desk, matched: &matched, listener, at_once };
+        let watch = Watch::new(desk, &matched, listener, at_once, manners);
         watch.tell_of_missing();
         let workshop = Workshop::new(ops, start.name.clone(), umask);
         let run = Run::new(&options, &site, &watch).with_aftercare(aftercare);
         let run = run.with_memory(memory).with_start(start);
         let summary = run.deliver(&matched.targets, &|target| watch.arrivals(target), &workshop);
+        watch.tell_of_what_is_left();
         for failure in &summary.aftercare_failures {
             listener.failed(&failure.why, failure.follow_up.as_ref());
         }
@@ -162,10 +168,38 @@ struct Watch<'a> {
     matched: &'a Matched<'a>,
     listener: &'a dyn Listener,
     at_once: NonZeroUsize,
+    gate: Gate,
+    /// Mailboxes that were not done when the run was told to stop.
+    left: AtomicUsize,
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    fn new(
+        desk: &'a Desk<'a>,
+        matched: &'a Matched<'a>,
+        listener: &'a dyn Listener,
+        at_once: NonZeroUsize,
+        manners: Manners,
+    ) -> Self {
+        let (gate, left) = (Gate::new(manners), AtomicUsize::new(0));
+        Self { desk, matched, listener, at_once, gate, left }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.gate.stop().is_asked()
+    }
+
+    fn tell_of_what_is_left(&self) {
+        let left = self.left.load(Ordering::Relaxed);
+        if left > 0 {
+            self.listener.stopped(left);
+        }
+    }
+
     fn arrivals(&self, target: &Target) -> Result<Arrivals, Unknown> {
+        if self.is_stopped() {
+            return Err(STOPPED.into());
+        }
         let with_gaps = self.matched.by_name.get(&target.name);
         let order = with_gaps.map(|with_gaps| self.desk.hand_out(with_gaps)).transpose()?;
         let arrivals = order.map(|order| order.arrivals).unwrap_or_default();
@@ -216,8 +250,15 @@ impl Watch<'_> {
             error: found.error.clone(),
             ..MailboxReport::new(&found.mailbox)
         };
-        let otherwise = found.error.as_deref().unwrap_or(NO_WORD);
-        self.desk.settle(order, &fates.collect(), otherwise, &mut report);
+        let fates: HashMap<_, _> = fates.collect();
+        let cut_short =
+            self.is_stopped() && order.gaps.keys().any(|key| !fates.contains_key(&**key));
+        if cut_short {
+            self.left.fetch_add(1, Ordering::Relaxed);
+        }
+        let no_word = if cut_short { STOPPED } else { NO_WORD };
+        let otherwise = found.error.as_deref().unwrap_or(no_word);
+        self.desk.settle(order, &fates, otherwise, &mut report);
         report
     }
 }
@@ -235,9 +276,22 @@ impl Observer for Watch<'_> {
         self.listener.waiting(mailbox, wait);
     }
 
+    fn lets_come(&self, target: &Target, messages: usize, bytes: u64) -> bool {
+        self.gate.wait(u64::try_from(messages).unwrap_or(u64::MAX), bytes);
+        let probe = || latency::of_disk(&target.location.spool);
+        let slow = |took| self.listener.slow(&target.name, took);
+        // Where it cannot be tried, nothing tells that the disk is slow.
+        let _ = self.gate.ease(probe, &slow);
+        !self.is_stopped()
+    }
+
     fn finished(&self, found: &reconstruct::MailboxReport) {
         let with_gaps = self.matched.by_name.get(&found.mailbox);
         let order = with_gaps.and_then(|with_gaps| self.desk.take_back(with_gaps));
+        if order.is_none() && self.is_stopped() {
+            self.left.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let order = order.unwrap_or_default();
         if !order.is_empty() || found.error.is_some() {
             self.listener.finished(&self.settle(&order, found));

@@ -1,11 +1,16 @@
 //! The ways into a live store.
 
+use std::time::Duration;
+
 use incident::MailboxWithGaps;
 use mailstore::lock::LockWait;
 use reconstruct::FollowUp;
 
 use crate::desk::Desk;
 use crate::report::MailboxReport;
+
+/// What is said of messages that the run did not come to.
+pub(crate) const STOPPED: &str = "the run was told to stop: the same command goes on with it";
 
 /// A way into a live store. Whatever it is told twice it does once.
 pub trait Transport {
@@ -40,6 +45,11 @@ pub trait Listener: Sync {
     /// A lock of `mailbox` is held by somebody else.
     fn waiting(&self, mailbox: &str, wait: &LockWait) {
         let _ = (mailbox, wait);
+    }
+
+    /// The server, or its disk, took so long for next to nothing: `mailbox` waits.
+    fn slow(&self, mailbox: &str, took: Duration) {
+        let _ = (mailbox, took);
     }
 
     /// The run was told to stop, and so many mailboxes are not done.

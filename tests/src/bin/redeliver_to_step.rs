@@ -18,7 +18,9 @@ use mailstore::identity::{AccountHints, StoreAccount, adopt_umask};
 use mailstore::store::{Selection, Store};
 use mailstore_tests::interruption::{End, hooked};
 use reconstruct::{FollowUp, Memory, Options, Site, Target};
-use redeliver::{Choice, Desk, Listener, MailboxReport, Spool, SpoolSettings, Transport as _};
+use redeliver::{
+    Choice, Desk, Listener, MailboxReport, Manners, Spool, SpoolSettings, Transport as _,
+};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,7 +49,8 @@ fn main() -> Result<()> {
     let options = Options { jobs: 1, ..Options::default() };
     // In two portions: what is cut short between them is a case of its own.
     let at_once = NonZeroUsize::new(3).context("no number")?;
-    let settings = SpoolSettings { options, site: Site::of(&store), targets, umask, at_once };
+    let (site, manners) = (Site::of(&store), Manners::default());
+    let settings = SpoolSettings { options, site, targets, umask, at_once, manners };
     let ops = hooked(End::parse(end)?, true);
     Spool::new(settings).as_run(start, memory, ops).deliver(&desk, &mailboxes, &PrintReport);
     Ok(())

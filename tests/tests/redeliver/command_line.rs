@@ -41,7 +41,7 @@ fn what_cannot_run_says_why_in_a_line_and_ends_with_status_2() -> Result<()> {
             &["--to", conf, "--incident", "/x", "--user", "nobody-of-that-name"],
             "nobody-of-that-name",
         ),
-        (&["--to", conf, "--incident", "/x", "--rate", "5/s"], "--via imap"),
+        (&["--to", conf, "--incident", "/x", "--connections", "5"], "--via imap"),
         (&["--to", conf, "--incident", "/x", "--via", "imap"], "--imap"),
         (&["undo", "../run", "--to", conf, "--incident", "/x"], "no run's name"),
     ] {

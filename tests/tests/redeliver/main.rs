@@ -13,6 +13,7 @@ mod imap_refusals;
 mod imap_tls;
 mod interrupted;
 mod lost_files;
+mod manners;
 mod once;
 mod replica;
 mod scene;

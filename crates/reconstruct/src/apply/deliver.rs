@@ -50,8 +50,15 @@ fn deliver_portions(
     policy: Policy,
     arrivals: Arrivals,
 ) -> Result<Applied, Error> {
-    let mut portions = arrivals.portions().into_iter();
-    let first = portions.next().unwrap_or_default();
+    let lets_come = |portion: &Arrivals| {
+        let bytes = portion.messages.iter().map(|arrival| arrival.size).sum();
+        let messages = portion.messages.len();
+        messages == 0 || context.observer.lets_come(target, messages, bytes)
+    };
+    let mut portions = arrivals.portions().into_iter().take_while(lets_come);
+    let Some(first) = portions.next() else {
+        return deliver_portion(context, target, workshop, policy, Arrivals::default());
+    };
     let mut all = deliver_portion(context, target, workshop, policy, first)?;
     for portion in portions {
         // What its messages took up while they were made ready is needed for the next ones.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use command_line::NamedStore;
+use command_line::{Limit, NamedStore, duration_of, rate_of};
 use incident::INCIDENT_VARIABLE;
 use mailstore_format::header_file::remains::is_atom;
-use redeliver::{Choice, DEFAULT_MARK, NearDuplicates};
+use redeliver::{Choice, DEFAULT_MARK, Manners, NearDuplicates, Stop};
 
 use super::imap_args::ImapArgs;
 use super::raise::RaiseArgs;
@@ -59,6 +59,9 @@ pub(crate) struct DeliverArgs {
     /// Messages that come into a mailbox under one lock; the server waits for it meanwhile
     #[arg(long, value_name = "N", default_value = "5000")]
     pub(crate) at_once: NonZeroUsize,
+
+    #[command(flatten)]
+    manners: MannersArgs,
 
     /// Deliver again what was delivered before, is missed again and left no trace in its mailbox: its
     /// owner may have deleted it, so it gets the mark
@@ -119,6 +122,20 @@ pub(crate) struct StoreArgs {
     /// Seconds to wait for the locks of a mailbox or a database
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     lock_timeout: u64,
+}
+
+/// How considerate of the live server a delivery is.
+#[derive(Debug, Clone, clap::Args)]
+struct MannersArgs {
+    /// Deliver no more than so many messages (50/s) or bytes (5MB/s) a second; repeatable, for both;
+    /// by the spool what comes under one lock comes at once, and then nothing for as long as it takes
+    #[arg(long, value_name = "RATE")]
+    rate: Vec<Limit>,
+
+    /// Wait while the server is slow: while it, or by the spool its disk, takes longer than this for
+    /// next to nothing (500ms, 2s)
+    #[arg(long, value_name = "TIME", value_parser = duration_of)]
+    max_latency: Option<Duration>,
 }
 
 /// What is brought in step with the mailboxes.
@@ -191,6 +208,7 @@ Examples:
   redeliver --incident /srv/outage -n                 what would be delivered, and into what?
   redeliver --incident /srv/outage --user alice       everything of alice's
   redeliver --incident /srv/outage --to store7 --class missing --class wanted
+  redeliver --incident /srv/outage --to store7 --max-latency 200ms --at-once 200
   redeliver raise-uidnext --incident /srv/outage      on the store's host, before the next:
   redeliver --incident /srv/outage --to store7 --via imap --rate 200/s
   redeliver undo 20261121T081405Z-32562 --incident /srv/outage
@@ -214,6 +232,12 @@ impl DeliverArgs {
         let has_server = self.imap.imap.is_some() || store.imap.imap.is_some();
         let usual = if is_elsewhere && has_server { Via::Imap } else { Via::Spool };
         self.via.unwrap_or(usual)
+    }
+
+    /// How considerate the run is; `stop` tells it to stop.
+    pub(crate) fn manners(&self, stop: Stop) -> Manners {
+        let MannersArgs { rate, max_latency } = &self.manners;
+        Manners { rate: rate_of(rate), max_latency: *max_latency, stop }
     }
 
     /// Which gaps, and how.

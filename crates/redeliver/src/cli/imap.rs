@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use command_line::{NamedStore, rate_of};
+use command_line::NamedStore;
 use incident::{BoundStore, Incident, MailboxWithGaps, RunEnd, RunStatus, StoreBinding, StoreId};
 use mailstore::identity::StoreAccount;
 use redeliver::{Choice, Desk, Imap, ImapSettings, Transport as _};
@@ -40,8 +40,7 @@ pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
         access,
         store: listed,
         connections: args.imap.connections(),
-        rate: rate_of(&args.imap.rate),
-        stop,
+        manners: args.manners(stop),
     });
     let incident = Arc::new(incident);
     if args.dry_run {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use command_line::{ImapEntry, Limit};
+use command_line::ImapEntry;
 use imap_client::{Address, Password, Server, Trust};
 use redeliver::{Access, Credentials};
 
@@ -56,10 +56,6 @@ pub(crate) struct ImapArgs {
     /// So many connections at a time, at most [default: 4]
     #[arg(long, value_name = "N")]
     connections: Option<NonZeroU16>,
-
-    /// Send no more than so many messages (50/s) or bytes (5MB/s) a second; repeatable, for both
-    #[arg(long, value_name = "RATE")]
-    pub(crate) rate: Vec<Limit>,
 }
 
 impl ImapArgs {
@@ -68,8 +64,7 @@ impl ImapArgs {
         let texts = [&self.imap, &self.imap_admin].into_iter().any(Option::is_some);
         let files = [&self.imap_password_file, &self.imap_users_file, &self.imap_ca];
         let files = files.into_iter().any(Option::is_some);
-        let numbers = self.connections.is_some() || !self.rate.is_empty();
-        texts || files || numbers || self.allow_plaintext
+        texts || files || self.connections.is_some() || self.allow_plaintext
     }
 
     /// How many connections there are at a time.

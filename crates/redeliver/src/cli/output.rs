@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use command_line::{Console, held_by};
@@ -127,6 +128,13 @@ impl Listener for Output {
     fn waiting(&self, mailbox: &str, wait: &LockWait) {
         if !self.args.quiet {
             self.console.say(&format!("{mailbox}: waiting: {}", held_by(wait)));
+        }
+    }
+
+    fn slow(&self, mailbox: &str, took: Duration) {
+        if !self.args.quiet {
+            self.console
+                .say(&format!("{mailbox}: waiting: the server takes {took:.0?} for nothing"));
         }
     }
 

@@ -12,11 +12,10 @@ use reconstruct::{Arrival, Code, Finding, Remedy};
 
 use super::lookup::{Present, Scope, Sought, look_up};
 use super::place::Place;
-use super::throttle::Throttle;
 use crate::desk::{Desk, Settled};
+use crate::manners::Gate;
 use crate::order::Order;
 use crate::report::MailboxReport;
-use crate::stop::Stop;
 use crate::transport::Listener;
 
 /// What servers call themselves that have Cyrus's unique ids for lasting names.
@@ -26,8 +25,7 @@ const CYRUS: &str = "cyrus";
 #[derive(Clone, Copy)]
 pub(super) struct Means<'a> {
     pub(super) desk: &'a Desk<'a>,
-    pub(super) throttle: &'a Throttle,
-    pub(super) stop: &'a Stop,
+    pub(super) gate: &'a Gate,
     pub(super) listener: &'a dyn Listener,
 }
 
@@ -175,7 +173,7 @@ impl<'a> Delivery<'a> {
         }
         self.read_back(session)?;
         while !self.todo.is_empty() {
-            if self.means.stop.is_asked() {
+            if self.means.gate.stop().is_asked() {
                 return Err(Halt::Stopped);
             }
             self.send_some(session, &name, &mut standing)?;

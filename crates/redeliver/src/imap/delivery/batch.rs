@@ -1,5 +1,7 @@
 //! Sending messages: little at a time, so that little is in doubt when it is cut off.
 
+use std::time::Instant;
+
 use imap_client::{Appended, Condition, NewMessage, Session, Status, Together};
 use incident::{DeliveryState, GapId, Unconfirmed};
 use mailstore_format::header_file::remains::is_atom;
@@ -7,7 +9,7 @@ use mailstore_format::message::MessageReader;
 use mailstore_format::{SystemFlags, Timestamp, Uid};
 use reconstruct::{Arrival, Code, Finding, Remedy};
 
-use super::{Delivery, Halt, Standing, Unread};
+use super::{Delivery, Halt, Means, Standing, Unread};
 use crate::desk::Settled;
 use crate::imap::lookup::Scope;
 
@@ -51,8 +53,11 @@ impl Delivery<'_> {
         }
         let bytes = batch.iter().map(Outgoing::size).sum();
         let messages = batch.len() as u64;
-        self.means.throttle.wait(messages, bytes, self.means.stop);
-        if self.means.stop.is_asked() {
+        self.means.gate.wait(messages, bytes);
+        if let Err(error) = self.ease(session) {
+            return self.put_off(batch, error.into());
+        }
+        if self.means.gate.stop().is_asked() {
             return self.put_off(batch, Halt::Stopped);
         }
         let ids: Vec<GapId> = batch.iter().filter_map(|it| self.id_of(&it.arrival)).collect();
@@ -82,6 +87,16 @@ impl Delivery<'_> {
                 self.put_off(batch, error.into())
             }
         }
+    }
+
+    /// Waits while the server is slow to do nothing.
+    fn ease(&self, session: &mut Session) -> Result<(), imap_client::Error> {
+        let probe = || {
+            let asked = Instant::now();
+            session.noop().map(|()| asked.elapsed())
+        };
+        let Means { gate, listener, .. } = self.means;
+        gate.ease(probe, &|took| listener.slow(&self.place.name, took))
     }
 
     fn take_answers(
@@ -144,7 +159,7 @@ impl Delivery<'_> {
     /// The next messages, read and checked. Those that cannot be had, or would not be taken, are held.
     fn next_batch(&mut self) -> Result<Vec<Outgoing>, Halt> {
         let (mut batch, mut held, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
-        let most = if self.careful > 0 { 1 } else { self.means.throttle.at_once(MESSAGES) };
+        let most = if self.careful > 0 { 1 } else { self.means.gate.at_once(MESSAGES) };
         while let Some(arrival) = self.todo.pop_front() {
             let is_full = batch.len() >= most
                 || !batch.is_empty() && bytes.saturating_add(arrival.size) > BYTES;
