@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: our tools beside what else there is, in one run.
 
+mod beside;
 mod bombs;
 mod gapfill;
+mod lacking;
 mod mail;
 mod measure;
 mod parse;
@@ -43,6 +45,8 @@ enum Tool {
     /// Every way brings them into a fresh copy of one store, in turn. What gapfill found and staged
     /// before is not counted; mbsync reads from the server that has them.
     Redeliver(redeliver::Arguments),
+    /// How long a server's deliveries take while our redeliver works
+    Beside(beside::Arguments),
     /// The decoders on input made to be expensive: how does time grow with it?
     ///
     /// Every input at one length, and at 8 times that: what is linear takes about 8 times the time,
@@ -56,6 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Tool::Parse(arguments) => parse::run(arguments),
         Tool::Gapfill(arguments) => gapfill::run(arguments),
         Tool::Redeliver(arguments) => redeliver::run(arguments),
+        Tool::Beside(arguments) => beside::run(arguments),
         Tool::Bombs => bombs::run(),
     }
 }

@@ -14,6 +14,7 @@ pub mod index;
 pub mod line_ends;
 pub mod mboxlist;
 pub mod message;
+pub mod quota;
 pub mod seen;
 mod types;
 

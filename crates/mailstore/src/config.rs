@@ -117,6 +117,7 @@ struct Switches {
     archive_enabled: bool,
     conversations: bool,
     statuscache: bool,
+    quota_use_conversations: bool,
     sync_log: bool,
     global_lock: bool,
 }
@@ -138,6 +139,7 @@ impl ImapdConf {
             archive_enabled: switch("archive_enabled", false)?,
             conversations: switch("conversations", false)?,
             statuscache: switch("statuscache", false)?,
+            quota_use_conversations: switch("quota_use_conversations", false)?,
             sync_log: switch("sync_log", false)?,
             global_lock: switch("global_lock", true)?,
         };
@@ -266,6 +268,12 @@ impl ImapdConf {
             let legacy = self.database_type("quota_db") == "quotalegacy";
             self.config_directory.join(if legacy { "quota" } else { "quotas.db" })
         })
+    }
+
+    /// `quota_use_conversations`: what is used is not what the quota database says.
+    #[must_use]
+    pub fn quota_uses_conversations(&self) -> bool {
+        self.switches.quota_use_conversations
     }
 
     /// Where the status cache lies, if the server keeps one (`statuscache`, off by default). A

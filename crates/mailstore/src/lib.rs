@@ -37,6 +37,7 @@ pub mod name;
 pub mod namespace;
 pub mod pace;
 pub mod pattern;
+pub mod quota;
 pub mod replace;
 pub mod sessions;
 pub mod spool;

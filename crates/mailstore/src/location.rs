@@ -148,7 +148,7 @@ impl PathRules {
 
     /// The directory letter (`lib/util.c`, `dir_hash_c`): a hash of what stands before the first
     /// dot, as one of A-W; or the first letter, `q` where it is none.
-    fn letter(&self, name: &[u8]) -> u8 {
+    pub(crate) fn letter(&self, name: &[u8]) -> u8 {
         if self.full_hash {
             let hash = name
                 .iter()

@@ -54,9 +54,15 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let mailboxes = store::chosen(mailboxes, &targets, &args.store);
     let umask = conf.umask();
     let tools = store::tools(&store, &args.after, &incident)?;
-    let (at_once, manners) = (args.at_once, args.manners(stop));
-    let options = settings;
-    let spool = Spool::new(SpoolSettings { options, site, targets, umask, at_once, manners });
+    let spool = Spool::new(SpoolSettings {
+        options: settings,
+        site,
+        targets,
+        umask,
+        at_once: args.at_once,
+        manners: args.manners(stop),
+        quotas: args.quotas(&conf)?,
+    });
     if args.dry_run {
         let desk = Desk::dry(&incident, &choice, spool.name());
         spool.survey(&desk, &mailboxes, &output);

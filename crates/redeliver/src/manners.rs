@@ -41,10 +41,11 @@ impl Gate {
         &self.manners.stop
     }
 
-    /// So many of `most` messages may go at once: no more than a second's.
+    /// So many of `most` messages may go at once: no more than those of a tenth of a second, so that
+    /// nobody waits long for what goes together.
     pub(crate) fn at_once(&self, most: usize) -> usize {
         let a_second = self.manners.rate.items.and_then(|items| usize::try_from(items.get()).ok());
-        a_second.map_or(most, |a_second| a_second.min(most))
+        a_second.map_or(most, |a_second| (a_second / 10).clamp(1, most))
     }
 
     /// Waits until so many may go, or the run is told to stop.
@@ -83,6 +84,7 @@ impl Gate {
 mod tests {
     use std::cell::RefCell;
     use std::convert::Infallible;
+    use std::num::NonZeroU64;
 
     use super::*;
 
@@ -112,6 +114,16 @@ mod tests {
         let gate = gate(Some(Duration::ZERO));
         gate.stop().ask();
         assert_eq!(told(&gate, &[90]), (vec![], 1));
+    }
+
+    #[test]
+    fn what_goes_at_once_is_a_message_at_least_and_no_more_than_can_go() {
+        for (items, at_once) in [(1, 1), (300, 30), (9000, 200)] {
+            let rate = Rate { items: NonZeroU64::new(items), bytes: None };
+            let gate = Gate::new(Manners { rate, ..Manners::default() });
+            assert_eq!(gate.at_once(200), at_once, "{items}");
+        }
+        assert_eq!(gate(None).at_once(200), 200);
     }
 
     #[test]

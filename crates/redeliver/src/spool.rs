@@ -1,13 +1,17 @@
 //! Straight into the mailboxes of a store, under its server's locks, whether that runs or not.
 
+mod room;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use incident::{DeliveryState, MailboxId, MailboxWithGaps, RunStart};
 use mailstore::latency;
 use mailstore::lock::LockWait;
+use mailstore::quota::Quotas;
 use mailstore::replace::FileOps;
 use mailstore_format::Uid;
 use reconstruct::{
@@ -20,6 +24,7 @@ use crate::manners::{Gate, Manners};
 use crate::order::Order;
 use crate::report::MailboxReport;
 use crate::transport::{Listener, STOPPED, Transport};
+use room::Rooms;
 
 /// What the spool transport needs to know of the store.
 #[derive(Debug)]
@@ -36,10 +41,15 @@ pub struct SpoolSettings {
     pub at_once: NonZeroUsize,
     /// How considerate of the server it is.
     pub manners: Manners,
+    /// What is over these quotas is held.
+    pub quotas: Option<Quotas>,
 }
 
 /// What is said of a message of which there is no word.
 const NO_WORD: &str = "the mailbox could not be worked on";
+
+/// What is said of a message for which there is no room.
+const OVER_QUOTA: &str = "over quota: make room, or deliver again with --over-quota allow";
 
 /// The spool transport.
 #[derive(Debug)]
@@ -126,8 +136,8 @@ impl Transport for Spool {
 
     fn survey(&self, desk: &Desk<'_>, mailboxes: &[MailboxWithGaps], listener: &dyn Listener) {
         let matched = Matched::of(&self.settings.targets, mailboxes);
-        let SpoolSettings { options, site, at_once, manners, .. } = &self.settings;
-        let watch = Watch::new(desk, &matched, listener, *at_once, manners.clone());
+        let SpoolSettings { options, site, .. } = &self.settings;
+        let watch = Watch::new(desk, &matched, listener, &self.settings);
         watch.tell_of_missing();
         let run = Run::new(options, site, &watch);
         let _: Summary = run.survey_delivery(&matched.targets, &|target| watch.arrivals(target));
@@ -141,12 +151,12 @@ impl Transport for Spool {
     ) -> Option<String> {
         let Self { settings, aftercare, means } = self;
         let Means { start, memory, ops } = means?;
-        let SpoolSettings { options, site, targets, umask, at_once, manners } = settings;
-        let matched = Matched::of(&targets, mailboxes);
-        let watch = Watch::new(desk, &matched, listener, at_once, manners);
+        let SpoolSettings { options, site, targets, umask, .. } = &settings;
+        let matched = Matched::of(targets, mailboxes);
+        let watch = Watch::new(desk, &matched, listener, &settings);
         watch.tell_of_missing();
-        let workshop = Workshop::new(ops, start.name.clone(), umask);
-        let run = Run::new(&options, &site, &watch).with_aftercare(aftercare);
+        let workshop = Workshop::new(ops, start.name.clone(), *umask);
+        let run = Run::new(options, site, &watch).with_aftercare(aftercare);
         let run = run.with_memory(memory).with_start(start);
         let summary = run.deliver(&matched.targets, &|target| watch.arrivals(target), &workshop);
         watch.tell_of_what_is_left();
@@ -169,6 +179,9 @@ struct Watch<'a> {
     listener: &'a dyn Listener,
     at_once: NonZeroUsize,
     gate: Gate,
+    rooms: Option<Rooms>,
+    /// By mailbox, the keys of messages for which there is no room.
+    over_quota: Mutex<HashMap<String, Vec<String>>>,
     /// Mailboxes that were not done when the run was told to stop.
     left: AtomicUsize,
 }
@@ -178,11 +191,18 @@ impl<'a> Watch<'a> {
         desk: &'a Desk<'a>,
         matched: &'a Matched<'a>,
         listener: &'a dyn Listener,
-        at_once: NonZeroUsize,
-        manners: Manners,
+        settings: &SpoolSettings,
     ) -> Self {
-        let (gate, left) = (Gate::new(manners), AtomicUsize::new(0));
-        Self { desk, matched, listener, at_once, gate, left }
+        Self {
+            desk,
+            matched,
+            listener,
+            at_once: settings.at_once,
+            gate: Gate::new(settings.manners.clone()),
+            rooms: settings.quotas.clone().map(Rooms::new),
+            over_quota: Mutex::default(),
+            left: AtomicUsize::new(0),
+        }
     }
 
     fn is_stopped(&self) -> bool {
@@ -202,7 +222,12 @@ impl<'a> Watch<'a> {
         }
         let with_gaps = self.matched.by_name.get(&target.name);
         let order = with_gaps.map(|with_gaps| self.desk.hand_out(with_gaps)).transpose()?;
-        let arrivals = order.map(|order| order.arrivals).unwrap_or_default();
+        let mut arrivals = order.map(|order| order.arrivals).unwrap_or_default();
+        if let Some(rooms) = &self.rooms {
+            let over = rooms.sort_out(&target.internal_name(), &mut arrivals.messages)?;
+            let mut all = self.over_quota.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(target.name.clone(), over);
+        }
         Ok(Arrivals { at_once: Some(self.at_once), ..arrivals })
     }
 
@@ -250,7 +275,10 @@ impl<'a> Watch<'a> {
             error: found.error.clone(),
             ..MailboxReport::new(&found.mailbox)
         };
-        let fates: HashMap<_, _> = fates.collect();
+        let mut over_quota = self.over_quota.lock().unwrap_or_else(PoisonError::into_inner);
+        let over_quota = over_quota.remove(&found.mailbox).unwrap_or_default();
+        let without_room = over_quota.iter().map(|key| (key.as_str(), Settled::held(OVER_QUOTA)));
+        let fates: HashMap<_, _> = fates.chain(without_room).collect();
         let cut_short =
             self.is_stopped() && order.gaps.keys().any(|key| !fates.contains_key(&**key));
         if cut_short {

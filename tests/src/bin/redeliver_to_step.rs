@@ -50,7 +50,8 @@ fn main() -> Result<()> {
     // In two portions: what is cut short between them is a case of its own.
     let at_once = NonZeroUsize::new(3).context("no number")?;
     let (site, manners) = (Site::of(&store), Manners::default());
-    let settings = SpoolSettings { options, site, targets, umask, at_once, manners };
+    let quotas = None;
+    let settings = SpoolSettings { options, site, targets, umask, at_once, manners, quotas };
     let ops = hooked(End::parse(end)?, true);
     Spool::new(settings).as_run(start, memory, ops).deliver(&desk, &mailboxes, &PrintReport);
     Ok(())

@@ -1,4 +1,4 @@
-//! Deliveries that hold back for the live server, and end when they are told to.
+//! Deliveries that hold back for the live server and its quotas, and end when they are told to.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::{Cyrus, ToolRun};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::folders::{Case, Folders, MISSING, PRESENT};
+use crate::folders::{Case, Folders, MISSING, PRESENT, states_of};
 use crate::imap_access::as_admin;
 use crate::scene::{Way, redeliver};
 
@@ -78,6 +78,40 @@ fn nothing_comes_while_the_server_is_slower_than_it_may_be() -> Result<()> {
         assert_eq!(run.status, Some(2), "{way:?}: {run:?}");
         assert_eq!(case.shown(&scene)?.len(), PRESENT.len(), "{way:?}");
         case.must_be_finished(&scene, way, false)?;
+    }
+    scene.end()
+}
+
+#[test]
+fn what_is_over_quota_waits_until_there_is_room_or_comes_all_the_same() -> Result<()> {
+    const NAME: &str = "what_is_over_quota_waits_until_there_is_room_or_comes_all_the_same";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 2)?;
+    let room_for = |messages: usize| -> Result<()> {
+        let limit = 2 * PRESENT.len() + messages;
+        scene.server.admin()?.ok(&format!("SETQUOTA user.alice (MESSAGE {limit})"))?;
+        Ok(())
+    };
+    room_for(2)?;
+    let run = |arguments: &[&str]| -> Result<ToolRun> {
+        let mut command = redeliver(&scene.server, &scene.incident)?;
+        ToolRun::of(&command.args(arguments).arg("--json").output()?).parsed()
+    };
+    let sum = |run: &ToolRun| -> Result<(Option<i32>, u64, u64)> {
+        let sum = run.json.last().context("no summary")?;
+        let number = |name| sum[name].as_u64().context("a number");
+        Ok((run.status, number("delivered")?, number("held")?))
+    };
+    let all = 2 * MISSING.len() as u64;
+    let held = run(&["--over-quota", "hold"])?;
+    assert_eq!(sum(&held)?, (Some(1), 2, all - 2), "{held:?}");
+    ensure!(held.json[0].to_string().contains("over quota"), "{held:?}");
+    let delivered: Vec<_> = states_of(&held).into_iter().filter(|it| *it != "held").collect();
+    assert_eq!(delivered, ["verified"; 2]);
+    let rest = run(&[])?;
+    assert_eq!(sum(&rest)?, (Some(0), all - 2, 0), "{rest:?}");
+    while !scene.fresh.is_empty() {
+        assert_eq!(scene.take()?.shown(&scene)?, scene.expected);
     }
     scene.end()
 }

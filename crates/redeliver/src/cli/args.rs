@@ -4,10 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use command_line::{Limit, NamedStore, duration_of, rate_of};
 use incident::INCIDENT_VARIABLE;
+use mailstore::config::ImapdConf;
+use mailstore::quota::Quotas;
 use mailstore_format::header_file::remains::is_atom;
 use redeliver::{Choice, DEFAULT_MARK, Manners, NearDuplicates, Stop};
 
@@ -72,6 +74,11 @@ pub(crate) struct DeliverArgs {
     /// flag delivers them with a keyword by which they can be told
     #[arg(long, value_enum, default_value_t = NearDuplicatesArg::Skip, value_name = "WHAT")]
     pub(crate) near_duplicates: NearDuplicatesArg,
+
+    /// What becomes of messages that are over their owner's quota: allow delivers them all the same
+    /// (over IMAP the server decides) [default: allow; over IMAP hold]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) over_quota: Option<OverQuotaArg>,
 
     /// The keyword that messages get whose owner may have deleted them; '' is none
     #[arg(long, value_name = "KEYWORD", default_value = DEFAULT_MARK, value_parser = keyword)]
@@ -188,6 +195,15 @@ pub(crate) enum NearDuplicatesArg {
     Flag,
 }
 
+/// What becomes of messages that are over quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OverQuotaArg {
+    /// They are delivered all the same
+    Allow,
+    /// They wait until there is room
+    Hold,
+}
+
 /// A class of gaps that are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClassArg {
@@ -238,6 +254,19 @@ impl DeliverArgs {
     pub(crate) fn manners(&self, stop: Stop) -> Manners {
         let MannersArgs { rate, max_latency } = &self.manners;
         Manners { rate: rate_of(rate), max_latency: *max_latency, stop }
+    }
+
+    /// The quotas that are kept to.
+    pub(crate) fn quotas(&self, conf: &ImapdConf) -> Result<Option<Quotas>> {
+        if self.over_quota != Some(OverQuotaArg::Hold) {
+            return Ok(None);
+        }
+        ensure!(
+            !conf.quota_uses_conversations(),
+            "--over-quota hold: with quota_use_conversations only the server knows what is used; \
+             deliver --via imap"
+        );
+        Ok(Some(Quotas::of(conf, self.store.lock_timeout())))
     }
 
     /// Which gaps, and how.

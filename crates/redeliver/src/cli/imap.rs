@@ -4,19 +4,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use command_line::NamedStore;
 use incident::{BoundStore, Incident, MailboxWithGaps, RunEnd, RunStatus, StoreBinding, StoreId};
 use mailstore::identity::StoreAccount;
 use redeliver::{Choice, Desk, Imap, ImapSettings, Transport as _};
 
-use super::args::{DeliverArgs, StoreArgs};
+use super::args::{DeliverArgs, OverQuotaArg, StoreArgs};
 use super::begun;
 use super::output::Output;
 use super::signals;
 use super::store::{self, Opened};
 
 pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
+    ensure!(
+        args.over_quota != Some(OverQuotaArg::Allow),
+        "--over-quota allow: over IMAP the server decides; deliver --via spool"
+    );
     // Before there is another thread, and before root is given up: it may own the passwords.
     let stop = signals::watch()?;
     let access = args.imap.access(&named.imap)?;

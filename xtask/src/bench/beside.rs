@@ -1,0 +1,227 @@
+//! `cargo xtask bench beside`: how long deliveries take while `redeliver` works.
+
+use std::fmt::Write as _;
+use std::process::{Child, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use clap::Args;
+use mailstore_tests::{Cyrus, Server};
+
+use super::lacking::{Extent, Lacking, USER};
+use crate::cargo::{Profile, build_program};
+use crate::table::Table;
+
+/// Nothing comes back to this user.
+const OTHER: &str = "bob";
+/// So many LMTP connections deliver.
+const SENDERS: u32 = 4;
+/// How long an IMAP client thinks.
+const THINKS: Duration = Duration::from_millis(100);
+/// The histogram's classes end with these milliseconds, and a last one has the rest.
+const CLASSES: [u64; 10] = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Messages that the live store lacks
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    messages: u32,
+    /// Folders that share them
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    folders: u32,
+    /// Messages a second that others deliver meanwhile
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    load: u32,
+    /// Seconds of that without redeliver
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// The stores lie in memory
+    #[arg(long)]
+    in_memory: bool,
+}
+
+/// What goes on beside the load.
+const RUNS: [(&str, bool, &[&str]); 5] = [
+    ("nothing", false, &[]),
+    ("--via spool", false, &[]),
+    ("--via spool --at-once 200 --rate 1000/s", false, &["--at-once", "200", "--rate", "1000/s"]),
+    ("--via imap", true, &[]),
+    ("--via imap --connections 1 --rate 300/s", true, &["--connections", "1", "--rate", "300/s"]),
+];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let ours = build_program("redeliver", Profile::Release)?;
+    let Arguments { messages, folders, in_memory, .. } = *arguments;
+    println!("xtask: two servers, of which one lacks {messages} messages");
+    let scene = Lacking::make(&Cyrus::find()?, Extent { messages, folders, in_memory })?;
+    let heading = ["beside it", "seconds", "deliveries", "p50 ms", "p99 ms", "max ms", "times p99"];
+    let mut table = Table::new(&heading);
+    let mut histograms = String::new();
+    let mut alone = None;
+    for (number, (name, over_imap, manners)) in (0..).zip(RUNS) {
+        let live = scene.live()?;
+        live.admin()?.create(&format!("user.{OTHER}"))?;
+        let mut options = if over_imap { Lacking::over_imap(&live)? } else { Vec::new() };
+        options.extend(manners.iter().map(|&option| option.to_owned()));
+        let child = if number == 0 {
+            None
+        } else {
+            let mut command = scene.redeliver(&live, &ours, &options)?;
+            Some(command.stdout(Stdio::null()).spawn().context("can't run redeliver")?)
+        };
+        let load = Load { live: &live, per_second: arguments.load };
+        let (times, took) = load.while_running(child, Duration::from_secs(arguments.seconds))?;
+        let expected = if number == 0 { 0 } else { u64::from(messages) };
+        ensure!(scene.come(&live)? == expected, "{name}: not all came");
+        let p99 = quantile(&times, 99);
+        let before = *alone.get_or_insert(p99);
+        table.row(vec![
+            name.to_owned(),
+            format!("{:.1}", took.as_secs_f64()),
+            times.len().to_string(),
+            milliseconds(quantile(&times, 50)),
+            milliseconds(p99),
+            milliseconds(times.last().copied().unwrap_or_default()),
+            format!("{:.1}", p99.as_secs_f64() / before.as_secs_f64()),
+        ]);
+        let _ = writeln!(histograms, "{name}\n{}", histogram(&times));
+    }
+    println!(
+        "\n{} LMTP deliveries a second, two IMAP clients\n\n{table}\n{histograms}",
+        arguments.load
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What others do with a server.
+struct Load<'a> {
+    live: &'a Server,
+    per_second: u32,
+}
+
+impl Load<'_> {
+    /// Goes on until `child` ends, or where there is none for so long. How long each delivery took
+    /// from when it was due, sorted; and how long it all went on. None may be lost.
+    fn while_running(
+        &self,
+        child: Option<Child>,
+        time: Duration,
+    ) -> Result<(Vec<Duration>, Duration)> {
+        let stop = AtomicBool::new(false);
+        let begun = Instant::now();
+        let (times, took) = std::thread::scope(|scope| -> Result<_> {
+            let stop = &stop;
+            let senders: Vec<_> =
+                (0..SENDERS).map(|n| scope.spawn(move || self.deliver(n, begun, stop))).collect();
+            let clients: Vec<_> =
+                [USER, OTHER].map(|user| scope.spawn(move || self.read(user, stop))).into();
+            let ended = if let Some(mut child) = child {
+                child.wait().map(|status| status.success())
+            } else {
+                std::thread::sleep(time);
+                Ok(true)
+            };
+            let took = begun.elapsed();
+            stop.store(true, Ordering::Relaxed);
+            let panicked = |_| anyhow!("a client panicked");
+            for client in clients {
+                client.join().map_err(panicked)??;
+            }
+            let mut times = Vec::new();
+            for sender in senders {
+                times.extend(sender.join().map_err(panicked)??);
+            }
+            ensure!(ended?, "redeliver did not deliver all");
+            Ok((times, took))
+        })?;
+        let mut there = 0;
+        for user in [USER, OTHER] {
+            let counted = self.live.login(user)?.status("INBOX", &["MESSAGES"])?;
+            there += counted.first().copied().context("no count")?;
+        }
+        ensure!(there == times.len() as u64, "{} were delivered, {there} are there", times.len());
+        let mut times = times;
+        times.sort_unstable();
+        Ok((times, took))
+    }
+
+    /// Every sender's deliveries are due at fixed times, whether or not the one before is done.
+    fn deliver(&self, sender: u32, begun: Instant, stop: &AtomicBool) -> Result<Vec<Duration>> {
+        let mut session = self.live.lmtp()?;
+        let mut times = Vec::new();
+        for number in (sender..).step_by(SENDERS as usize) {
+            let due = begun + Duration::from_secs(1) * number / self.per_second;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let user = if (number / SENDERS).is_multiple_of(2) { USER } else { OTHER };
+            let text =
+                format!("Subject: {number}\r\nMessage-ID: <{number}@load>\r\n\r\nnew mail\r\n");
+            let (code, said) = session.deliver(user, text.as_bytes())?;
+            ensure!(code == 250, "{user}: {code} {said}");
+            times.push(due.elapsed());
+        }
+        Ok(times)
+    }
+
+    fn read(&self, user: &str, stop: &AtomicBool) -> Result<()> {
+        let mut session = self.live.login(user)?;
+        while !stop.load(Ordering::Relaxed) {
+            session.select("INBOX")?;
+            if let Some(last) = session.search("ALL")?.last() {
+                session.fetch(&last.to_string(), "(FLAGS BODY.PEEK[])")?;
+                session.store(&last.to_string(), "+FLAGS (\\Seen)")?;
+            }
+            std::thread::sleep(THINKS);
+        }
+        session.logout()
+    }
+}
+
+/// The time within which so many per cent of `sorted` were done.
+fn quantile(sorted: &[Duration], percent: usize) -> Duration {
+    let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(place).copied().unwrap_or_default()
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64() * 1000.0)
+}
+
+/// A line for each class that has any.
+fn histogram(times: &[Duration]) -> String {
+    let mut text = String::new();
+    let mut from = 0;
+    for to in CLASSES.into_iter().chain([u64::MAX]) {
+        let within = |time: &&Duration| {
+            let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            (from..to).contains(&milliseconds)
+        };
+        let count = times.iter().filter(within).count();
+        if count > 0 {
+            let end = if to == u64::MAX { "more".to_owned() } else { format!("{to} ms") };
+            let bar = "#".repeat((count * 50).div_ceil(times.len()));
+            let _ = writeln!(text, "  {from:>5} - {end:<8} {count:>6} {bar}");
+        }
+        from = to;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_and_classes_are_those_of_the_times() {
+        let times: Vec<_> = (1..=200).map(Duration::from_millis).collect();
+        assert_eq!(quantile(&times, 50), Duration::from_millis(100));
+        assert_eq!(quantile(&times, 99), Duration::from_millis(198));
+        assert_eq!(quantile(&[], 99), Duration::ZERO);
+        let lines = histogram(&times);
+        assert!(lines.contains("100 - 200 ms      100 #"), "{lines}");
+        assert!(lines.contains("200 - 500 ms        1 #"), "{lines}");
+    }
+}
