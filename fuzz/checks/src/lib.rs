@@ -24,6 +24,7 @@ mod index;
 mod index_salvage;
 mod mailbox_entry;
 mod message;
+mod quota;
 mod record;
 mod seen;
 mod twoskip_crcs;
@@ -60,7 +61,7 @@ impl Check {
 }
 
 /// All checks, by name.
-pub const ALL: [Check; 15] = [
+pub const ALL: [Check; 16] = [
     Check { name: "annotations", body: annotations::check },
     Check { name: "cache", body: cache::check },
     Check { name: "conversations", body: conversations::check },
@@ -73,6 +74,7 @@ pub const ALL: [Check; 15] = [
     Check { name: "index_salvage", body: index_salvage::check },
     Check { name: "mailbox_entry", body: mailbox_entry::check },
     Check { name: "message", body: message::check },
+    Check { name: "quota", body: quota::check },
     Check { name: "seen", body: seen::check },
     Check { name: "skiplist", body: databases::check },
     Check { name: "twoskip", body: twoskip_crcs::check },
