@@ -1,7 +1,7 @@
 //! What only reading every message finds.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use anyhow::{Context as _, Result};
 use mailstore_tests::{
@@ -93,6 +93,36 @@ fn a_full_check_finds_one_flipped_byte_in_one_message() -> Result<()> {
         known.cyrus().account().own(&path)?;
         known.check_repaired(&Losses::none())?;
     }
+    Ok(())
+}
+
+#[test]
+fn where_one_of_two_copies_cannot_be_read_the_other_one_is_served() -> Result<()> {
+    let name = "where_one_of_two_copies_cannot_be_read_the_other_one_is_served";
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    let options = ServerOptions::new(Layout::ById).with_archive();
+    let mut known = KnownStore::with_one_mailbox(&cyrus, options)?;
+    let uid = 3;
+    let files = known.files(INBOX)?;
+    let its_place = files.message(uid);
+    let name = its_place.file_name().context("a name")?;
+    let places = [Some(&files.data), files.archive.as_ref()];
+    let mut others = places.into_iter().flatten().filter(|place| !its_place.starts_with(place));
+    let other_place = others.next().context("another place")?;
+    let sound = fs::read(&its_place)?;
+    fs::create_dir_all(other_place)?;
+    fs::copy(&its_place, other_place.join(name))?;
+    known.cyrus().account().own(other_place)?;
+    fs::set_permissions(&its_place, fs::Permissions::from_mode(0o000))?;
+
+    let run = full(&known).run()?;
+    assert!(run.findings("message-unreadable").is_empty(), "{}", run.stdout);
+    known.start_again()?;
+    let mut alice = known.login("alice")?;
+    alice.select("INBOX")?;
+    let body = alice.fetch(&uid.to_string(), "(BODY.PEEK[])")?;
+    let body = body.first().and_then(|it| it.item("BODY[]").ok()?.bytes()).context("a body")?;
+    assert_eq!(body, sound);
     Ok(())
 }
 

@@ -159,8 +159,13 @@ impl Examiner<'_> {
         // The file of a record with a delete order is the server's, unless it is one that came back.
         let given_up = record.is_some_and(IndexRecord::is_unlinked);
         let given_up = given_up && !self.wanted_back.contains(&uid);
-        if !given_up && let Some(looked) = self.look_by_reading(candidate, scratch) {
-            return self.or_better_copy(candidate, looked, scratch);
+        if !given_up && let Some(at) = self.is_read_anyway(candidate) {
+            let listed = Sighting::Listed(at);
+            let looked = self.look_at(candidate, listed, Reads::Always, scratch);
+            // It may have gone to the other place since.
+            if looked.evidence.file != FileEvidence::Absent {
+                return self.or_better_copy(candidate, looked, at, scratch);
+            }
         }
         let file = if given_up { FileEvidence::Absent } else { self.file(uid, record) };
         if let Some(known) = self.known_from_before(candidate, file)
@@ -169,34 +174,31 @@ impl Examiner<'_> {
             return known;
         }
         let looked = self.look_at(candidate, Sighting::Stated(file), reads, scratch);
-        self.or_better_copy(candidate, looked, scratch)
-    }
-
-    /// A file that is read whatever its inode says is opened at once. None where that would not do,
-    /// or where the file went from the place that the listing gives.
-    fn look_by_reading(&self, candidate: Candidate<'_>, scratch: &mut Scratch) -> Option<Looked> {
-        let Candidate { uid, record, .. } = candidate;
-        let read_anyway = record.is_none() || self.check == Check::Full;
-        if !read_anyway || self.previous.is_some() {
-            return None;
+        match file {
+            FileEvidence::Regular { place, in_both, .. } => {
+                self.or_better_copy(candidate, looked, Whereabouts { place, in_both }, scratch)
+            }
+            _ => looked,
         }
-        let listed = Sighting::Listed(self.listed(uid, record)?);
-        let looked = self.look_at(candidate, listed, Reads::Always, scratch);
-        (looked.evidence.file != FileEvidence::Absent).then_some(looked)
     }
 
-    /// What was looked at, or the copy in the other place, where only that one is the message of the
-    /// record.
+    /// Where the file is listed, if it is read whatever its inode says: then that need not be asked.
+    fn is_read_anyway(&self, Candidate { uid, record, .. }: Candidate<'_>) -> Option<Whereabouts> {
+        let needs_reading = record.is_none() || self.check == Check::Full;
+        if needs_reading && self.previous.is_none() { self.listed(uid, record) } else { None }
+    }
+
+    /// What was looked at there, or the copy in the other place, where only that one is the message of
+    /// the record.
     fn or_better_copy(
         &self,
         candidate: Candidate<'_>,
         looked: Looked,
+        Whereabouts { place, in_both }: Whereabouts,
         scratch: &mut Scratch,
     ) -> Looked {
-        match (looked.evidence.file, candidate.record) {
-            (FileEvidence::Regular { place, in_both: true, .. }, Some(record))
-                if !looked.evidence.is_message_of(record) =>
-            {
+        match candidate.record {
+            Some(record) if in_both && !looked.evidence.is_message_of(record) => {
                 self.better_copy(candidate, place, scratch).unwrap_or(looked)
             }
             _ => looked,
