@@ -4,6 +4,7 @@
 //! written under another name first.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -12,9 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use mailstore::volume::GuardedDir;
 use mailstore_format::{Guid, Timestamp};
 
 use crate::error::Error;
+use crate::hash::LARGEST_MESSAGE;
 
 /// A directory of verified copies.
 #[derive(Debug)]
@@ -35,16 +38,21 @@ impl Stage {
         Ok(Self { directory, next: AtomicU64::new(0), unsynced: Mutex::default() })
     }
 
-    /// Puts a message there, unless it is there already. `received` becomes its modification time,
-    /// unless it is 0.
+    /// The message with this GUID and where it lies, if it is there and whole.
+    #[must_use]
+    pub fn get(&self, guid: &Guid) -> Option<(PathBuf, Vec<u8>)> {
+        let (folder, name) = self.place_of(guid);
+        let directory = GuardedDir::open_trusted(&folder).ok()?;
+        let mut message = Vec::new();
+        directory.read_into(OsStr::new(&name), LARGEST_MESSAGE, &mut message).ok()?;
+        (Guid::of(&message) == *guid).then(|| (folder.join(name), message))
+    }
+
+    /// Puts a message there, in the place of what is there of it. `received` becomes its modification
+    /// time, unless it is 0.
     pub fn put(&self, guid: &Guid, message: &[u8], received: Timestamp) -> Result<PathBuf, Error> {
-        let name = guid.to_string();
-        let folder = self.directory.join(name.get(..2).unwrap_or_default());
-        let path = folder.join(&name);
-        let size = u64::try_from(message.len()).unwrap_or(u64::MAX);
-        if path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == size) {
-            return Ok(path);
-        }
+        let (folder, name) = self.place_of(guid);
+        let path = folder.join(name);
         make_directory(&folder)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!(".{}-{number}", std::process::id()));
@@ -57,6 +65,11 @@ impl Stage {
         }
         self.unsynced().extend([folder, self.directory.clone()]);
         Ok(path)
+    }
+
+    fn place_of(&self, guid: &Guid) -> (PathBuf, String) {
+        let name = guid.to_string();
+        (self.directory.join(name.get(..2).unwrap_or_default()), name)
     }
 
     /// Makes all names durable that were made so far. Whoever tells others of a copy does this first.
@@ -102,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_staged_once_under_its_guid_with_its_date() {
+    fn a_message_is_staged_under_its_guid_with_its_date_and_had_back_whole_or_not_at_all() {
         let temp = tempfile::tempdir().unwrap();
         let stage = Stage::open(&temp.path().join("stage")).unwrap();
         let (guid, received) = (Guid::of(b"abc"), Timestamp::from_seconds(1_700_000_000));
@@ -111,10 +124,12 @@ mod tests {
         let meta = fs::metadata(&path).unwrap();
         let modified = meta.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(modified.as_secs(), 1_700_000_000);
-        let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+        assert_eq!(stage.get(&guid), Some((path.clone(), b"abc".to_vec())));
+        assert_eq!(stage.get(&Guid::of(b"other")), None);
+        fs::write(&path, b"abd").unwrap();
+        assert_eq!(stage.get(&guid), None);
         assert_eq!(stage.put(&guid, b"abc", received).unwrap(), path);
-        let again = std::os::unix::fs::MetadataExt::ino(&fs::metadata(&path).unwrap());
-        assert_eq!(inode, again);
+        assert!(stage.get(&guid).is_some());
         assert_eq!(stage.unsynced().len(), 2);
         stage.sync().unwrap();
         assert!(stage.unsynced().is_empty());

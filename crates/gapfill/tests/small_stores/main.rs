@@ -46,6 +46,28 @@ fn a_copy_whose_content_was_encoded_anew_is_a_near_duplicate_and_one_with_anothe
 }
 
 #[test]
+fn what_is_staged_is_not_read_from_the_volume_again() {
+    let messages = [put(1, &text(1)), put(2, &text(2))];
+    let rescued = Tree::new().with(INBOX, &messages);
+    let mut live = Tree::new().with(INBOX, &messages[..1]);
+    let stage_at = tempfile::tempdir().unwrap();
+    let stage = Stage::open(stage_at.path()).unwrap();
+    let options = Options::default();
+    let first = compare_with(&mut live, &[rescued.path()], &options, Some(&stage));
+    assert_eq!(first.summary.files_read, 1);
+    // The volume gets worse.
+    fs::write(rescued.at("user.alice").join("2."), &text(2)[..20]).unwrap();
+    let again = compare_with(&mut live, &[rescued.path()], &options, Some(&stage));
+    assert_eq!((again.summary.files_read, again.classes()), (0, first.classes()));
+    let staged = |said: &stores::Said| said.gaps[0].1.staged.clone().unwrap();
+    assert_eq!(staged(&again), staged(&first));
+    // And so does the disk that it was staged on.
+    fs::write(staged(&first), "nonsense").unwrap();
+    let damaged = compare_with(&mut live, &[rescued.path()], &options, Some(&stage));
+    assert_eq!(damaged.classes(), [("user.alice", 2, "damaged")]);
+}
+
+#[test]
 fn of_several_sources_the_intact_copy_is_taken_and_staged() {
     let messages = [put(1, &text(1)), put(2, &text(2))];
     let rescued = Tree::new().with(INBOX, &messages);
