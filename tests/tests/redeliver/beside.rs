@@ -1,7 +1,7 @@
 //! Deliveries beside sessions and mail that goes on.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -92,5 +92,45 @@ fn mail_that_comes_meanwhile_is_kept_and_all_that_is_delivered_is_there_once() -
         let clash = appended.iter().any(|uid| delivered.contains(&u64::from(*uid)));
         assert!(!clash && delivered.len() == MISSING.len(), "{delivered:?} and {appended:?}");
     }
+    scene.end()
+}
+
+#[test]
+fn new_mail_that_the_server_took_meanwhile_is_all_there() -> Result<()> {
+    const NAME: &str = "new_mail_that_the_server_took_meanwhile_is_all_there";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let mut scene = Folders::new(&cyrus, 4)?;
+    let accepted = AtomicU64::new(0);
+    while !scene.fresh.is_empty() {
+        let case = scene.take()?;
+        let stop = AtomicBool::new(false);
+        let before = accepted.load(Ordering::Relaxed);
+        let run = std::thread::scope(|scope| -> Result<_> {
+            let (server, stop, accepted) = (&scene.server, &stop, &accepted);
+            let sender = scope.spawn(move || -> Result<()> {
+                let mut session = server.lmtp()?;
+                while !stop.load(Ordering::Relaxed) {
+                    let (code, said) = session.deliver("alice", b"Subject: new\r\n\r\nmail\r\n")?;
+                    ensure!(code == 250, "{code} {said}");
+                    accepted.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            });
+            while accepted.load(Ordering::Relaxed) == before && !sender.is_finished() {
+                std::thread::yield_now();
+            }
+            let run = match scene.fresh.len() % 2 {
+                0 => case.redeliver(&scene),
+                _ => case.redeliver_over_imap(&scene),
+            };
+            stop.store(true, Ordering::Relaxed);
+            sender.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+            run
+        })?;
+        ensure!(run.status == Some(0), "{run:?}");
+        assert_eq!(case.shown(&scene)?, scene.expected);
+    }
+    let there = scene.session()?.status("INBOX", &["MESSAGES"])?;
+    assert_eq!(there, [accepted.into_inner()], "each that was accepted is there");
     scene.end()
 }
