@@ -7,7 +7,7 @@ use crate::text::{parse_date_time, search_day, uid_sets};
 use crate::value::Value;
 
 /// So many UIDs stand in one command.
-const UIDS_AT_A_TIME: usize = 500;
+pub(crate) const UIDS_AT_A_TIME: usize = 500;
 /// What a reply has besides a message.
 const AROUND: usize = 64 * 1024;
 
@@ -45,6 +45,13 @@ impl Fetched {
     #[must_use]
     pub fn savedate(&self) -> Option<i64> {
         parse_date_time(self.item("SAVEDATE")?.text()?)
+    }
+
+    /// Its flags and keywords.
+    #[must_use]
+    pub fn flags(&self) -> Option<Vec<String>> {
+        let flags = self.item("FLAGS")?.list()?.iter().filter_map(Value::text);
+        Some(flags.map(str::to_owned).collect())
     }
 
     /// Its bytes.
@@ -89,6 +96,18 @@ impl Session {
         self.sizes_of(&format!("{uid}:*"), &mut all)?;
         // `*` is the last message, be it older.
         all.retain(|fetched| fetched.uid >= uid);
+        Ok(all)
+    }
+
+    /// UID FETCH of flags and sizes. What is not there is not told.
+    pub fn flags(&mut self, uids: &[u32]) -> Result<Vec<Fetched>, Error> {
+        let mut all = Vec::new();
+        for (_, set) in uid_sets(uids, UIDS_AT_A_TIME) {
+            self.must("FETCH", &format!("UID FETCH {set} (FLAGS RFC822.SIZE)"), &mut |data| {
+                all.extend(Fetched::of(data).filter(|fetched| fetched.size().is_some()));
+                Ok(())
+            })?;
+        }
         Ok(all)
     }
 

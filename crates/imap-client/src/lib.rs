@@ -3,8 +3,8 @@
 //! A [`Server`] is where to go and whom to believe ([`Trust`]), a [`Login`] who goes there: a user,
 //! or an administrator who acts as one. [`Session::open`] connects, begins TLS, and logs in; it
 //! never sends a password in the clear to another machine unless told to. Then mailboxes can be
-//! opened ([`Session::examine`]), messages appended ([`Session::append`]), and read back
-//! ([`Session::bodies`]). The connection blocks; use one a thread.
+//! made ([`Session::create`]) and opened ([`Session::examine`]), messages appended
+//! ([`Session::append`]), read back ([`Session::bodies`]), and taken back ([`Session::expunge`]). The connection blocks; use one a thread.
 //!
 //! What a server sends is believed no further than it has to be: every reply is bounded in size and
 //! time, what is not understood is passed over, and nothing of it makes this crate panic.
@@ -26,9 +26,11 @@
 
 mod address;
 mod append;
+mod change;
 mod error;
 mod fetch;
 mod login;
+mod mailboxes;
 mod reply;
 mod session;
 mod text;
@@ -38,6 +40,7 @@ mod wire;
 
 pub use address::Address;
 pub use append::{Appended, NewMessage, Together};
+pub use change::Deleted;
 pub use error::Error;
 pub use fetch::Fetched;
 pub use login::{Login, Password};

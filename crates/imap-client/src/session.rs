@@ -40,13 +40,15 @@ pub struct Namespace {
     pub separator: Option<u8>,
 }
 
-/// A mailbox as EXAMINE shows it.
+/// A mailbox as EXAMINE or SELECT shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Examined {
     /// The generation of its UIDs.
     pub uidvalidity: Option<u32>,
     /// The UID that the next message will get, or a lower one.
     pub uidnext: Option<u32>,
+    /// How many messages it has.
+    pub messages: Option<u32>,
     /// Its lasting name (RFC 8474).
     pub mailbox_id: Option<String>,
 }
@@ -124,10 +126,24 @@ impl Session {
 
     /// EXAMINE: opens a mailbox; nothing in it changes by that.
     pub fn examine(&mut self, mailbox: &[u8]) -> Result<Examined, Error> {
+        self.open_mailbox("EXAMINE", mailbox)
+    }
+
+    /// SELECT: opens a mailbox in which flags are to be changed.
+    pub fn select(&mut self, mailbox: &[u8]) -> Result<Examined, Error> {
+        self.open_mailbox("SELECT", mailbox)
+    }
+
+    fn open_mailbox(&mut self, command: &'static str, mailbox: &[u8]) -> Result<Examined, Error> {
         let name = mailbox_name(mailbox)?;
         let mut examined = Examined::default();
-        let tag = self.start(&format!("EXAMINE {name}\r\n"))?;
+        let tag = self.start(&format!("{command} {name}\r\n"))?;
         let ended = self.finish_with(&tag, Bounds::default(), &mut |told| {
+            if let Told::Data(Data { number, name, .. }) = told
+                && name == "EXISTS"
+            {
+                examined.messages = *number;
+            }
             if let Told::Status(Status { code: Some(code), .. }) = told {
                 let number = || code.number().and_then(|number| u32::try_from(number).ok());
                 match code.name.as_str() {
@@ -146,7 +162,7 @@ impl Session {
         if ended.condition == Condition::Ok {
             return Ok(examined);
         }
-        Err(Error::Refused { command: "EXAMINE", said: ended })
+        Err(Error::Refused { command, said: ended })
     }
 
     /// NOOP: from now on what came meanwhile can be fetched.
