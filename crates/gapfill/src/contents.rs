@@ -39,6 +39,8 @@ pub struct Contents {
     pub index: IndexState,
     /// What the bits of [`Message::user_flags`] mean.
     pub keywords: FlagNames,
+    /// The ACL, in Cyrus's own text, where `cyrus.header` can be read.
+    pub acl: Option<Vec<u8>>,
     /// Records and files, in order of UID.
     pub messages: Vec<Message>,
     /// The directories that [`FileAt::place`] counts.
@@ -190,6 +192,7 @@ impl Contents {
             Ok(_) => {
                 if let Ok(header) = HeaderFile::decode(&bytes) {
                     self.keywords = header.flag_names;
+                    self.acl = header.acl;
                 }
             }
             Err(error) => self.skipped.push(Skipped::of(place.entry(name), error)),

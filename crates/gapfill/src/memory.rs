@@ -87,9 +87,13 @@ impl Memory {
             bytes_read: report.bytes_read,
             error: report.error.clone(),
         };
-        let MailboxReport { gaps, looked_at, .. } = report;
-        let gaps = MailboxGaps { mailbox, outcome: &outcome, gaps, looked_at: *looked_at };
+        let MailboxReport { looked_at, .. } = *report;
+        let gaps = [report.gaps.as_slice(), report.within.as_slice()].concat();
+        let gaps = MailboxGaps { mailbox, outcome: &outcome, gaps: &gaps, looked_at };
         self.incident.record_gaps(*run, &gaps)?;
+        if let Some(gone) = &report.gone {
+            self.incident.record_gone_mailbox(*run, mailbox, gone)?;
+        }
         for of_mailbox in report.closed.chunk_by(|(one, _), (other, _)| one == other) {
             let keys: Vec<_> = of_mailbox.iter().map(|(_, key)| *key).collect();
             if let Some((mailbox, _)) = of_mailbox.first() {

@@ -40,6 +40,7 @@ pub(crate) fn merged(mut one: Contents, mut other: Contents) -> Contents {
     let more = bytes.saturating_sub(size(&one.messages));
     one.duplicates.bytes = one.duplicates.bytes.saturating_add(more);
     one.uidvalidity = one.uidvalidity.or(other.uidvalidity);
+    one.acl = one.acl.or(other.acl);
     one.highestmodseq = one.highestmodseq.max(other.highestmodseq);
     if same_uids {
         one.last_uid = one.last_uid.max(other.last_uid);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use incident::{Gap, GapKey, MailboxId, SeenNumbers};
+use incident::{Gap, GapKey, GoneMailbox, MailboxId, SeenNumbers};
 use mailstore_format::Timestamp;
 
 use crate::class::Class;
@@ -22,6 +22,11 @@ pub struct MailboxReport {
     pub counts: Counts,
     /// What is remembered of it.
     pub gaps: Vec<Gap>,
+    /// The messages of a mailbox that the live store does not have: remembered one by one, told as one
+    /// gap.
+    pub within: Vec<Gap>,
+    /// What the sources know of the mailbox itself, where the live store does not have it.
+    pub gone: Option<GoneMailbox>,
     /// Gaps that earlier runs saw and the live store lacks no more, each with the mailbox it was
     /// remembered of.
     pub closed: Vec<(MailboxId, GapKey)>,

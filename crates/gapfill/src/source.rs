@@ -3,6 +3,7 @@
 mod identity;
 mod loose;
 mod mailbox_lists;
+mod special_uses;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use mailstore::name::InternalName;
 use mailstore::volume::ReadError;
@@ -20,6 +22,7 @@ use crate::pace::Devices;
 use crate::place::{Place, Skipped};
 use identity::Identity;
 use mailbox_lists::MailboxLists;
+use special_uses::SpecialUses;
 use walk::{Directory, Walked};
 
 pub(crate) use loose::{DELIVERY_FIELDS, LooseAt, LooseFile, Recipient, read_loose};
@@ -70,6 +73,10 @@ pub struct Source {
     pub skipped: Vec<Skipped>,
     /// Whether it has a list of mailboxes.
     pub has_list: bool,
+    /// Where the server's annotations of mailboxes are.
+    annotations: Vec<Place>,
+    /// What these say mailboxes are for, read when it is first asked for.
+    special_uses: OnceLock<SpecialUses>,
 }
 
 /// A mailbox of a source.
@@ -122,6 +129,7 @@ impl Source {
         let root = Place::root_on(path, devices)?;
         let Walked { directories, mut skipped } = walk::walk(root);
         let lists = MailboxLists::read(&directories, &mut skipped);
+        let annotations = special_uses::places(&directories);
         let kind = kind_of(path, &directories, !lists.is_empty());
         let mut mailboxes = Gathering::default();
         let (mut conversations, mut seen, mut loose) = (Vec::new(), Vec::new(), Vec::new());
@@ -144,7 +152,17 @@ impl Source {
             loose,
             skipped,
             has_list: !lists.is_empty(),
+            annotations,
+            special_uses: OnceLock::new(),
         })
+    }
+
+    /// What a mailbox is for, where the server's annotations say so: its attributes of RFC 6154.
+    pub(crate) fn special_use_of(&self, mailbox: &SourceMailbox) -> Option<String> {
+        let uses = self.special_uses.get_or_init(|| special_uses::read(&self.annotations));
+        let name = || Some(mailbox.name.as_ref()?.to_string().into_bytes());
+        let by_id = uses.get(&mailbox.uniqueid);
+        by_id.or_else(|| uses.get(&name()?)).cloned()
     }
 
     /// How many loose files there are.

@@ -67,15 +67,19 @@ pub struct GapToDeliver {
     pub delivery: Option<Delivery>,
     /// When.
     pub said_at: Timestamp,
+    /// The folder that it was sent to instead of its mailbox, as the server calls it.
+    pub folder: Option<String>,
+    /// Whether it was sent to a server that has not confirmed it.
+    pub is_in_doubt: bool,
 }
 
 impl GapToDeliver {
     /// Whether nothing is left to be done about it: it was delivered, and no comparison has missed it
-    /// in its mailbox since.
+    /// in its mailbox since. What went into another folder is missed there for ever.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let is_settled = self.delivery.as_ref().is_some_and(|said| said.state.is_settled());
-        is_settled && self.said_at >= self.recorded.last_seen
+        is_settled && (self.folder.is_some() || self.said_at >= self.recorded.last_seen)
     }
 }
 
@@ -88,11 +92,13 @@ pub struct SeenNumbers {
     pub modseq: ModSeq,
 }
 
-/// What came back into a mailbox, over all runs, and what has not yet.
+/// What came back of a mailbox into one folder, over all runs, and what has not yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
     /// The mailbox.
     pub mailbox: MailboxId,
+    /// The folder that it came into instead, as the server calls it.
+    pub folder: Option<String>,
     /// Messages that were delivered.
     pub messages: u64,
     /// How many of them are of the class that was asked about.
@@ -124,6 +130,8 @@ pub struct RecordedDelivery {
     pub at: Timestamp,
     /// Above what it may be there, where it was sent to a server that has not confirmed it.
     pub unconfirmed: Option<SentAbove>,
+    /// The folder that it was sent to instead of its mailbox, as the server calls it.
+    pub folder: Option<String>,
 }
 
 impl DeliveryState {
@@ -171,7 +179,7 @@ impl Incident {
                      WHERE (restore OR class IN (SELECT value FROM json_each(?2)))
                      AND closed_at IS NULL
                      AND (coalesce(state, '') NOT IN ('delivered', 'verified', 'found')
-                          OR at < last_seen))
+                          OR at < last_seen AND folder IS NULL))
                  ORDER BY name, id",
             )?;
             let rows = query.query_map((store.0, &beyond), |row| {
@@ -186,9 +194,10 @@ impl Incident {
     pub fn gaps_of(&self, mailbox: &MailboxWithGaps) -> Result<Vec<GapToDeliver>, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(&format!(
-                "SELECT {GAP_COLUMNS}, state, deliveries.uid, note, at
+                "SELECT {GAP_COLUMNS}, state, deliveries.uid, note, deliveries.at, folder, appends.gap
                  FROM gaps JOIN mailboxes ON mailboxes.id = mailbox
-                 LEFT JOIN deliveries ON gap = gaps.id
+                 LEFT JOIN deliveries ON deliveries.gap = gaps.id
+                 LEFT JOIN appends ON appends.gap = gaps.id
                  WHERE mailbox = ?1 ORDER BY gaps.id",
             ))?;
             let rows = query.query_map([mailbox.row.0], gap_to_deliver)?;
@@ -265,7 +274,7 @@ impl Incident {
         self.database.write(|transaction| {
             let mut update = transaction.prepare_cached(
                 "UPDATE deliveries SET state = 'undone', uid = NULL, at = ?4
-                 WHERE uid = ?3 AND state IN ('delivered', 'verified')
+                 WHERE folder IS NULL AND uid = ?3 AND state IN ('delivered', 'verified')
                  AND gap IN (SELECT gaps.id FROM gaps
                              JOIN mailboxes ON mailboxes.id = gaps.mailbox
                              WHERE uniqueid = ?2 AND store = (SELECT store FROM runs WHERE id = ?1))",
@@ -276,24 +285,31 @@ impl Incident {
         })
     }
 
-    /// What came back into each mailbox of a store, by name; and how much of it is of this class.
+    /// What came back of each mailbox of a store, by its name and the folder that it came into; and how
+    /// much of it is of this class. A mailbox that was missing whole counts until anything is said of its
+    /// messages.
     pub fn recovered(&self, store: StoreId, class: &str) -> Result<Vec<Recovered>, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
                 "WITH told AS (
-                     SELECT mailbox, messages, class, nullif(internaldate, 0) AS received,
+                     SELECT mailbox, messages, class, nullif(internaldate, 0) AS received, folder,
                             state IN ('delivered', 'verified') AS is_back, state = 'held' AS is_held
-                     FROM deliveries JOIN gaps ON gaps.id = gap)
+                     FROM deliveries JOIN gaps ON gaps.id = gap
+                     WHERE guid <> zeroblob(20) OR state = 'held' AND NOT EXISTS (
+                         SELECT 1 FROM gaps AS within JOIN deliveries ON gap = within.id
+                         WHERE within.mailbox = gaps.mailbox AND within.class = gaps.class
+                         AND within.guid <> zeroblob(20)))
                  SELECT uniqueid, name, coalesce(sum(messages) FILTER (WHERE is_back), 0),
                      coalesce(sum(messages) FILTER (WHERE is_back AND class = ?2), 0),
                      min(received) FILTER (WHERE is_back), max(received) FILTER (WHERE is_back),
-                     coalesce(sum(messages) FILTER (WHERE is_held), 0)
+                     coalesce(sum(messages) FILTER (WHERE is_held), 0), folder
                  FROM told JOIN mailboxes ON mailboxes.id = mailbox
-                 WHERE store = ?1 GROUP BY mailboxes.id ORDER BY name, mailboxes.id",
+                 WHERE store = ?1 GROUP BY mailboxes.id, folder ORDER BY name, mailboxes.id, folder",
             )?;
             let rows = query.query_map((store.0, class), |row| {
                 Ok(Recovered {
                     mailbox: MailboxId { uniqueid: row.get(0)?, name: row.get(1)? },
+                    folder: row.get(7)?,
                     messages: unsigned(row, 2)?,
                     of_class: unsigned(row, 3)?,
                     received: moment(row, 4)?.zip(moment(row, 5)?),
@@ -310,7 +326,7 @@ impl Incident {
         Pages::new(&self.database, |connection, after, limit| {
             let mut query = connection.prepare_cached(
                 "SELECT deliveries.gap, state, deliveries.uid, note, uniqueid, name, guid, gaps.uid,
-                 copy, via, deliveries.run, deliveries.at, uidvalidity, uidnext
+                 copy, via, deliveries.run, deliveries.at, appends.uidvalidity, uidnext, folder
                  FROM deliveries JOIN gaps ON gaps.id = deliveries.gap
                  JOIN mailboxes ON mailboxes.id = mailbox
                  LEFT JOIN appends ON appends.gap = gaps.id
@@ -329,6 +345,7 @@ impl Incident {
                         run: RunId(row.get(10)?),
                         at: timestamp(row, 11)?,
                         unconfirmed: unconfirmed(row, 12)?,
+                        folder: row.get(14)?,
                     },
                 ))
             })?;
@@ -337,6 +354,10 @@ impl Incident {
     }
 }
 
+/// Whether a gap was sent to a server that has not confirmed it.
+const IN_DOUBT: &str = "EXISTS (SELECT 1 FROM appends WHERE appends.gap = excluded.gap)";
+
+/// Where it was sent, and how, stays known as long as it is there or may be.
 pub(crate) fn put(
     transaction: &Transaction<'_>,
     run: RunId,
@@ -344,16 +365,20 @@ pub(crate) fn put(
     delivery: &Delivery,
     at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let mut upsert = transaction.prepare_cached(
+    let mut upsert = transaction.prepare_cached(&format!(
         "INSERT INTO deliveries (gap, run, via, state, uid, note, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (gap) DO UPDATE SET run = excluded.run, via = excluded.via,
          state = excluded.state, note = excluded.note, at = excluded.at,
-         uid = CASE excluded.state WHEN 'undone' THEN NULL ELSE coalesce(excluded.uid, uid) END
+         uid = CASE excluded.state WHEN 'undone' THEN NULL ELSE coalesce(excluded.uid, uid) END,
+         folder = iif(excluded.state IN ('delivered', 'verified') OR {IN_DOUBT}, folder, NULL),
+         uidvalidity = iif(excluded.state IN ('delivered', 'verified') OR {IN_DOUBT},
+                           uidvalidity, NULL),
+         flags = iif(excluded.state IN ('delivered', 'verified') OR {IN_DOUBT}, flags, NULL)
          WHERE state NOT IN ('delivered', 'verified', 'found')
          OR excluded.state IN ('verified', 'undone')
-         OR at < (SELECT last_seen FROM gaps WHERE gaps.id = gap)",
-    )?;
+         OR folder IS NULL AND at < (SELECT last_seen FROM gaps WHERE gaps.id = gap)",
+    ))?;
     let Delivery { gap, state, uid, note } = delivery;
     let uid = uid.map(|uid| uid.0);
     upsert.execute((gap.0, run.0, via, state.as_str(), uid, note, at.0))?;
@@ -395,5 +420,7 @@ fn gap_to_deliver(row: &Row<'_>) -> rusqlite::Result<GapToDeliver> {
     let delivery = said.map(|_| delivery(row, id, columns)).transpose()?;
     let said_at = delivery.as_ref().map(|_| timestamp(row, columns + 3)).transpose()?;
     let said_at = said_at.unwrap_or_default();
-    Ok(GapToDeliver { id, recorded: recorded(row)?, delivery, said_at })
+    let folder = row.get(columns + 4)?;
+    let is_in_doubt = row.get::<_, Option<i64>>(columns + 5)?.is_some();
+    Ok(GapToDeliver { id, recorded: recorded(row)?, delivery, said_at, folder, is_in_doubt })
 }

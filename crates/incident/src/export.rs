@@ -150,6 +150,7 @@ enum Line<'a> {
         at: i64,
         uidvalidity: Option<u32>,
         uidnext: Option<u32>,
+        folder: Option<&'a str>,
     },
 }
 
@@ -351,6 +352,7 @@ fn of_delivery(recorded: &RecordedDelivery) -> Line<'_> {
         at: recorded.at.0,
         uidvalidity: recorded.unconfirmed.map(|above| above.uidvalidity.0),
         uidnext: recorded.unconfirmed.map(|above| above.uidnext.0),
+        folder: recorded.folder.as_deref(),
     }
 }
 

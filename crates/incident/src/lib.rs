@@ -47,6 +47,7 @@ mod export;
 mod file_system;
 mod findings;
 mod gaps;
+mod gone;
 mod incident;
 pub mod journal;
 mod mailboxes;
@@ -60,11 +61,12 @@ mod sql_values;
 mod stores;
 mod summary;
 mod wanted;
+mod withdrawals;
 
 #[cfg(test)]
 mod tests;
 
-pub use appends::{SentAbove, Unconfirmed};
+pub use appends::{DeliveredAt, Outgoing, SentAbove, Unconfirmed};
 pub use deliveries::{
     Delivery, DeliveryState, GapId, GapToDeliver, MailboxWithGaps, RecordedDelivery, Recovered,
     SeenNumbers,
@@ -73,6 +75,7 @@ pub use directory::make_for;
 pub use error::Error;
 pub use findings::{Finding, RecordedFinding};
 pub use gaps::{Gap, GapKey, MailboxGaps, RecordedGap};
+pub use gone::GoneMailbox;
 pub use incident::{About, INCIDENT_VARIABLE, Incident};
 pub use mailboxes::{MailboxId, MailboxOutcome, MailboxRecord, Outcome};
 pub use pages::Pages;
@@ -83,3 +86,4 @@ pub use runs::{Rate, Run, RunEnd, RunId, RunStart, RunStatus};
 pub use stores::{BoundStore, StoreBinding, StoreId};
 pub use summary::{FindingCount, KeptFiles, Summary, WantedCount};
 pub use wanted::{Wanted, WantedAnnotation, WantedId, WantedMessage, Why};
+pub use withdrawals::Sent;

@@ -159,6 +159,12 @@ pub(crate) fn remember(
     mailbox: &MailboxId,
     naming: Naming,
 ) -> rusqlite::Result<MailboxRow> {
+    let mut former = transaction
+        .prepare_cached("SELECT mailbox FROM former_ids WHERE store = ?1 AND uniqueid = ?2")?;
+    let made_again = former.query_row((store.0, &mailbox.uniqueid), |row| row.get(0)).optional()?;
+    if let Some(row) = made_again {
+        return Ok(MailboxRow(row));
+    }
     let mut insert = transaction.prepare_cached(
         "INSERT INTO mailboxes (store, uniqueid, name) VALUES (?1, ?2, ?3)
          ON CONFLICT (store, uniqueid) DO UPDATE SET name =

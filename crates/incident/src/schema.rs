@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 
 /// What tells our databases from others (`PRAGMA application_id`): "MSRI".
@@ -95,10 +96,10 @@ mod tests {
         let count = |connection: &Connection| -> i64 {
             connection.query_row(tables, [], |row| row.get(0)).unwrap()
         };
-        assert_eq!(count(&connection), 13);
-        assert_eq!(version(&connection).unwrap(), 5);
+        assert_eq!(count(&connection), 16);
+        assert_eq!(version(&connection).unwrap(), 6);
         migrated(&mut connection).unwrap();
-        assert_eq!(count(&connection), 13);
+        assert_eq!(count(&connection), 16);
     }
 
     #[test]
@@ -108,8 +109,8 @@ mod tests {
         connection.pragma_update(None, "application_id", APPLICATION).unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
         migrate(&mut connection, Path::new(PATH), None).unwrap();
-        assert_eq!(version(&connection).unwrap(), 5);
-        for table in ["gaps", "deliveries", "seen_numbers", "appends"] {
+        assert_eq!(version(&connection).unwrap(), 6);
+        for table in ["gaps", "deliveries", "seen_numbers", "appends", "withdrawals"] {
             let count = format!("SELECT count(*) FROM {table}");
             let rows = connection.query_row(&count, [], |row| row.get(0));
             assert_eq!(rows, Ok(0_i64));
@@ -133,9 +134,9 @@ mod tests {
         migrated(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 7).unwrap();
         let error = migrated(&mut connection).unwrap_err();
-        assert!(matches!(error, Error::Newer { found: 7, known: 5, .. }));
+        assert!(matches!(error, Error::Newer { found: 7, known: 6, .. }));
         let text = "incident.sqlite has tables of version 7, and this program knows versions up to \
-                    5: use a program of the newer release";
+                    6: use a program of the newer release";
         assert_eq!(error.to_string(), text);
     }
 

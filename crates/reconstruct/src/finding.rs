@@ -160,6 +160,8 @@ codes! {
     MessageHeld = "message-held",
     /// What comes over IMAP gets UIDs that clients of a source may know as other messages.
     UidsMayBeKnown = "uids-may-be-known",
+    /// A mailbox or folder that was not there was made, so that messages can come into it.
+    MailboxMade = "mailbox-made",
     /// The last UID or the highest modseq was raised above what clients of a source have seen.
     NumbersRaised = "numbers-raised",
     /// Nothing tells the flags of messages, nor whether they had been deleted.

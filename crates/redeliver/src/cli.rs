@@ -40,6 +40,7 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     if args.via(&named) == Via::Imap {
         return imap::deliver(args, &named);
     }
+    args.require_no_other_folders()?;
     ensure!(!args.imap.is_named(), "options of a delivery over IMAP are named, but not --via imap");
     // Before there is another thread. A dry run can be cut off anywhere.
     let stop = if args.dry_run { Stop::default() } else { signals::watch()? };
@@ -48,7 +49,7 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let conf = store.conf().clone();
     let incident = Arc::new(Incident::open(args.store.incident()?)?);
     let binding = StoreBinding::of(&conf)?;
-    let choice = args.choice();
+    let choice = args.choice(Via::Spool);
     let beyond = choice.beyond_restored();
     let mailboxes = incident.mailboxes_with_gaps(incident.store(&binding)?, beyond)?;
     let mailboxes = store::chosen(mailboxes, &targets, &args.store);

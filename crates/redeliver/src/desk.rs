@@ -10,7 +10,8 @@ use incident::{Delivery, DeliveryState, GapId, Incident, MailboxWithGaps, RunId}
 use mailstore_format::Uid;
 
 use crate::error::Error;
-use crate::order::{Choice, Order, order};
+use crate::imap::Imap;
+use crate::order::{Choice, MissingMailbox, Order, order};
 use crate::report::{MailboxReport, MessageReport};
 
 /// Hands out what is to be delivered and notes what became of it. Threads share it.
@@ -46,7 +47,12 @@ impl<'a> Desk<'a> {
     /// What is to be delivered into the mailbox, without handing it out.
     pub fn look(&self, mailbox: &MailboxWithGaps) -> Result<Order, Error> {
         let seen = self.incident.seen_numbers(mailbox)?;
-        Ok(order(&self.incident.gaps_of(mailbox)?, seen, self.choice))
+        let gaps = self.incident.gaps_of(mailbox)?;
+        let mut order = order(&gaps, seen, self.choice);
+        if self.via != Imap::NAME {
+            order.hold_what_is_elsewhere_in_doubt(&gaps);
+        }
+        Ok(order)
     }
 
     /// Hands out what is to be delivered into the mailbox. That it is about to be is noted first.
@@ -94,6 +100,11 @@ impl<'a> Desk<'a> {
             let why = format!("the incident does not remember what was delivered: {error}");
             report.error.get_or_insert(why);
         }
+    }
+
+    /// What becomes of the messages of mailboxes that the store does not have.
+    pub(crate) fn missing_mailbox(&self) -> MissingMailbox {
+        self.choice.missing_mailbox
     }
 
     fn note(&self, deliveries: &[Delivery]) -> Result<(), Error> {

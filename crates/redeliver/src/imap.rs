@@ -5,6 +5,7 @@ mod delivery;
 mod link;
 mod lookup;
 mod place;
+mod tree;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,6 +15,7 @@ use reconstruct::Target;
 
 use crate::desk::Desk;
 use crate::manners::{Gate, Manners};
+use crate::order::MissingMailbox;
 use crate::report::MailboxReport;
 use crate::spool::Matched;
 use crate::transport::{Listener, STOPPED, Transport};
@@ -22,6 +24,7 @@ pub use access::{Access, Credentials};
 use delivery::{Delivery, Halt, Means};
 use link::{Health, Link};
 use place::Place;
+pub use tree::Tree;
 
 /// What is said of messages of which there is no word.
 const NO_WORD: &str = "the mailbox could not be worked on";
@@ -38,6 +41,8 @@ pub struct ImapSettings {
     pub connections: usize,
     /// How considerate of the server it is.
     pub manners: Manners,
+    /// The tree that everything is put under instead of where it was.
+    pub tree: Option<Tree>,
 }
 
 /// The IMAP transport.
@@ -59,30 +64,32 @@ impl Imap {
     fn run(&self, desk: &Desk<'_>, mailboxes: &[MailboxWithGaps], listener: &dyn Listener) {
         let Self { settings: ImapSettings { access, connections, manners, .. } } = self;
         let stop = &manners.stop;
-        let (mut places, held) = self.places(mailboxes);
+        let (mut places, held) = self.places(desk, mailboxes);
         for (with_gaps, why) in &held {
             tell_held(desk, with_gaps, why, listener);
         }
-        // A connection is one user's: whose mailboxes come one after the other, needs one only.
-        places.sort_by(|a, b| (a.user(), &a.name).cmp(&(b.user(), &b.name)));
+        // A connection is one user's: whose mailboxes come one after the other, needs one only. What
+        // comes into one folder comes one after the other: each copy there counts for one message.
+        places.sort_by(|a, b| (a.destination(), &a.name).cmp(&(b.destination(), &b.name)));
+        let groups: Vec<&[Place<'_>]> =
+            places.chunk_by(|a, b| a.destination() == b.destination()).collect();
         listener.started(places.len());
         let gate = Gate::new(manners.clone());
         let means = Means { desk, gate: &gate, listener };
         let (next, done, health) = (AtomicUsize::new(0), AtomicUsize::new(0), Health::default());
         let worker = || {
             let mut link = Link::new(access, stop, &health);
-            while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if stop.is_asked() {
-                    break;
-                }
-                if into(place, means, &mut link) {
-                    done.fetch_add(1, Ordering::Relaxed);
+            while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+                for place in group.iter().take_while(|_| !stop.is_asked()) {
+                    if into(place, means, &mut link) {
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             }
             link.end();
         };
         std::thread::scope(|scope| {
-            for _ in 0..(*connections).clamp(1, places.len().max(1)) {
+            for _ in 0..(*connections).clamp(1, groups.len().max(1)) {
                 scope.spawn(worker);
             }
         });
@@ -92,30 +99,48 @@ impl Imap {
         }
     }
 
-    /// What each of the mailboxes is on the server; of those that are not there, why.
+    /// What each of the mailboxes is on the server; of those that get nothing, why.
     fn places<'a>(
         &self,
+        desk: &Desk<'_>,
         mailboxes: &'a [MailboxWithGaps],
     ) -> (Vec<Place<'a>>, Vec<(&'a MailboxWithGaps, String)>) {
         let (mut places, mut held) = (Vec::new(), Vec::new());
+        let mut add = |with_gaps, place: Result<Place<'a>, String>| match place {
+            Ok(place) => places.push(place),
+            Err(why) => held.push((with_gaps, why)),
+        };
         let Some((targets, namespace)) = &self.settings.store else {
             for with_gaps in mailboxes {
-                match Place::recorded(with_gaps) {
-                    Ok(place) => places.push(place),
-                    Err(why) => held.push((with_gaps, why)),
-                }
+                add(with_gaps, Place::recorded(with_gaps).and_then(|it| self.sent_on(desk, it)));
             }
             return (places, held);
         };
         let matched = Matched::of(targets, mailboxes);
         for target in &matched.targets {
-            let with_gaps = matched.by_name.get(&target.name).copied();
-            places.extend(with_gaps.map(|it| Place::listed(it, target, namespace)));
+            let Some(with_gaps) = matched.by_name.get(&target.name).copied() else { continue };
+            add(with_gaps, self.sent_on(desk, Place::listed(with_gaps, target, namespace)));
         }
-        let missing =
-            matched.missing.iter().map(|with_gaps| (*with_gaps, Matched::NONE.to_owned()));
-        held.extend(missing);
+        for with_gaps in matched.missing {
+            let place = match desk.look(with_gaps) {
+                Ok(order) if order.mailbox_gone.is_some() => Place::recorded(with_gaps),
+                _ => Err(Matched::NONE.to_owned()),
+            };
+            add(with_gaps, place.and_then(|it| self.sent_on(desk, it)));
+        }
         (places, held)
+    }
+
+    /// The place, with where its messages come instead, if they do.
+    fn sent_on<'a>(&self, desk: &Desk<'_>, place: Place<'a>) -> Result<Place<'a>, String> {
+        if let Some(tree) = &self.settings.tree {
+            return place.into_tree(tree);
+        }
+        if desk.missing_mailbox() != MissingMailbox::Inbox {
+            return Ok(place);
+        }
+        let order = desk.look(place.with_gaps).map_err(|error| error.to_string())?;
+        if order.mailbox_gone.is_some() { place.into_inbox() } else { Ok(place) }
     }
 }
 
@@ -128,7 +153,7 @@ impl Transport for Imap {
         self.run(desk, mailboxes, listener);
     }
 
-    /// There is no undo over IMAP: no run is named.
+    /// The run is named by who began it.
     fn deliver(
         self,
         desk: &Desk<'_>,

@@ -35,15 +35,37 @@ impl Letter {
             let Some(user) = parts.userid() else { continue };
             let user = String::from_utf8_lossy(&user).into_owned();
             let separator = namespace.separator().to_string();
-            let levels = parts.boxes.iter().map(|level| {
+            let decoded = |level: &[u8]| {
                 mutf7::decode(level).unwrap_or_else(|| String::from_utf8_lossy(level).into_owned())
-            });
+            };
+            let levels = parts.boxes.iter().map(|level| decoded(level));
             let levels: Vec<_> = std::iter::once("INBOX".to_owned()).chain(levels).collect();
+            let instead = recovered.folder.as_ref().map(|folder| decoded(folder.as_bytes()));
+            let folder = instead.unwrap_or_else(|| levels.join(&separator));
             let letter = letters.entry(user.clone());
             let letter = letter.or_insert_with(|| Self { user, folders: BTreeMap::new() });
-            letter.folders.insert(levels.join(&separator), recovered);
+            letter.add(folder, recovered);
         }
         Ok(letters.into_values().collect())
+    }
+
+    /// Several mailboxes can have come into one folder.
+    fn add(&mut self, folder: String, recovered: Recovered) {
+        let together = match self.folders.remove(&folder) {
+            None => recovered,
+            Some(known) => {
+                let dates = [known.received, recovered.received];
+                let dates = dates.into_iter().flatten();
+                Recovered {
+                    messages: known.messages.saturating_add(recovered.messages),
+                    of_class: known.of_class.saturating_add(recovered.of_class),
+                    held: known.held.saturating_add(recovered.held),
+                    received: dates.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1))),
+                    ..known
+                }
+            }
+        };
+        self.folders.insert(folder, together);
     }
 
     /// The letter, in plain text. `mark` is the keyword of messages that the user may have deleted.
@@ -99,7 +121,7 @@ mod tests {
         let mailbox = MailboxId { uniqueid: String::new(), name: String::new() };
         let day = |day: i64| Timestamp::from_seconds(1_162_900_000 + day * 86_400);
         let received = (messages > 0).then(|| (day(0), day(2)));
-        Recovered { mailbox, messages, of_class, received, held }
+        Recovered { mailbox, folder: None, messages, of_class, received, held }
     }
 
     #[test]

@@ -30,11 +30,12 @@ mod transport;
 
 pub use desk::Desk;
 pub use error::Error;
-pub use imap::{Access, Credentials, Imap, ImapSettings};
+pub use imap::{Access, Credentials, Imap, ImapSettings, Tree};
 pub use letter::Letter;
 pub use manners::Manners;
 pub use order::{
-    Choice, DEFAULT_MARK, NEAR_DUPLICATE_KEYWORD, NearDuplicates, NotOrdered, Order, Ordered, order,
+    Choice, DEFAULT_MARK, MailboxGone, MissingMailbox, NEAR_DUPLICATE_KEYWORD, NearDuplicates,
+    NotOrdered, Order, Ordered, order,
 };
 pub use raise::RaiseNumbers;
 pub use report::{MailboxReport, MessageReport, Summary};

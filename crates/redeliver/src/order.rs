@@ -12,6 +12,8 @@ pub const DEFAULT_MARK: &str = "$Recovered";
 pub(crate) const AMBIGUOUS: &str = "ambiguous";
 /// The class of messages that the mailbox has but for the trace of their way.
 const NEAR_DUPLICATE: &str = "near-duplicate";
+/// The class of what belongs to a mailbox that the store does not have.
+const MAILBOX_GONE: &str = "mailbox-gone";
 /// The keyword by which these can be told.
 pub const NEAR_DUPLICATE_KEYWORD: &str = "$NearDuplicate";
 
@@ -27,6 +29,18 @@ pub enum NearDuplicates {
     Flag,
 }
 
+/// What becomes of the messages of mailboxes that the store does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingMailbox {
+    /// The mailbox is made again, and they come into it.
+    Create,
+    /// They come into the INBOX of its owner.
+    Inbox,
+    /// They are held.
+    #[default]
+    Skip,
+}
+
 /// Which gaps are delivered, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
@@ -36,6 +50,8 @@ pub struct Choice {
     pub again: bool,
     /// What becomes of near-duplicates, whatever the classes.
     pub near_duplicates: NearDuplicates,
+    /// What becomes of the messages of mailboxes that the store does not have.
+    pub missing_mailbox: MissingMailbox,
     /// The keyword that messages get whose owner may have deleted them.
     pub mark: Option<String>,
 }
@@ -43,8 +59,9 @@ pub struct Choice {
 impl Default for Choice {
     fn default() -> Self {
         let near_duplicates = NearDuplicates::default();
+        let missing_mailbox = MissingMailbox::default();
         let mark = Some(DEFAULT_MARK.to_owned());
-        Self { classes: Vec::new(), again: false, near_duplicates, mark }
+        Self { classes: Vec::new(), again: false, near_duplicates, missing_mailbox, mark }
     }
 }
 
@@ -81,6 +98,17 @@ pub struct Order {
     pub gaps: HashMap<String, Ordered>,
     /// Gaps that are to be restored and cannot be asked for.
     pub held: Vec<(Ordered, NotOrdered)>,
+    /// The gap of the mailbox itself, where the store does not have it and its messages are asked for.
+    pub mailbox_gone: Option<MailboxGone>,
+}
+
+/// The gap of a mailbox that the store does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailboxGone {
+    /// Its number in the incident.
+    pub id: GapId,
+    /// It was made again before, and is missed once more.
+    pub was_made: bool,
 }
 
 /// A gap that is to be restored.
@@ -111,6 +139,8 @@ pub enum NotOrdered {
     WholeMailbox,
     /// No intact copy is known.
     NoCopy,
+    /// It was sent into another folder of a server that has not confirmed it.
+    InDoubt,
 }
 
 impl NotOrdered {
@@ -122,6 +152,10 @@ impl NotOrdered {
                 "the store has no such mailbox: create it, run gapfill again, then deliver"
             }
             Self::NoCopy => "no intact copy of it is known",
+            Self::InDoubt => {
+                "it was sent into another folder over IMAP, and nobody knows whether it came: deliver \
+                 with --via imap, which looks"
+            }
         }
     }
 }
@@ -135,6 +169,7 @@ pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order
     order.arrivals.above_modseq = seen.modseq;
     order.arrivals.again = choice.again;
     order.arrivals.came_before = gaps.iter().filter_map(came_as).collect();
+    let whole = missing_whole(gaps, choice);
     for to_deliver in gaps {
         let GapToDeliver { id, recorded, .. } = to_deliver;
         let gap = &recorded.gap;
@@ -144,7 +179,20 @@ pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order
         }
         let ordered = ordered(*id, to_deliver, choice);
         if gap.guid.is_null() {
-            order.held.push((ordered, NotOrdered::WholeMailbox));
+            match whole {
+                Whole::Held(messages) => {
+                    order.held.push((Ordered { messages, ..ordered }, NotOrdered::WholeMailbox));
+                }
+                Whole::AskedFor => {
+                    let was_made =
+                        to_deliver.delivery.as_ref().is_some_and(|it| it.state.is_settled());
+                    order.mailbox_gone = Some(MailboxGone { id: *id, was_made });
+                }
+                Whole::Nothing => {}
+            }
+            continue;
+        }
+        if gap.class == MAILBOX_GONE && matches!(whole, Whole::Held(_)) {
             continue;
         }
         let sources: Vec<_> = gap.staged.iter().chain(&gap.origin).cloned().collect();
@@ -170,9 +218,39 @@ pub fn order(gaps: &[GapToDeliver], seen: SeenNumbers, choice: &Choice) -> Order
     order
 }
 
-/// The UID under which it was delivered before.
+/// What becomes of the gap of a mailbox itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    /// The store has the mailbox, or nothing of it is left to be delivered.
+    Nothing,
+    /// It is held, and with it so many messages.
+    Held(u64),
+    /// Its messages are asked for one by one.
+    AskedFor,
+}
+
+fn missing_whole(gaps: &[GapToDeliver], choice: &Choice) -> Whole {
+    let is_open = |it: &&GapToDeliver| !it.is_settled() && it.recorded.closed.is_none();
+    let of_gone = |it: &&GapToDeliver| it.recorded.gap.class == MAILBOX_GONE;
+    let is_whole = |it: &&GapToDeliver| it.recorded.gap.guid.is_null();
+    let Some(whole) = gaps.iter().filter(of_gone).filter(is_open).find(is_whole) else {
+        return Whole::Nothing;
+    };
+    let mut messages = gaps.iter().filter(of_gone).filter(|it| !is_whole(it)).peekable();
+    // An earlier release did not tell of its messages.
+    if messages.peek().is_none() {
+        return Whole::Held(whole.recorded.gap.messages);
+    }
+    match (messages.filter(is_open).count(), choice.missing_mailbox) {
+        (0, _) => Whole::Nothing,
+        (open, MissingMailbox::Skip) => Whole::Held(u64::try_from(open).unwrap_or(u64::MAX)),
+        (_, MissingMailbox::Create | MissingMailbox::Inbox) => Whole::AskedFor,
+    }
+}
+
+/// The UID in its own mailbox under which it was delivered before.
 fn came_as(gap: &GapToDeliver) -> Option<Uid> {
-    gap.delivery.as_ref()?.uid
+    gap.delivery.as_ref().filter(|_| gap.folder.is_none())?.uid
 }
 
 fn ordered(id: GapId, to_deliver: &GapToDeliver, choice: &Choice) -> Ordered {
@@ -198,6 +276,19 @@ impl Order {
     /// Everything that is to be restored, asked for or not.
     pub fn all(&self) -> impl Iterator<Item = &Ordered> {
         self.gaps.values().chain(self.held.iter().map(|(ordered, _)| ordered))
+    }
+
+    /// Holds what was sent into another folder over IMAP and is in doubt: only there it can be looked
+    /// for.
+    pub(crate) fn hold_what_is_elsewhere_in_doubt(&mut self, gaps: &[GapToDeliver]) {
+        let elsewhere = gaps.iter().filter(|gap| gap.is_in_doubt && gap.folder.is_some());
+        for id in elsewhere.map(|gap| gap.id) {
+            let key = self.gaps.iter().find(|(_, ordered)| ordered.id == id);
+            let Some(key) = key.map(|(key, _)| key.clone()) else { continue };
+            self.arrivals.messages.retain(|arrival| arrival.key != key);
+            let ordered = self.gaps.remove(&key);
+            self.held.extend(ordered.map(|ordered| (ordered, NotOrdered::InDoubt)));
+        }
     }
 
     /// Whether nothing is to be restored.
@@ -336,6 +427,37 @@ mod tests {
         assert_eq!(of(NearDuplicates::Skip), [1]);
         assert_eq!(of(NearDuplicates::Deliver), [1, 1]);
         assert_eq!(of(NearDuplicates::Flag), [1, 2]);
+    }
+
+    #[test]
+    fn the_messages_of_a_mailbox_that_is_gone_are_held_as_one_or_asked_for_one_by_one() {
+        let whole = Gap { guid: Guid::NULL, messages: 2, ..gap(0, "mailbox-gone") };
+        let outage = Outage::with(&[
+            whole,
+            gap(1, "mailbox-gone"),
+            gap(2, "mailbox-gone"),
+            gap(3, "wanted"),
+        ]);
+        let held = outage.order(&Choice::default());
+        assert_eq!(asked_for(&held), [3]);
+        assert_eq!((held.held.len(), held.held[0].0.messages), (1, 2));
+        let missing_mailbox = MissingMailbox::Create;
+        let choice = Choice { missing_mailbox, ..Choice::default() };
+        let order = outage.order(&choice);
+        assert_eq!((asked_for(&order), order.held.len()), (vec![1, 2, 3], 0));
+        let gone = order.mailbox_gone.unwrap();
+        assert!(!gone.was_made);
+
+        // Once it is there, its messages are asked for like all others.
+        let said = Delivery {
+            gap: gone.id,
+            state: DeliveryState::Delivered,
+            uid: None,
+            note: String::new(),
+        };
+        outage.incident.record_deliveries(outage.run, "imap", &[said]).unwrap();
+        let order = outage.order(&Choice::default());
+        assert_eq!((asked_for(&order), order.mailbox_gone), (vec![1, 2, 3], None));
     }
 
     #[test]

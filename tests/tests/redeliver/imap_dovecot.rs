@@ -64,10 +64,13 @@ fn dovecot_gets_each_message_once_with_its_flags_and_date() -> Result<()> {
         session.create(&on_dovecot(&case.folder))?;
         session.append_all(&on_dovecot(&case.folder), &messages(&crate::folders::PRESENT))?;
     }
-    let dry =
-        ToolRun::of(&command(&scene, &dovecot, dovecot.port())?.arg("-n").output()?).parsed()?;
-    ensure!(dry.status == Some(1) && dry.summary()["intended"] == 2 * MISSING.len(), "{dry:?}");
-    let run = deliver(&scene, &dovecot)?;
+    let run = |arguments: &[&str]| {
+        let mut command = command(&scene, &dovecot, dovecot.port())?;
+        ToolRun::of(&command.args(arguments).output()?).parsed()
+    };
+    let dry = run(&["-n"])?;
+    ensure!(dry.status == Some(1) && dry.summary()["intended"] == 3 * MISSING.len(), "{dry:?}");
+    let run = run(&["--missing-mailbox", "skip"])?;
     ensure!(run.status == Some(1), "{run:?}");
     assert_eq!(run.summary()["verified"], 2 * MISSING.len(), "{run:?}");
     assert_eq!(run.summary()["held"], MISSING.len(), "{run:?}");
@@ -76,9 +79,10 @@ fn dovecot_gets_each_message_once_with_its_flags_and_date() -> Result<()> {
     for case in [&whole, &other] {
         assert_eq!(shown(&mut session, &on_dovecot(&case.folder))?, scene.expected);
     }
-    session.create(&on_dovecot(&gone.folder))?;
     let run = deliver(&scene, &dovecot)?;
     assert_eq!((run.status, states_of(&run)), (Some(0), vec!["verified"; MISSING.len()]));
+    assert_eq!(run.findings("mailbox-made").len(), 1, "{run:?}");
+    assert_eq!(shown(&mut session, &on_dovecot(&gone.folder))?.len(), MISSING.len());
     let again = deliver(&scene, &dovecot)?;
     assert_eq!((again.status, states_of(&again)), (Some(0), Vec::new()), "{again:?}");
     scene.end()

@@ -7,6 +7,7 @@ mod folders;
 mod handed_over;
 mod imap_access;
 mod imap_dovecot;
+mod imap_folders;
 mod imap_kills;
 mod imap_once;
 mod imap_refusals;

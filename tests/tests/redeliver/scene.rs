@@ -78,11 +78,13 @@ impl Scene {
     }
 
     /// What the ledger says must be on the live side: all that was there, and each missing message
-    /// exactly as often as it is missing.
-    pub(crate) fn expected(&self) -> Result<Folders> {
+    /// exactly as often as it is missing. Over IMAP the folder comes that only the other side has.
+    pub(crate) fn expected(&self, way: Way) -> Result<Folders> {
         let mut folders = kept(&self.before);
         for copy in &self.ledger.copies {
-            if !matches!(self.ledger.class(copy), Some("missing" | "uid-taken")) {
+            let is_missing = matches!(self.ledger.class(copy), Some("missing" | "uid-taken"));
+            let is_in_new = copy.rescued.as_ref().is_some_and(|(folder, _)| folder == "INBOX.New");
+            if !(is_missing || is_in_new && way == Way::Imap) {
                 continue;
             }
             let (folder, uid) = copy.rescued.as_ref().context("missing, and nowhere")?;

@@ -4,6 +4,7 @@
 mod closing;
 mod copies;
 mod gaps;
+mod gone;
 mod likeness;
 
 use std::collections::HashSet;
@@ -210,11 +211,20 @@ impl Outcome<'_> {
         counts.0.retain(|_, count| count.messages > 0);
         let report = &mut work.report;
         report.counts = counts;
-        report.gaps = gaps::of(self.group, &work.plan, pair, said, &mut report.unreadable);
+        let gaps::Gaps { told, within } =
+            gaps::of(self.group, &work.plan, pair, said, &mut report.unreadable);
+        (report.gaps, report.within) = (told, within);
+        report.gone = gone::of(self.group, &work.plan, pair, &report.gaps);
         if let (Some(memory), None) = (self.group.run.memory, &report.error) {
-            for id in [Some(&work.plan.id), work.plan.source_id.as_ref()].into_iter().flatten() {
+            let told = [report.gaps.as_slice(), report.within.as_slice()].concat();
+            // What it was remembered by as long as there was no live one is nothing's any more.
+            let ids = [
+                Some((&work.plan.id, told.as_slice())),
+                work.plan.source_id.as_ref().map(|id| (id, &[][..])),
+            ];
+            for (id, told) in ids.into_iter().flatten() {
                 let open = memory.open_gaps(self.group.group.store, id)?;
-                let closed = closing::closed(open, pair, &report.gaps);
+                let closed = closing::closed(open, pair, told);
                 report.closed.extend(closed.into_iter().map(|key| (id.clone(), key)));
             }
         }

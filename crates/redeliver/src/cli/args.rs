@@ -11,7 +11,7 @@ use incident::INCIDENT_VARIABLE;
 use mailstore::config::ImapdConf;
 use mailstore::quota::Quotas;
 use mailstore_format::header_file::remains::is_atom;
-use redeliver::{Choice, DEFAULT_MARK, Manners, NearDuplicates, Stop};
+use redeliver::{Choice, DEFAULT_MARK, Manners, MissingMailbox, NearDuplicates, Stop, Tree};
 
 use super::imap_args::ImapArgs;
 use super::raise::RaiseArgs;
@@ -79,6 +79,16 @@ pub(crate) struct DeliverArgs {
     /// (over IMAP the server decides) [default: allow; over IMAP hold]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) over_quota: Option<OverQuotaArg>,
+
+    /// What becomes of messages whose mailbox the store does not have [default: over IMAP create;
+    /// else skip, as the spool cannot make mailboxes]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) missing_mailbox: Option<MissingMailboxArg>,
+
+    /// Over IMAP: put everything under this tree of its owner instead of where it was, as in
+    /// 'Recovered/{date}/{folder}': {folder} is the folder's own name, {date} the incident's day
+    #[arg(long, value_name = "TREE", value_parser = Tree::parse)]
+    pub(crate) into: Option<Tree>,
 
     /// The keyword that messages get whose owner may have deleted them; '' is none
     #[arg(long, value_name = "KEYWORD", default_value = DEFAULT_MARK, value_parser = keyword)]
@@ -204,6 +214,17 @@ pub(crate) enum OverQuotaArg {
     Hold,
 }
 
+/// What becomes of messages whose mailbox the store does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MissingMailboxArg {
+    /// It is made again, over IMAP, and they come into it
+    Create,
+    /// They come into its owner's INBOX, over IMAP
+    Inbox,
+    /// They are held
+    Skip,
+}
+
 /// A class of gaps that are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClassArg {
@@ -227,6 +248,7 @@ Examples:
   redeliver --incident /srv/outage --to store7 --max-latency 200ms --at-once 200
   redeliver raise-uidnext --incident /srv/outage      on the store's host, before the next:
   redeliver --incident /srv/outage --to store7 --via imap --rate 200/s
+  redeliver --incident /srv/outage --to store7 --via imap --into 'Recovered/{date}/{folder}'
   redeliver undo 20261121T081405Z-32562 --incident /srv/outage
   redeliver report --incident /srv/outage --letters /srv/letters
 
@@ -269,8 +291,23 @@ impl DeliverArgs {
         Ok(Some(Quotas::of(conf, self.store.lock_timeout())))
     }
 
+    /// Says why not, where anything is asked for that the spool cannot do.
+    pub(crate) fn require_no_other_folders(&self) -> Result<()> {
+        let makes = [Some(MissingMailboxArg::Create), Some(MissingMailboxArg::Inbox)];
+        ensure!(
+            !makes.contains(&self.missing_mailbox),
+            "the spool cannot make mailboxes, nor deliver into another one: --missing-mailbox create \
+             and inbox need --via imap"
+        );
+        ensure!(
+            self.into.is_none(),
+            "the spool delivers where messages were: --into needs --via imap"
+        );
+        Ok(())
+    }
+
     /// Which gaps, and how.
-    pub(crate) fn choice(&self) -> Choice {
+    pub(crate) fn choice(&self, via: Via) -> Choice {
         let names = self.class.iter().filter_map(ValueEnum::to_possible_value);
         Choice {
             classes: names.map(|value| value.get_name().to_owned()).collect(),
@@ -279,6 +316,11 @@ impl DeliverArgs {
                 NearDuplicatesArg::Skip => NearDuplicates::Skip,
                 NearDuplicatesArg::Deliver => NearDuplicates::Deliver,
                 NearDuplicatesArg::Flag => NearDuplicates::Flag,
+            },
+            missing_mailbox: match (self.missing_mailbox, via) {
+                (Some(MissingMailboxArg::Create), _) | (None, Via::Imap) => MissingMailbox::Create,
+                (Some(MissingMailboxArg::Inbox), _) => MissingMailbox::Inbox,
+                (Some(MissingMailboxArg::Skip), _) | (None, Via::Spool) => MissingMailbox::Skip,
             },
             mark: Some(self.mark.clone()).filter(|mark| !mark.is_empty()),
         }
@@ -316,9 +358,12 @@ mod tests {
     fn classes_are_named_as_gapfill_does_and_the_mark_can_be_left_out() {
         let args = ["redeliver", "--incident", "d", "--class", "uid-taken", "--mark", ""];
         let args = Args::try_parse_from(args).unwrap().deliver;
-        let choice = args.choice();
+        let choice = args.choice(Via::Spool);
         assert_eq!((choice.classes, choice.mark), (vec!["uid-taken".to_owned()], None));
+        assert_eq!(choice.missing_mailbox, MissingMailbox::Skip);
+        assert_eq!(args.choice(Via::Imap).missing_mailbox, MissingMailbox::Create);
         assert!(Args::try_parse_from(["redeliver", "--class", "deleted"]).is_err());
+        assert!(Args::try_parse_from(["redeliver", "--into", "Recovered"]).is_err());
         assert!(Args::try_parse_from(["redeliver", "--mark", "a b"]).is_err());
     }
 }

@@ -10,9 +10,9 @@ use incident::{BoundStore, Incident, MailboxWithGaps, RunEnd, RunStatus, StoreBi
 use mailstore::identity::StoreAccount;
 use redeliver::{Choice, Desk, Imap, ImapSettings, Transport as _};
 
-use super::args::{DeliverArgs, OverQuotaArg, StoreArgs};
+use super::args::{DeliverArgs, OverQuotaArg, StoreArgs, Via};
 use super::begun;
-use super::output::Output;
+use super::output::{Output, day};
 use super::signals;
 use super::store::{self, Opened};
 
@@ -25,7 +25,7 @@ pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
     let stop = signals::watch()?;
     let access = args.imap.access(&named.imap)?;
     let output = Output::new(args.output, args.dry_run);
-    let choice = args.choice();
+    let choice = args.choice(Via::Imap);
     let beyond = choice.beyond_restored();
     let (incident, id, mailboxes, listed) = if named.config.exists() {
         let Opened { store, targets, .. } = store::open(&args.store, &output)?;
@@ -40,11 +40,14 @@ pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
         let mailboxes = chosen_by_name(incident.mailboxes_with_gaps(id, beyond)?, &args.store)?;
         (incident, id, mailboxes, None)
     };
+    let begun_on = incident.about()?.created;
+    let tree = args.into.as_ref().map(|tree| tree.dated(&day(begun_on)));
     let imap = Imap::new(ImapSettings {
         access,
         store: listed,
         connections: args.imap.connections(),
         manners: args.manners(stop),
+        tree,
     });
     let incident = Arc::new(incident);
     if args.dry_run {
@@ -64,7 +67,8 @@ fn deliver_as_run(
     output: &Output,
 ) -> Result<u8> {
     let begun_at = Instant::now();
-    let run = incident.begin_run(store, &begun("redeliver"))?;
+    let start = begun("redeliver");
+    let run = incident.begin_run(store, &start)?;
     let desk = Desk::of_run(incident, choice, imap.name(), run);
     imap.deliver(&desk, mailboxes, output);
     let summary = output.summary();
@@ -77,7 +81,8 @@ fn deliver_as_run(
         seconds: begun_at.elapsed().as_secs_f64(),
     };
     incident.end_run(run, &ended)?;
-    output.end(None, None)
+    let delivered = incident.has_delivered(run, Imap::NAME)?;
+    output.end(delivered.then_some(start.name), None)
 }
 
 /// Without the server's configuration nothing tells its account: the incident's owner is it.

@@ -220,7 +220,7 @@ fn summary_text(summary: &Summary) -> String {
 }
 
 /// The day, for people.
-fn day(time: Timestamp) -> String {
+pub(super) fn day(time: Timestamp) -> String {
     let time = jiff::Timestamp::from_nanosecond(i128::from(time.0));
     time.map_or_else(|_| "?".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
 }

@@ -1,25 +1,25 @@
 //! The delivery into one mailbox, over as many connections as it takes.
 
 mod batch;
+mod elsewhere;
+mod opening;
 mod read_back;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use imap_client::{Examined, Session};
-use incident::{Delivery as Noted, DeliveryState, GapId, SentAbove, Unconfirmed};
+use imap_client::Session;
+use incident::{Delivery as Noted, DeliveryState, SentAbove, Unconfirmed};
 use mailstore_format::{Guid, Uid, UidValidity};
-use reconstruct::{Arrival, Code, Finding, Remedy};
+use reconstruct::{Arrival, Finding};
 
 use super::lookup::{Present, Scope, Sought, look_up};
-use super::place::Place;
+use super::place::{Detour, Place};
 use crate::desk::{Desk, Settled};
 use crate::manners::Gate;
 use crate::order::Order;
 use crate::report::MailboxReport;
 use crate::transport::Listener;
-
-/// What servers call themselves that have Cyrus's unique ids for lasting names.
-const CYRUS: &str = "cyrus";
+use opening::Open;
 
 /// What a delivery needs besides the mailbox.
 #[derive(Clone, Copy)]
@@ -81,6 +81,10 @@ pub(super) struct Delivery<'a> {
     /// Messages from this size on are over quota.
     over_quota: Option<u64>,
     has_looked: bool,
+    /// What messages come into, as the server calls it, where that is not their mailbox.
+    folder: Option<String>,
+    /// The unique id under which the mailbox was made again.
+    made_as: Option<String>,
     /// How many messages were settled, to tell whether it goes on.
     settled: usize,
 }
@@ -112,7 +116,7 @@ impl<'a> Delivery<'a> {
         let mut messages = order.arrivals.messages.clone();
         messages.sort_by_key(|it| (it.internaldate.0 == 0, it.internaldate, it.uid_before));
         let in_doubt = |(key, ordered): (&String, &crate::Ordered)| {
-            unconfirmed.get(&ordered.id).map(|sent| (key.clone(), *sent))
+            unconfirmed.get(&ordered.id).map(|sent| (key.clone(), sent.clone()))
         };
         let doubts = order.gaps.iter().filter_map(in_doubt).collect();
         Ok(Self {
@@ -129,6 +133,8 @@ impl<'a> Delivery<'a> {
             broke: HashMap::new(),
             over_quota: None,
             has_looked: false,
+            folder: None,
+            made_as: None,
             settled: 0,
         })
     }
@@ -150,19 +156,18 @@ impl<'a> Delivery<'a> {
 
     /// Goes on with the delivery in `session`, up to its end.
     pub(super) fn go_on(&mut self, session: &mut Session) -> Result<(), Halt> {
-        let odd = |why: &str| Halt::Held(why.to_owned());
-        let name = self.place.name_on(session.namespace()).map_err(odd)?;
-        let examined = session.examine(&name).map_err(|error| match error {
-            imap_client::Error::Refused { said, .. } => Halt::Held(no_mailbox(&said.to_string())),
-            error => error.into(),
-        })?;
-        let mut standing = self.standing(session, &examined)?;
+        self.resolve_elsewhere(session)?;
+        let Some(Open { name, mut standing }) = self.open(session)? else {
+            self.would_deliver();
+            return Ok(());
+        };
         if !self.has_looked {
             self.warn_of_known_uids(standing.uidnext);
         }
         let scope = Scope {
             came_since: !self.has_looked,
             own_uids: !self.has_looked && standing.is_proven,
+            everything: !self.has_looked && matches!(self.place.detour(), Some(Detour::Tree(_))),
         };
         self.resolve(session, &standing, scope)?;
         self.hold_what_came_before(&standing)?;
@@ -195,48 +200,6 @@ impl<'a> Delivery<'a> {
         report
     }
 
-    /// How the mailbox stands, once it is clear that it is the one that is meant.
-    fn standing(&self, session: &Session, examined: &Examined) -> Result<Standing, Halt> {
-        let numbers = examined.uidvalidity.zip(examined.uidnext);
-        let (uidvalidity, uidnext) = numbers.ok_or_else(|| {
-            Halt::Held(
-                "the server tells no UIDVALIDITY and UIDNEXT of it: what is sent and not \
-                        confirmed could not be found again"
-                    .to_owned(),
-            )
-        })?;
-        let uidvalidity = UidValidity(uidvalidity);
-        let is_cyrus =
-            session.software().is_some_and(|name| name.to_ascii_lowercase().starts_with(CYRUS));
-        let ids = examined.mailbox_id.as_deref().zip(self.place.uniqueid());
-        let ids = ids.filter(|_| is_cyrus || self.place.is_listed());
-        let is_proven = match (ids, self.place.uidvalidity()) {
-            (Some((there, known)), _) if there == known => true,
-            (None, Some(known)) if known == uidvalidity => true,
-            (None, None) => false,
-            _ => {
-                return Err(Halt::Held(
-                    "another folder has its name on the server: run gapfill again, \
-                                        then deliver again"
-                        .to_owned(),
-                ));
-            }
-        };
-        Ok(Standing { uidvalidity, uidnext: Uid(uidnext), is_proven })
-    }
-
-    fn warn_of_known_uids(&mut self, uidnext: Uid) {
-        let seen = self.order.arrivals.above_uid;
-        if uidnext > seen || self.todo.is_empty() || seen > Uid::HIGHEST_PLAUSIBLE {
-            return;
-        }
-        let detail = format!(
-            "the next message gets UID {uidnext}, and clients of the lost server may know other \
-             messages by the UIDs up to {seen}: run `redeliver raise-uidnext` on the store's host first"
-        );
-        self.findings.push(Finding::new(Code::UidsMayBeKnown, Remedy::Note, detail));
-    }
-
     /// Finds out what of the messages is there: of those in doubt, and within `scope` of all. After
     /// that nothing is in doubt.
     fn resolve(
@@ -249,8 +212,8 @@ impl<'a> Delivery<'a> {
         if sought.is_empty() {
             return Ok(());
         }
-        let mut others: HashSet<Uid> = self.order.arrivals.came_before.clone();
-        others.extend(self.fates.values().filter_map(|fate| fate.uid));
+        let folder = self.folder.clone();
+        let others = self.accounted_for(folder.as_deref(), standing.uidvalidity)?;
         let present = look_up(session, &sought, &others, scope)?;
         let mut found = Vec::new();
         for it in &sought {
@@ -263,10 +226,15 @@ impl<'a> Delivery<'a> {
             found.push((it.key.clone(), Settled::at(state, uid)));
         }
         self.settle(found)?;
-        let absent: Vec<GapId> =
-            self.doubts.keys().filter_map(|key| self.order.gaps.get(key)).map(|it| it.id).collect();
-        self.means.desk.did_not_come(&absent)?;
-        self.doubts.clear();
+        let absent: Vec<String> = self.doubts.keys().cloned().collect();
+        self.did_not_come(&absent)
+    }
+
+    /// Nothing is in doubt about these any more: they are not there.
+    fn did_not_come(&mut self, keys: &[String]) -> Result<(), Halt> {
+        let ids = keys.iter().filter_map(|key| self.order.gaps.get(key)).map(|it| it.id);
+        self.means.desk.did_not_come(&ids.collect::<Vec<_>>())?;
+        self.doubts.retain(|key, _| !keys.contains(key));
         Ok(())
     }
 
@@ -300,17 +268,32 @@ impl<'a> Delivery<'a> {
                 uid_before: arrival.uid_before,
             });
         }
-        for (key, fate) in lost_track {
-            // The doubt stays: what is held by it is not sent before somebody has looked.
+        self.lose_track(lost_track);
+        sought
+    }
+
+    /// Holds messages of which nothing tells whether they came. The doubt stays: what is held by it is
+    /// not sent before somebody has looked.
+    fn lose_track(&mut self, held: Vec<(String, Settled)>) {
+        for (key, fate) in held {
             self.doubts.remove(&key);
             self.todo.retain(|arrival| arrival.key != key);
             self.fates.insert(key, fate);
         }
-        sought
     }
 
-    /// Notes what became of messages, here and in the incident.
+    /// Notes what became of messages in the folder that is open, here and in the incident.
     fn settle(&mut self, settled: Vec<(String, Settled)>) -> Result<(), Halt> {
+        let folder = self.folder.clone();
+        self.settle_in(folder.as_deref(), settled)
+    }
+
+    /// The same of messages in the folder that the server calls so, or in their mailbox.
+    fn settle_in(
+        &mut self,
+        folder: Option<&str>,
+        settled: Vec<(String, Settled)>,
+    ) -> Result<(), Halt> {
         let noted = settled.iter().filter_map(|(key, fate)| {
             let gap = self.order.gaps.get(key)?.id;
             let Settled { state, uid, note } = fate.clone();
@@ -324,7 +307,7 @@ impl<'a> Delivery<'a> {
         }
         let fates = &self.fates;
         self.todo.retain(|arrival| !fates.contains_key(&arrival.key));
-        Ok(self.means.desk.confirm(&noted)?)
+        Ok(self.means.desk.confirm(&noted, folder)?)
     }
 
     /// What was delivered before and is missed again comes again only into a mailbox that was set back
@@ -334,7 +317,9 @@ impl<'a> Delivery<'a> {
             return Ok(());
         }
         let held = self.todo.iter().filter_map(|arrival| {
-            let uid = arrival.came_as.filter(|&uid| uid < standing.uidnext)?;
+            // Of its own mailbox, while another folder is open, nothing is known.
+            let may_be_there = |&uid: &Uid| self.folder.is_some() || uid < standing.uidnext;
+            let uid = arrival.came_as.filter(may_be_there)?;
             let why = format!("it was delivered as UID {uid} and is missed again: {CAME_BEFORE}");
             Some((arrival.key.clone(), Settled::held(&why)))
         });
@@ -361,7 +346,3 @@ const LOST_TRACK: &str = "it was sent before the mailbox's UIDVALIDITY changed, 
 /// What to do about a message that came before.
 const CAME_BEFORE: &str = "its owner may have deleted it; --via spool can tell, and gives a record its \
                            file back; --again delivers it, marked";
-
-fn no_mailbox(said: &str) -> String {
-    format!("the server does not open it ({said}): create it where it is gone, then deliver again")
-}

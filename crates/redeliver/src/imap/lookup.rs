@@ -25,12 +25,14 @@ pub(super) struct Sought {
 }
 
 /// What counts besides what was sent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Scope {
     /// What came in another way since the comparison.
     pub(super) came_since: bool,
     /// What has the UID that it had: it is the mailbox that the comparison saw.
     pub(super) own_uids: bool,
+    /// All that is there: nothing was, when the mailbox was compared.
+    pub(super) everything: bool,
 }
 
 /// A message that is there.
@@ -87,7 +89,9 @@ fn candidates(
         }));
     };
     let sent = sought.iter().filter_map(|sought| sought.sent).map(|above| above.uidnext);
-    if let Some(lowest) = sent.min() {
+    if scope.everything {
+        add(session.sizes_from(1)?);
+    } else if let Some(lowest) = sent.min() {
         add(session.sizes_from(lowest.0)?);
     }
     let since = sought.iter().map(|sought| sought.missed_at.seconds()).min();
@@ -144,7 +148,7 @@ impl Sought {
         let missed_at = self.missed_at.seconds();
         let came_since = candidate.savedate.is_some_and(|saved| saved >= missed_at);
         let is_own = self.uid_before != Uid(0) && candidate.uid == self.uid_before;
-        let counts = scope.came_since && came_since || scope.own_uids && is_own;
+        let counts = scope.everything || scope.came_since && came_since || scope.own_uids && is_own;
         counts.then_some(false)
     }
 }
@@ -155,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    const EVERYTHING: Scope = Scope { came_since: true, own_uids: true };
+    const EVERYTHING: Scope = Scope { came_since: true, own_uids: true, everything: false };
 
     fn sought(key: &str, text: &str, sent_above: Option<u32>) -> Sought {
         let above = |uid| SentAbove { uidvalidity: UidValidity(1), uidnext: Uid(uid) };
@@ -206,7 +210,9 @@ mod tests {
         assert_eq!(found(&it, &[(30, "y", 1000)], EVERYTHING), []);
         // Under its own UID it is the message itself, whenever that came.
         assert_eq!(found(&it, &[(7, "x", 5)], EVERYTHING), [("a".to_owned(), 7, false)]);
-        let sent_only = Scope { came_since: false, own_uids: false };
+        let sent_only = Scope::default();
         assert_eq!(found(&it, &[(7, "x", 5), (12, "x", 2000)], sent_only), []);
+        let all = Scope { everything: true, ..sent_only };
+        assert_eq!(found(&it, &[(12, "x", 999)], all), [("a".to_owned(), 12, false)]);
     }
 }

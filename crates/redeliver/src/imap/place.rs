@@ -6,6 +6,8 @@ use mailstore::namespace::{Namespace, NamespaceRules};
 use mailstore_format::UidValidity;
 use reconstruct::Target;
 
+use super::tree::Tree;
+
 /// Levels of names that the server cannot be told.
 const ODD_NAME: &str = "its name cannot be said on this server";
 
@@ -20,6 +22,17 @@ pub(super) struct Place<'a> {
     is_listed: bool,
     /// The UIDVALIDITY that this list has of it.
     uidvalidity: Option<UidValidity>,
+    /// Where its messages come instead.
+    detour: Option<Detour>,
+}
+
+/// Where the messages of a mailbox come instead of into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Detour {
+    /// Into its owner's INBOX.
+    Inbox,
+    /// Into a folder of a tree, of these levels.
+    Tree(Vec<Vec<u8>>),
 }
 
 /// Whose a mailbox is, and its name among his.
@@ -45,6 +58,7 @@ impl<'a> Place<'a> {
             called,
             is_listed: true,
             uidvalidity: target.listed.uidvalidity,
+            detour: None,
         }
     }
 
@@ -52,7 +66,65 @@ impl<'a> Place<'a> {
     pub(super) fn recorded(with_gaps: &'a MailboxWithGaps) -> Result<Self, String> {
         let name = &with_gaps.mailbox.name;
         let called = Called::recorded(name)?;
-        Ok(Self { with_gaps, name: name.clone(), called, is_listed: false, uidvalidity: None })
+        let (name, is_listed, uidvalidity, detour) = (name.clone(), false, None, None);
+        Ok(Self { with_gaps, name, called, is_listed, uidvalidity, detour })
+    }
+
+    /// The same, but its messages come into its owner's INBOX. What is that already stays.
+    pub(super) fn into_inbox(self) -> Result<Self, String> {
+        self.require_owner()?;
+        let detour = (!self.called.levels.is_empty()).then_some(Detour::Inbox);
+        Ok(Self { detour, ..self })
+    }
+
+    /// The same, but its messages come into the folder of `tree` that is for it.
+    pub(super) fn into_tree(self, tree: &Tree) -> Result<Self, String> {
+        self.require_owner()?;
+        let detour = Some(Detour::Tree(tree.levels_of(&self.called.levels)));
+        Ok(Self { detour, ..self })
+    }
+
+    fn require_owner(&self) -> Result<(), String> {
+        self.called
+            .user
+            .as_ref()
+            .map(drop)
+            .ok_or_else(|| "it belongs to nobody: there is no other folder of its owner".to_owned())
+    }
+
+    /// Where its messages come instead of into it, if they do.
+    pub(super) fn detour(&self) -> Option<&Detour> {
+        self.detour.as_ref()
+    }
+
+    /// Whether it is its owner's INBOX.
+    pub(super) fn is_inbox(&self) -> bool {
+        self.called.user.is_some() && self.called.levels.is_empty()
+    }
+
+    /// What messages come into, whoever else's do too: places of which this is equal are worked on
+    /// one after the other.
+    pub(super) fn destination(&self) -> (Option<&str>, &[Vec<u8>]) {
+        let levels = match &self.detour {
+            None => self.called.levels.as_slice(),
+            Some(Detour::Inbox) => &[],
+            Some(Detour::Tree(levels)) => levels,
+        };
+        (self.user(), levels)
+    }
+
+    /// What operators call the INBOX of its owner, where `name` is how they call one of his mailboxes.
+    pub(super) fn inbox_of(name: &str) -> String {
+        let (path, domain) = name.split_once('@').map_or((name, None), |(a, b)| (a, Some(b)));
+        let separator = if path.starts_with("user/") { '/' } else { '.' };
+        let ends = path.char_indices().filter(|(_, c)| *c == separator).nth(1);
+        let inbox = ends.and_then(|(end, _)| path.get(..end)).unwrap_or(path);
+        domain.map_or_else(|| inbox.to_owned(), |domain| format!("{inbox}@{domain}"))
+    }
+
+    /// Whether another mailbox, of this name, has the same owner.
+    pub(super) fn has_owner_of(&self, name: &str) -> bool {
+        Called::recorded(name).is_ok_and(|other| other.user == self.called.user)
     }
 
     /// Whose it is; nobody's where it is shared.
@@ -78,11 +150,21 @@ impl<'a> Place<'a> {
     }
 
     /// How the server calls it to the one who logged in.
-    pub(super) fn name_on(
+    pub(super) fn own_name_on(
         &self,
         personal: &imap_client::Namespace,
     ) -> Result<Vec<u8>, &'static str> {
         self.called.name_on(personal)
+    }
+
+    /// How the server calls what its messages come into.
+    pub(super) fn name_on(
+        &self,
+        personal: &imap_client::Namespace,
+    ) -> Result<Vec<u8>, &'static str> {
+        let (user, levels) = self.destination();
+        let called = Called { user: user.map(str::to_owned), levels: levels.to_vec() };
+        called.name_on(personal)
     }
 }
 
@@ -144,6 +226,13 @@ mod tests {
         let personal = imap_client::Namespace { prefix: prefix.into(), separator };
         let name = called.name_on(&personal).map(|name| String::from_utf8(name).unwrap());
         (called.user, name.unwrap_or_else(str::to_owned))
+    }
+
+    #[test]
+    fn the_inbox_of_an_owner_is_told_from_any_of_his_folders() {
+        assert_eq!(Place::inbox_of("user.alice.Work.Old"), "user.alice");
+        assert_eq!(Place::inbox_of("user.alice"), "user.alice");
+        assert_eq!(Place::inbox_of("user/a.b/Work@example.org"), "user/a.b@example.org");
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) fn closed(open: Vec<GapKey>, pair: &Pair, told: &[Gap]) -> Vec<GapKey
             Some(live) => {
                 copies(&pair.source, key) > key.copy || has(live, key) || is_superseded(key)
             }
+            // Its messages are all accounted for.
+            None if key.guid.is_null() && !pair.source.messages.is_empty() => true,
             None => pair.standing.deleted_live,
         }
     };
@@ -137,6 +139,7 @@ mod tests {
         let whole = GapKey { guid: Guid::NULL, uid: Uid(0), copy: 0 };
         assert_eq!(closed_of(&[whole], &[], Some(&[])), [whole]);
         assert_eq!(closed_of(&[whole], &[], None), []);
+        assert_eq!(closed_of(&[whole], &[(1, "a")], None), [whole], "nothing of it is missing");
     }
 
     #[test]

@@ -13,7 +13,15 @@ use crate::pairing::PlannedPair;
 use crate::run::Ambiguous;
 use crate::run::belongings::Belongings;
 
-/// The gaps of a mailbox: one for each message, but one for all of a mailbox that is missing whole.
+/// The gaps of a mailbox.
+pub(super) struct Gaps {
+    /// What is told: one for each message, but one for all of a mailbox that is missing whole.
+    pub(super) told: Vec<Gap>,
+    /// The messages of a mailbox that is missing whole.
+    pub(super) within: Vec<Gap>,
+}
+
+/// The gaps of a mailbox.
 /// What could not be read of what belongs to them goes to `unreadable`.
 pub(super) fn of(
     group: &GroupRun<'_>,
@@ -21,12 +29,12 @@ pub(super) fn of(
     pair: &Pair,
     said: &[Said],
     unreadable: &mut Vec<String>,
-) -> Vec<Gap> {
-    let uids = said.iter().filter(|said| said.class.is_to_be_restored() && pair.live.is_some());
+) -> Gaps {
+    let uids = said.iter().filter(|said| said.class.is_to_be_restored());
     let uids = uids.map(|said| said.message.uid).filter(|&uid| uid != Uid(0)).collect();
     let belongings = Belongings::of(group, plan, &pair.source, &uids);
     unreadable.extend(belongings.skipped.iter().map(ToString::to_string));
-    let mut gaps = Vec::new();
+    let (mut gaps, mut within) = (Vec::new(), Vec::new());
     let mut whole = HashMap::<Class, Count>::new();
     let mut copies = HashMap::<Guid, u32>::new();
     for said in said.iter().filter(|said| is_remembered(said)) {
@@ -34,7 +42,6 @@ pub(super) fn of(
             let count = whole.entry(said.class).or_default();
             count.messages = count.messages.saturating_add(1);
             count.bytes = count.bytes.saturating_add(said.message.size);
-            continue;
         }
         let copy = if said.message.uid == Uid(0) {
             let next = copies.entry(said.message.guid).or_default();
@@ -48,7 +55,11 @@ pub(super) fn of(
             gap.annotations = belongings.annotations_of(gap.uid);
             gap.seen_by = belongings.seen_by(gap.uid);
         }
-        gaps.push(gap);
+        match said.class {
+            Class::MailboxGone => within.push(gap),
+            Class::Dav if pair.live.is_none() => {}
+            _ => gaps.push(gap),
+        }
     }
     let evidence = || "the live store has no such mailbox".to_owned();
     gaps.extend(whole.into_iter().map(|(class, count)| Gap {
@@ -58,7 +69,7 @@ pub(super) fn of(
         ..of_mailbox(class, evidence())
     }));
     gaps.extend(state_behind(plan));
-    gaps
+    Gaps { told: gaps, within }
 }
 
 /// What is only present, or deleted with its whole mailbox, is counted and not remembered.

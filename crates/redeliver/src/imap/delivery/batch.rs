@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use imap_client::{Appended, Condition, NewMessage, Session, Status, Together};
-use incident::{DeliveryState, GapId, Unconfirmed};
+use incident::{DeliveryState, GapId, Outgoing as Noted, Unconfirmed};
 use mailstore_format::header_file::remains::is_atom;
 use mailstore_format::message::MessageReader;
 use mailstore_format::{SystemFlags, Timestamp, Uid};
 use reconstruct::{Arrival, Code, Finding, Remedy};
 
+use super::opening::no_mailbox;
 use super::{Delivery, Halt, Means, Standing, Unread};
 use crate::desk::Settled;
 use crate::imap::lookup::Scope;
@@ -60,13 +61,16 @@ impl Delivery<'_> {
         if self.means.gate.stop().is_asked() {
             return self.put_off(batch, Halt::Stopped);
         }
-        let ids: Vec<GapId> = batch.iter().filter_map(|it| self.id_of(&it.arrival)).collect();
-        let above = Self::above(standing);
-        if let Err(error) = self.means.desk.intend(&ids, above) {
+        let noted = batch
+            .iter()
+            .filter_map(|it| Some(Noted { gap: self.id_of(&it.arrival)?, flags: &it.flags }));
+        let noted: Vec<_> = noted.collect();
+        let (above, folder) = (Self::above(standing), self.folder.clone());
+        if let Err(error) = self.means.desk.intend(&noted, above, folder.as_deref()) {
             return self.put_off(batch, error.into());
         }
-        let sent = Timestamp(i64::MAX);
-        let doubts = batch.iter().map(|it| (it.arrival.key.clone(), Unconfirmed { above, sent }));
+        let doubt = Unconfirmed { above, folder, sent: Timestamp(i64::MAX) };
+        let doubts = batch.iter().map(|it| (it.arrival.key.clone(), doubt.clone()));
         self.doubts.extend(doubts);
         let together = if batch.len() > 1 { Together::Yes } else { Together::No };
         let new =
@@ -139,13 +143,13 @@ impl Delivery<'_> {
         self.careful += if is_refused { unsure.len() } else { 0 };
         self.put_back(unsure);
         session.noop()?;
-        self.resolve(session, standing, Scope { came_since: false, own_uids: false })
+        self.resolve(session, standing, Scope::default())
     }
 
     /// The server does not want this message. What that means for the others, if anything.
     fn refused(&mut self, outgoing: &Outgoing, said: &Status) -> Option<Halt> {
         if said.has_code("TRYCREATE") {
-            return Some(Halt::Held(super::no_mailbox(&said.to_string())));
+            return Some(Halt::Held(no_mailbox(&said.to_string())));
         }
         if is_over_quota(said) {
             let size = outgoing.size();
