@@ -21,6 +21,10 @@ pub enum Point {
     InLiteral(usize),
     /// The server has answered an APPEND, and no byte of the answer has come through.
     BeforeAnswer,
+    /// The client has begun this command, and no byte of it has come through.
+    BeforeCommand(&'static str),
+    /// The server has answered this command, and no byte of the answer has come through.
+    BeforeAnswerTo(&'static str),
     /// These bytes are about to come through, each time.
     Always(Vec<u8>),
 }
@@ -117,7 +121,7 @@ impl Drop for Proxy {
 /// What both directions of a connection know of it.
 #[derive(Debug, Default)]
 struct Seen {
-    /// The tag of its first APPEND.
+    /// The tag of its first APPEND, or whatever command the point is at.
     tag: Option<Vec<u8>>,
 }
 
@@ -178,22 +182,26 @@ impl Shared {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_up {
             let answer = [b"\r\n", seen.tag.as_deref()?, b" "].concat();
-            let is_point = self.point == Point::BeforeAnswer;
+            let is_point = matches!(self.point, Point::BeforeAnswer | Point::BeforeAnswerTo(_));
             return find(all, &answer).filter(|_| is_point).map(|at| at + 2);
         }
         if let Point::Always(bytes) = &self.point {
             return find(all, bytes);
         }
-        let verb = find(all, b" APPEND ")?;
+        let command = match self.point {
+            Point::BeforeCommand(command) | Point::BeforeAnswerTo(command) => command,
+            _ => "APPEND",
+        };
+        let verb = find(all, format!(" {command} ").as_bytes())?;
         let line = all.get(..verb)?.iter().rposition(|&byte| byte == b'\n')? + 1;
         seen.tag = Some(all.get(line..verb)?.to_vec());
         match self.point {
-            Point::BeforeAppend => Some(line),
+            Point::BeforeAppend | Point::BeforeCommand(_) => Some(line),
             Point::InLiteral(bytes) => {
                 let literal = verb + find(all.get(verb..)?, b"}\r\n")? + 3;
                 (literal + bytes < all.len()).then_some(literal + bytes)
             }
-            Point::BeforeAnswer | Point::Always(_) => None,
+            Point::BeforeAnswer | Point::BeforeAnswerTo(_) | Point::Always(_) => None,
         }
     }
 

@@ -86,4 +86,4 @@ pub use runs::{Rate, Run, RunEnd, RunId, RunStart, RunStatus};
 pub use stores::{BoundStore, StoreBinding, StoreId};
 pub use summary::{FindingCount, KeptFiles, Summary, WantedCount};
 pub use wanted::{Wanted, WantedAnnotation, WantedId, WantedMessage, Why};
-pub use withdrawals::Sent;
+pub use withdrawals::{Sent, Withdrawal};

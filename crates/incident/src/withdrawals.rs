@@ -27,8 +27,17 @@ pub struct Sent {
     pub folder: Option<String>,
     /// The flags and keywords with which it was sent; none where an earlier release sent it.
     pub flags: Option<Vec<String>>,
-    /// Whether it was about to be taken back already.
-    pub is_being_withdrawn: bool,
+    /// How far a run came that was about to take it back.
+    pub withdrawal: Option<Withdrawal>,
+}
+
+/// How far the taking back of a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// It is about to be marked as deleted.
+    Begun,
+    /// It was marked, and may have been expunged.
+    Marked,
 }
 
 impl Incident {
@@ -47,7 +56,7 @@ impl Incident {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT gaps.id, mailboxes.id, uniqueid, name, guid, deliveries.uid, uidvalidity,
-                 folder, flags, withdrawals.gap IS NOT NULL
+                 folder, flags, marked
                  FROM deliveries JOIN gaps ON gaps.id = deliveries.gap
                  JOIN mailboxes ON mailboxes.id = mailbox
                  LEFT JOIN withdrawals ON withdrawals.gap = gaps.id
@@ -59,14 +68,16 @@ impl Incident {
         })
     }
 
-    /// Notes that these messages are about to be taken back: nobody had touched them. When this
+    /// Notes how far the taking back of these messages came, which nobody had touched. When this
     /// returns, not even the loss of power takes the note away.
-    pub fn intend_withdrawal(&self, gaps: &[GapId]) -> Result<(), Error> {
+    pub fn withdrawal_came_to(&self, gaps: &[GapId], stage: Withdrawal) -> Result<(), Error> {
         let at = now();
         self.database.write_durably(|transaction| {
-            let mut insert = transaction
-                .prepare_cached("INSERT OR REPLACE INTO withdrawals (gap, at) VALUES (?1, ?2)")?;
-            gaps.iter().try_for_each(|gap| insert.execute((gap.0, at.0)).map(drop))
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO withdrawals (gap, marked, at) VALUES (?1, ?2, ?3)",
+            )?;
+            let marked = stage == Withdrawal::Marked;
+            gaps.iter().try_for_each(|gap| insert.execute((gap.0, marked, at.0)).map(drop))
         })
     }
 
@@ -108,6 +119,8 @@ fn sent(row: &Row<'_>) -> rusqlite::Result<Sent> {
         uidvalidity: row.get::<_, Option<u32>>(6)?.map(UidValidity),
         folder: row.get(7)?,
         flags: has_flags.then(|| texts(row, 8)).transpose()?,
-        is_being_withdrawn: row.get(9)?,
+        withdrawal: row
+            .get::<_, Option<bool>>(9)?
+            .map(|marked| if marked { Withdrawal::Marked } else { Withdrawal::Begun }),
     })
 }

@@ -6,6 +6,7 @@ mod link;
 mod lookup;
 mod place;
 mod tree;
+mod withdrawal;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,6 +26,7 @@ use delivery::{Delivery, Halt, Means};
 use link::{Health, Link};
 use place::Place;
 pub use tree::Tree;
+pub use withdrawal::Withdrawal;
 
 /// What is said of messages of which there is no word.
 const NO_WORD: &str = "the mailbox could not be worked on";

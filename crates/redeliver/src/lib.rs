@@ -30,7 +30,7 @@ mod transport;
 
 pub use desk::Desk;
 pub use error::Error;
-pub use imap::{Access, Credentials, Imap, ImapSettings, Tree};
+pub use imap::{Access, Credentials, Imap, ImapSettings, Tree, Withdrawal};
 pub use letter::Letter;
 pub use manners::Manners;
 pub use order::{

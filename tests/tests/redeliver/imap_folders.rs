@@ -271,6 +271,28 @@ fn what_is_put_under_a_tree_is_there_once_and_nothing_where_it_was() -> Result<(
 }
 
 #[test]
+fn what_was_put_under_a_tree_is_taken_back_from_there_and_then_comes_to_where_it_was() -> Result<()>
+{
+    const NAME: &str =
+        "what_was_put_under_a_tree_is_taken_back_from_there_and_then_comes_to_where_it_was";
+    let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
+    let scene = Lacking::new(&cyrus)?;
+    let run = scene.deliver(&INTO)?;
+    let name = run.summary()["run"].as_str().context("the run has no name")?;
+    let command = scene.command(scene.live.ports().imap, &[])?;
+    let mut undo = subcommand(&redeliver(&scene.live, &scene.incident)?, &["undo", name]);
+    let options: Vec<_> = command.get_args().skip_while(|arg| *arg != "--imap").collect();
+    let undone = ToolRun::of(&undo.args(options).output()?).parsed()?;
+    ensure!(undone.status == Some(0) && undone.findings("undone").len() == 5, "{undone:?}");
+    assert_eq!(scene.shown(&in_tree(&scene, WORK)?)?, []);
+    let run = scene.deliver(&[])?;
+    assert_eq!((run.status, states_of(&run)), (Some(0), vec!["verified"; 5]), "{run:?}");
+    assert_eq!(scene.shown(WORK)?, scene.work);
+    assert_eq!(scene.shown(GONE)?, scene.gone);
+    scene.end()
+}
+
+#[test]
 fn what_was_cut_off_on_its_way_into_another_folder_is_there_once_wherever_the_next_run_puts_it()
 -> Result<()> {
     const NAME: &str = "what_was_cut_off_on_its_way_into_another_folder_is_there_once_wherever_the_next_run_puts_it";

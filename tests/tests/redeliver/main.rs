@@ -12,6 +12,7 @@ mod imap_kills;
 mod imap_once;
 mod imap_refusals;
 mod imap_tls;
+mod imap_undo;
 mod interrupted;
 mod lost_files;
 mod manners;

@@ -26,7 +26,9 @@ ALTER TABLE deliveries ADD COLUMN flags TEXT;
 CREATE INDEX deliveries_by_folder ON deliveries (folder) WHERE folder IS NOT NULL;
 
 -- What is about to be taken back from a server: messages of these gaps that nobody had touched.
+-- marked: they are marked as deleted there, and may be expunged from now on.
 CREATE TABLE withdrawals (
     gap INTEGER PRIMARY KEY REFERENCES gaps (id),
+    marked INTEGER NOT NULL CHECK (marked IN (0, 1)),
     at INTEGER NOT NULL
 ) STRICT;

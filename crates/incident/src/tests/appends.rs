@@ -8,7 +8,8 @@ use super::gaps::{gap, record};
 use super::{Outage, mailbox};
 use crate::mailboxes::MailboxRow;
 use crate::{
-    Delivery, DeliveryState, GapId, GapToDeliver, GoneMailbox, MailboxWithGaps, Outgoing, SentAbove,
+    Delivery, DeliveryState, GapId, GapToDeliver, GoneMailbox, MailboxWithGaps, Outgoing,
+    SentAbove, Withdrawal,
 };
 
 fn only() -> MailboxWithGaps {
@@ -92,8 +93,10 @@ fn where_a_message_was_sent_is_known_as_long_as_it_is_there_or_may_be() {
     let sent = outage.incident.sent_by(run, "imap").unwrap();
     assert_eq!((sent.len(), sent[0].uid, &sent[0].folder), (1, Uid(31), &there));
     assert_eq!(sent[0].flags.as_deref(), Some(&flags[..]));
-    outage.incident.intend_withdrawal(&ids[..1]).unwrap();
-    assert!(outage.incident.sent_by(run, "imap").unwrap()[0].is_being_withdrawn);
+    for stage in [Withdrawal::Begun, Withdrawal::Marked] {
+        outage.incident.withdrawal_came_to(&ids[..1], stage).unwrap();
+        assert_eq!(outage.incident.sent_by(run, "imap").unwrap()[0].withdrawal, Some(stage));
+    }
     outage.incident.withdrawn(&ids[..1]).unwrap();
     assert_eq!(
         (outage.incident.sent_by(run, "imap").unwrap(), folders()),

@@ -267,7 +267,7 @@ impl DeliverArgs {
     /// The way into the store.
     pub(crate) fn via(&self, store: &NamedStore) -> Via {
         let is_elsewhere = !store.config.exists();
-        let has_server = self.imap.imap.is_some() || store.imap.imap.is_some();
+        let has_server = self.imap.server.imap.is_some() || store.imap.imap.is_some();
         let usual = if is_elsewhere && has_server { Via::Imap } else { Via::Spool };
         self.via.unwrap_or(usual)
     }

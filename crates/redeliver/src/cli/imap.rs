@@ -23,7 +23,7 @@ pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
     );
     // Before there is another thread, and before root is given up: it may own the passwords.
     let stop = signals::watch()?;
-    let access = args.imap.access(&named.imap)?;
+    let access = args.imap.server.access(&named.imap)?;
     let output = Output::new(args.output, args.dry_run);
     let choice = args.choice(Via::Imap);
     let beyond = choice.beyond_restored();
@@ -86,7 +86,7 @@ fn deliver_as_run(
 }
 
 /// Without the server's configuration nothing tells its account: the incident's owner is it.
-fn open_as_owner(directory: &Path) -> Result<Incident> {
+pub(super) fn open_as_owner(directory: &Path) -> Result<Incident> {
     if directory.is_dir() && rustix::process::geteuid().is_root() {
         StoreAccount::owner_of(directory)?.become_account()?;
     }
@@ -95,7 +95,7 @@ fn open_as_owner(directory: &Path) -> Result<Incident> {
 
 /// The store of this configuration, which lies on another machine; where the incident is about one
 /// only, that one.
-fn bound_store(stores: &[BoundStore], config: &Path) -> Result<StoreId> {
+pub(super) fn bound_store(stores: &[BoundStore], config: &Path) -> Result<StoreId> {
     let named = stores.iter().find(|store| store.binding.imapd_conf == config);
     let only = || match stores {
         [only] => Some(only),
@@ -113,7 +113,7 @@ fn bound_store(stores: &[BoundStore], config: &Path) -> Result<StoreId> {
 }
 
 /// Those that were named, by the names that the incident has.
-fn chosen_by_name(
+pub(super) fn chosen_by_name(
     mailboxes: Vec<MailboxWithGaps>,
     args: &StoreArgs,
 ) -> Result<Vec<MailboxWithGaps>> {

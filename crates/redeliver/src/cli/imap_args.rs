@@ -23,8 +23,20 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 /// A delivery over IMAP.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Over IMAP")]
-#[expect(clippy::doc_markdown, reason = "it is the help text")]
 pub(crate) struct ImapArgs {
+    #[command(flatten)]
+    pub(crate) server: ImapServerArgs,
+
+    /// So many connections at a time, at most [default: 4]
+    #[arg(long, value_name = "N")]
+    connections: Option<NonZeroU16>,
+}
+
+/// A server that is spoken to over IMAP, and who logs in.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Over IMAP")]
+#[expect(clippy::doc_markdown, reason = "it is the help text")]
+pub(crate) struct ImapServerArgs {
     /// The server: imap://HOST[:PORT] (STARTTLS) or imaps://HOST[:PORT] [default: imap of the stores
     /// file]
     #[arg(long = "imap", value_name = "URL")]
@@ -52,24 +64,25 @@ pub(crate) struct ImapArgs {
     /// Speak to imap:// without TLS, and send passwords so, to other machines too
     #[arg(long)]
     pub(crate) allow_plaintext: bool,
-
-    /// So many connections at a time, at most [default: 4]
-    #[arg(long, value_name = "N")]
-    connections: Option<NonZeroU16>,
 }
 
 impl ImapArgs {
     /// Whether any of it was named: by the spool nothing of it has a meaning.
     pub(crate) fn is_named(&self) -> bool {
-        let texts = [&self.imap, &self.imap_admin].into_iter().any(Option::is_some);
-        let files = [&self.imap_password_file, &self.imap_users_file, &self.imap_ca];
-        let files = files.into_iter().any(Option::is_some);
-        texts || files || self.connections.is_some() || self.allow_plaintext
+        self.server.is_named() || self.connections.is_some()
     }
 
     /// How many connections there are at a time.
     pub(crate) fn connections(&self) -> usize {
         self.connections.map_or(CONNECTIONS, |number| usize::from(number.get()))
+    }
+}
+
+impl ImapServerArgs {
+    fn is_named(&self) -> bool {
+        let texts = [&self.imap, &self.imap_admin].into_iter().any(Option::is_some);
+        let files = [&self.imap_password_file, &self.imap_users_file, &self.imap_ca];
+        texts || files.into_iter().any(Option::is_some) || self.allow_plaintext
     }
 
     /// The server and how one gets in: as named here, else as the stores file has it.
@@ -152,8 +165,8 @@ mod tests {
         imap: ImapArgs,
     }
 
-    fn args(arguments: &[&str]) -> ImapArgs {
-        Only::try_parse_from([&["x"], arguments].concat()).unwrap().imap
+    fn args(arguments: &[&str]) -> ImapServerArgs {
+        Only::try_parse_from([&["x"], arguments].concat()).unwrap().imap.server
     }
 
     fn file(directory: &Path, name: &str, text: &str, mode: u32) -> PathBuf {

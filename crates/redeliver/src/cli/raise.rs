@@ -72,7 +72,7 @@ pub(crate) fn run(args: &RaiseArgs) -> Result<u8> {
     let (mailboxes, raised) = (summary.mailboxes, summary.delivered + summary.planned);
     let done = if args.dry_run { "would be raised" } else { "raised" };
     let words = format!("{mailboxes} mailboxes; the numbers of {raised} {done}");
-    watch.end(&summary, &words, &tools)?;
+    watch.end(&summary, &words, Some(&tools))?;
     Ok(summary.exit_status())
 }
 

@@ -43,7 +43,12 @@ impl Watch {
     }
 
     /// Sums up, for people in these words, and waits until all is written.
-    pub(super) fn end(&self, summary: &Summary, words: &str, tools: &ServerTools) -> Result<()> {
+    pub(super) fn end(
+        &self,
+        summary: &Summary,
+        words: &str,
+        tools: Option<&ServerTools>,
+    ) -> Result<()> {
         self.console.work_ended();
         for failure in &summary.aftercare_failures {
             self.console.say(&failure.why);
@@ -52,7 +57,8 @@ impl Watch {
             self.console.print_json(&Line::Summary(summary));
         } else if !self.args.quiet {
             let follow_up = self.follow_up.lock().unwrap_or_else(PoisonError::into_inner);
-            self.console.print(format!("{words}\n{}", tools.typed(&follow_up)));
+            let typed = tools.map(|tools| tools.typed(&follow_up)).unwrap_or_default();
+            self.console.print(format!("{words}\n{typed}"));
         }
         self.console.finish()
     }
