@@ -1,9 +1,9 @@
 //! APPEND: MULTIAPPEND (RFC 3502), literals that wait for nobody (RFC 7888), UIDs (RFC 4315).
 
 use crate::error::Error;
-use crate::reply::{Code, Condition, Status};
+use crate::reply::{Condition, Status};
 use crate::session::{Bounds, Session, mailbox_name};
-use crate::text::{date_time, parse_uid_set};
+use crate::text::date_time;
 
 /// The largest literal that LITERAL- lets go without asking.
 const SMALL_LITERAL: usize = 4096;
@@ -164,7 +164,7 @@ fn shared_out(ended: &Status, messages: usize) -> Vec<Appended> {
         return vec![Appended::Refused(ended.clone()); messages];
     }
     let code = ended.code.as_ref().filter(|code| code.name == "APPENDUID");
-    let uids = code.and_then(|code| appended_uids(code, messages));
+    let uids = code.and_then(|code| code.appended_uids(messages));
     match uids {
         Some((uidvalidity, uids)) => {
             uids.into_iter().map(|uid| Appended::There(Some((uidvalidity, uid)))).collect()
@@ -173,16 +173,10 @@ fn shared_out(ended: &Status, messages: usize) -> Vec<Appended> {
     }
 }
 
-fn appended_uids(code: &Code, messages: usize) -> Option<(u32, Vec<u32>)> {
-    let arguments = std::str::from_utf8(&code.arguments).ok()?;
-    let (uidvalidity, set) = arguments.trim().split_once(' ')?;
-    let uids = parse_uid_set(set.trim(), messages)?;
-    (uids.len() == messages).then_some((uidvalidity.parse().ok()?, uids))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reply::Code;
 
     fn ended(condition: Condition, name: &str, arguments: &str) -> Status {
         let code = Code { name: name.to_owned(), arguments: arguments.into() };

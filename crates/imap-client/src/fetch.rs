@@ -20,7 +20,9 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    fn of(data: &Data) -> Option<Self> {
+    /// What untagged data tell of a message, if they do and say of which.
+    #[must_use]
+    pub fn of(data: &Data) -> Option<Self> {
         let members = data.values.first().and_then(Value::list).filter(|_| data.name == "FETCH")?;
         let pairs = members.chunks_exact(2).filter_map(|pair| match pair {
             [name, value] => Some((name.text()?.to_ascii_uppercase(), value.clone())),

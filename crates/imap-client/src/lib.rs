@@ -7,7 +7,9 @@
 //! ([`Session::append`]), read back ([`Session::bodies`]), and taken back ([`Session::expunge`]). The connection blocks; use one a thread.
 //!
 //! What a server sends is believed no further than it has to be: every reply is bounded in size and
-//! time, what is not understood is passed over, and nothing of it makes this crate panic.
+//! time, what is not understood is passed over, and nothing of it makes this crate panic. A
+//! [`ReplyReader`] takes replies out of what comes, [`Reply::parse`] understands them: these two are all
+//! that a server's bytes go through, and what is fuzzed.
 //!
 //! ```
 //! use imap_client::{Address, Login, Password};
@@ -31,6 +33,7 @@ mod error;
 mod fetch;
 mod login;
 mod mailboxes;
+mod reader;
 mod reply;
 mod session;
 mod text;
@@ -44,7 +47,9 @@ pub use change::Deleted;
 pub use error::Error;
 pub use fetch::Fetched;
 pub use login::{Login, Password};
-pub use reply::{Code, Condition, Status};
+pub use reader::ReplyReader;
+pub use reply::{Code, Condition, Data, Reply, Status};
 pub use session::{Examined, Namespace, Server, Session};
 pub use text::date_time;
 pub use tls::Trust;
+pub use value::Value;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::Error;
+use crate::text::parse_uid_set;
 use crate::value::Value;
 
 /// So much of the server's words is kept.
@@ -45,23 +46,25 @@ pub struct Code {
 
 /// What an untagged reply tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Data {
+pub struct Data {
     /// The number before its name (`3 EXISTS`).
-    pub(crate) number: Option<u32>,
+    pub number: Option<u32>,
     /// Its name, in capitals.
-    pub(crate) name: String,
+    pub name: String,
     /// What follows the name.
-    pub(crate) values: Vec<Value>,
+    pub values: Vec<Value>,
 }
 
 /// A reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reply {
+pub enum Reply {
     /// The server wants more (`+`), with what it says.
     GoOn(Vec<u8>),
     /// The end of the command with this tag.
     End(Vec<u8>, Status),
+    /// An untagged status.
     Status(Status),
+    /// What the server tells.
     Data(Data),
     /// Something that cannot be understood: it may be meant for others.
     Unknown,
@@ -147,6 +150,16 @@ impl Code {
         Value::all_of(&self.arguments)
     }
 
+    /// The UIDVALIDITY and UIDs that an APPENDUID tells of so many messages (RFC 4315); none where it
+    /// tells of more or fewer.
+    #[must_use]
+    pub fn appended_uids(&self, messages: usize) -> Option<(u32, Vec<u32>)> {
+        let arguments = std::str::from_utf8(&self.arguments).ok()?;
+        let (uidvalidity, set) = arguments.trim().split_once(' ')?;
+        let uids = parse_uid_set(set.trim(), messages)?;
+        (uids.len() == messages).then_some((uidvalidity.parse().ok()?, uids))
+    }
+
     /// Its argument, where that is one number.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
@@ -180,7 +193,8 @@ impl Data {
 
 impl Reply {
     /// Whatever a server may say is a reply: what cannot be understood is [`Reply::Unknown`].
-    pub(crate) fn parse(text: &[u8]) -> Self {
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Self {
         if let Some(rest) = text.strip_prefix(b"+") {
             return Self::GoOn(rest.trim_ascii().to_vec());
         }

@@ -8,8 +8,8 @@ use rustls::{ClientConnection, StreamOwned};
 
 use crate::address::Address;
 use crate::error::Error;
+use crate::reader::ReplyReader;
 use crate::tls::Trust;
-use crate::value::literal_size;
 
 /// So much is read at once.
 const CHUNK: usize = 64 * 1024;
@@ -30,9 +30,7 @@ pub(crate) struct Wire {
     stream: Stream,
     peer: IpAddr,
     patience: Duration,
-    received: Vec<u8>,
-    /// Up to where `received` was handed out.
-    consumed: usize,
+    reader: ReplyReader,
 }
 
 impl Wire {
@@ -46,7 +44,7 @@ impl Wire {
                     stream.set_nodelay(true).map_err(failed)?;
                     stream.set_write_timeout(Some(patience)).map_err(failed)?;
                     let (stream, peer) = (Stream::Plain(stream), to.ip());
-                    return Ok(Self { stream, peer, patience, received: Vec::new(), consumed: 0 });
+                    return Ok(Self { stream, peer, patience, reader: ReplyReader::default() });
                 }
                 Err(error) => last = error,
             }
@@ -66,7 +64,7 @@ impl Wire {
     /// From now on all is encrypted. What came before in the clear is not taken for an answer.
     pub(crate) fn secure(&mut self, trust: &Trust, address: &Address) -> Result<(), Error> {
         let insecure = |why: String| Error::Insecure { address: address.to_string(), why };
-        if self.consumed < self.received.len() {
+        if self.reader.has_more() {
             return Err(insecure("it goes on in the clear behind STARTTLS".to_owned()));
         }
         let mut connection = trust.connection(address)?;
@@ -91,107 +89,50 @@ impl Wire {
         Ok(stream.flush()?)
     }
 
-    /// The next reply, whole: without the CRLF at its end, each literal behind its size and CRLF. An
-    /// error where it is longer than `longest`.
+    /// The next reply, as [`ReplyReader::next_reply`] has it.
     pub(crate) fn reply(&mut self, longest: usize) -> Result<Vec<u8>, Error> {
         let mut deadline = Deadline::new(self.patience);
-        let mut reply = Vec::new();
-        loop {
-            let start = reply.len();
-            self.line(&mut reply, longest, &mut deadline)?;
-            let Some(size) = literal_size(reply.get(start..).unwrap_or_default()) else {
-                return Ok(reply);
-            };
-            let room = longest.saturating_sub(reply.len());
-            let size = usize::try_from(size).ok().filter(|size| *size <= room);
-            let size = size.ok_or_else(|| too_long(longest))?;
-            reply.extend_from_slice(b"\r\n");
-            self.exactly(size, &mut reply, &mut deadline)?;
-        }
+        let Self { stream, reader, .. } = self;
+        reader.next_reply(longest, &mut |received| receive(stream, received, &mut deadline))
     }
+}
 
-    fn line(
-        &mut self,
-        reply: &mut Vec<u8>,
-        longest: usize,
-        deadline: &mut Deadline,
-    ) -> Result<(), Error> {
-        let mut looked_at = 0;
-        loop {
-            let unread = self.received.get(self.consumed..).unwrap_or_default();
-            let fresh = unread.get(looked_at..).unwrap_or_default();
-            if let Some(end) = fresh.iter().position(|&byte| byte == b'\n') {
-                let line = unread.get(..looked_at + end).unwrap_or_default();
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
-                if reply.len().saturating_add(line.len()) > longest {
-                    return Err(too_long(longest));
-                }
-                reply.extend_from_slice(line);
-                self.consumed += looked_at + end + 1;
-                return Ok(());
-            }
-            looked_at = unread.len();
-            if reply.len().saturating_add(looked_at) > longest {
-                return Err(too_long(longest));
-            }
-            self.receive(deadline)?;
-        }
-    }
-
-    fn exactly(
-        &mut self,
-        size: usize,
-        reply: &mut Vec<u8>,
-        deadline: &mut Deadline,
-    ) -> Result<(), Error> {
-        let mut missing = size;
-        while missing > 0 {
-            if self.consumed >= self.received.len() {
-                self.receive(deadline)?;
-            }
-            let unread = self.received.get(self.consumed..).unwrap_or_default();
-            let piece = unread.get(..missing).unwrap_or(unread);
-            reply.extend_from_slice(piece);
-            missing -= piece.len();
-            self.consumed += piece.len();
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, deadline: &mut Deadline) -> Result<(), Error> {
-        self.received.drain(..self.consumed);
-        self.consumed = 0;
-        let left = deadline.left()?;
-        let tcp = match &self.stream {
-            Stream::Plain(stream) => stream,
-            Stream::Tls(stream) => stream.get_ref(),
-            Stream::Closed => return Err(closed()),
+/// Appends what has come to `received`; waits until anything has.
+fn receive(
+    stream: &mut Stream,
+    received: &mut Vec<u8>,
+    deadline: &mut Deadline,
+) -> Result<(), Error> {
+    let left = deadline.left()?;
+    let tcp = match stream {
+        Stream::Plain(stream) => stream,
+        Stream::Tls(stream) => stream.get_ref(),
+        Stream::Closed => return Err(closed()),
+    };
+    tcp.set_read_timeout(Some(left))?;
+    // A server that leaves Nagle's algorithm on and answers in several writes waits 40 ms for
+    // our delayed acknowledgement. The kernel forgets this option, so it is set each time.
+    rustix::net::sockopt::set_tcp_quickack(tcp, true).map_err(io::Error::from)?;
+    let start = received.len();
+    received.resize(start + CHUNK, 0);
+    let room = received.get_mut(start..).unwrap_or_default();
+    let count = loop {
+        let read = match stream {
+            Stream::Plain(stream) => stream.read(room),
+            Stream::Tls(stream) => stream.read(room),
+            Stream::Closed => Ok(0),
         };
-        tcp.set_read_timeout(Some(left))?;
-        // A server that leaves Nagle's algorithm on and answers in several writes waits 40 ms for
-        // our delayed acknowledgement. The kernel forgets this option, so it is set each time.
-        rustix::net::sockopt::set_tcp_quickack(tcp, true).map_err(io::Error::from)?;
-        let start = self.received.len();
-        self.received.resize(start + CHUNK, 0);
-        let room = self.received.get_mut(start..).unwrap_or_default();
-        let count = loop {
-            let read = match &mut self.stream {
-                Stream::Plain(stream) => stream.read(room),
-                Stream::Tls(stream) => stream.read(room),
-                Stream::Closed => Ok(0),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
-            }
-        };
-        self.received.truncate(start + count.as_ref().copied().unwrap_or(0));
-        if count? == 0 {
-            return Err(closed());
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => break other,
         }
-        deadline.has_come(self.received.len() - start);
-        Ok(())
+    };
+    received.truncate(start + count.as_ref().copied().unwrap_or(0));
+    if count? == 0 {
+        return Err(closed());
     }
+    deadline.has_come(received.len() - start);
+    Ok(())
 }
 
 impl Drop for Wire {
@@ -231,8 +172,4 @@ impl Deadline {
 
 fn closed() -> Error {
     io::Error::from(io::ErrorKind::UnexpectedEof).into()
-}
-
-fn too_long(longest: usize) -> Error {
-    Error::Protocol(format!("a reply is longer than {longest} bytes"))
 }

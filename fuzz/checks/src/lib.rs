@@ -19,6 +19,7 @@ mod counters;
 mod databases;
 mod dlist;
 mod header_file;
+mod imap_replies;
 mod imapd_conf;
 mod index;
 mod index_salvage;
@@ -69,6 +70,7 @@ pub const ALL: [Check; 16] = [
     Check { name: "dlist", body: dlist::check },
     Check { name: "flat", body: databases::check },
     Check { name: "header_file", body: header_file::check },
+    Check { name: "imap_replies", body: imap_replies::check },
     Check { name: "imapd_conf", body: imapd_conf::check },
     Check { name: "index", body: index::check },
     Check { name: "index_salvage", body: index_salvage::check },

@@ -6,3 +6,4 @@ mod counting_allocator;
 mod files;
 mod messages;
 mod mutations;
+mod replies;
