@@ -62,7 +62,7 @@ impl Check {
 }
 
 /// All checks, by name.
-pub const ALL: [Check; 16] = [
+pub const ALL: [Check; 17] = [
     Check { name: "annotations", body: annotations::check },
     Check { name: "cache", body: cache::check },
     Check { name: "conversations", body: conversations::check },
