@@ -42,13 +42,40 @@ pub(crate) struct Arguments {
 }
 
 /// What goes on beside the load.
-const RUNS: [(&str, bool, &[&str]); 5] = [
-    ("nothing", false, &[]),
-    ("--via spool", false, &[]),
-    ("--via spool --at-once 200 --rate 1000/s", false, &["--at-once", "200", "--rate", "1000/s"]),
-    ("--via imap", true, &[]),
-    ("--via imap --connections 1 --rate 300/s", true, &["--connections", "1", "--rate", "300/s"]),
+struct Beside {
+    name: &'static str,
+    over_imap: bool,
+    manners: &'static [&'static str],
+    /// Of how many of the folders; none where nothing goes on.
+    folders: Option<fn(u32) -> u32>,
+}
+
+const RUNS: [Beside; 5] = [
+    Beside { name: "nothing", over_imap: false, manners: &[], folders: None },
+    Beside { name: "--via spool", over_imap: false, manners: &[], folders: Some(all) },
+    Beside {
+        name: "--via spool --at-once 100 --rate 200/s",
+        over_imap: false,
+        manners: &["--at-once", "100", "--rate", "200/s"],
+        folders: Some(a_fifth),
+    },
+    Beside { name: "--via imap", over_imap: true, manners: &[], folders: Some(all) },
+    Beside {
+        name: "--via imap --connections 1 --rate 100/s",
+        over_imap: true,
+        manners: &["--connections", "1", "--rate", "100/s"],
+        folders: Some(a_fifth),
+    },
 ];
+
+fn all(folders: u32) -> u32 {
+    folders
+}
+
+/// What goes slowly need not come to its end.
+fn a_fifth(folders: u32) -> u32 {
+    folders.div_ceil(5)
+}
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let ours = build_program("redeliver", Profile::Release)?;
@@ -59,21 +86,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut table = Table::new(&heading);
     let mut histograms = String::new();
     let mut alone = None;
-    for (number, (name, over_imap, manners)) in (0..).zip(RUNS) {
+    for Beside { name, over_imap, manners, folders: chosen } in RUNS {
         let live = scene.live()?;
         live.admin()?.create(&format!("user.{OTHER}"))?;
         let mut options = if over_imap { Lacking::over_imap(&live)? } else { Vec::new() };
         options.extend(manners.iter().map(|&option| option.to_owned()));
-        let child = if number == 0 {
-            None
-        } else {
-            let mut command = scene.redeliver(&live, &ours, &options)?;
-            Some(command.stdout(Stdio::null()).spawn().context("can't run redeliver")?)
+        let chosen = chosen.map(|chosen| chosen(folders));
+        for folder in 0..chosen.unwrap_or(0) {
+            options.extend(["--mailbox".to_owned(), format!("user.{USER}.f{folder}")]);
+        }
+        let child = match chosen {
+            None => None,
+            Some(_) => {
+                let mut command = scene.redeliver(&live, &ours, &options)?;
+                Some(command.stdout(Stdio::null()).spawn().context("can't run redeliver")?)
+            }
         };
         let load = Load { live: &live, per_second: arguments.load };
         let (times, took) = load.while_running(child, Duration::from_secs(arguments.seconds))?;
-        let expected = if number == 0 { 0 } else { u64::from(messages) };
-        ensure!(scene.come(&live)? == expected, "{name}: not all came");
+        let expected = (0..chosen.unwrap_or(0)).map(|folder| scene.extent.share_of(folder));
+        ensure!(scene.come(&live)? == expected.sum::<u64>(), "{name}: not all came");
         let p99 = quantile(&times, 99);
         let before = *alone.get_or_insert(p99);
         table.row(vec![

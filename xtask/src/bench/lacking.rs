@@ -25,6 +25,14 @@ pub(super) struct Extent {
     pub(super) in_memory: bool,
 }
 
+impl Extent {
+    /// How many messages a folder has.
+    pub(super) fn share_of(self, folder: u32) -> u64 {
+        let rest = folder < self.messages % self.folders;
+        u64::from(self.messages / self.folders) + u64::from(rest)
+    }
+}
+
 /// A server that has the messages, and a store that is the same without them.
 pub(super) struct Lacking {
     pub(super) rescued: Server,
@@ -52,12 +60,8 @@ impl Lacking {
         let (mut mail, mut bytes) = (Mail::new(SEED), 0);
         let mut session = rescued.login(USER)?;
         for (number, folder) in (0_u32..).zip(&folders) {
-            let share = extent.messages / extent.folders;
-            let rest = u32::from(number < extent.messages % extent.folders);
-            let messages = (0..share + rest).map(|_| mail.message()).map(|bytes| NewMessage {
-                flags: vec!["\\Seen".to_owned()],
-                internaldate: None,
-                bytes,
+            let messages = (0..extent.share_of(number)).map(|_| mail.message()).map(|bytes| {
+                NewMessage { flags: vec!["\\Seen".to_owned()], internaldate: None, bytes }
             });
             let messages: Vec<_> = messages.collect();
             bytes += messages.iter().map(|message| message.bytes.len() as u64).sum::<u64>();
