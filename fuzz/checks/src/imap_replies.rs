@@ -16,7 +16,7 @@ pub(crate) fn check(bytes: &[u8]) {
     assert_eq!(self::replies(bytes, 7), replies);
     let all: usize = replies.iter().map(Vec::len).sum();
     // A line feed alone before a literal becomes a whole line end.
-    let line_feeds = bytes.iter().filter(|&&byte| byte == b'\n').count();
+    let line_feeds = memchr::memchr_iter(b'\n', bytes).count();
     assert!(all <= bytes.len() + line_feeds, "{} bytes are {all} of replies", bytes.len());
     for reply in &replies {
         assert!(reply.len() <= LONGEST);
