@@ -95,12 +95,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         for folder in 0..chosen.unwrap_or(0) {
             options.extend(["--mailbox".to_owned(), format!("user.{USER}.f{folder}")]);
         }
-        let child = match chosen {
-            None => None,
-            Some(_) => {
-                let mut command = scene.redeliver(&live, &ours, &options)?;
-                Some(command.stdout(Stdio::null()).spawn().context("can't run redeliver")?)
-            }
+        let child = if chosen.is_some() {
+            let mut command = scene.redeliver(&live, &ours, &options)?;
+            Some(command.stdout(Stdio::null()).spawn().context("can't run redeliver")?)
+        } else {
+            None
         };
         let load = Load { live: &live, per_second: arguments.load };
         let (times, took) = load.while_running(child, Duration::from_secs(arguments.seconds))?;
