@@ -24,7 +24,7 @@ pub use header_traces::{HeaderCopy, HeaderTraces, RestoredHeader};
 pub use incoming::{Incoming, Ready};
 pub use index_trust::IndexTrust;
 
-/// What is known about a mailbox, as [`crate::gather`] found it.
+/// What is known about a mailbox, as gathering found it.
 #[derive(Debug)]
 pub struct Evidence {
     /// The mailbox's directories.
