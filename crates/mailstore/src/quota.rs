@@ -1,10 +1,11 @@
 //! What users may store: the quota database, read. Byte table: `docs/format/quota.md`.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mailstore_format::db;
@@ -23,31 +24,45 @@ const LARGEST_FILE: u64 = 64 * 1024;
 /// The quotas of a store.
 #[derive(Debug, Clone)]
 pub struct Quotas {
-    rules: PathRules,
     database: PathBuf,
-    is_legacy: bool,
-    timeout: Duration,
+    values: Values,
 }
 
-/// Why a quota is not known.
+/// Where the value of a quota root is.
+#[derive(Debug, Clone)]
+enum Values {
+    /// In a file of its own (`quotalegacy`), whose path follows these rules.
+    Files(PathRules),
+    /// Here: what the database held, by root.
+    Read(HashMap<Vec<u8>, Vec<u8>>),
+}
+
+/// Why quotas are not known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[error("cannot read the quota of {root} in {}: {why}", path.display())]
+#[error("cannot read the quotas in {}: {why}", path.display())]
 pub struct QuotaError {
-    /// The quota root.
-    pub root: InternalName,
-    /// The file that should tell it.
+    /// The file that should tell them.
     pub path: PathBuf,
     /// What is wrong.
     pub why: String,
 }
 
 impl Quotas {
-    /// Those of the server with this configuration; its database may be locked for so long.
-    #[must_use]
-    pub fn of(conf: &ImapdConf, timeout: Duration) -> Self {
-        let is_legacy = conf.database_type("quota_db") == "quotalegacy";
-        Self { rules: PathRules::from(conf), database: conf.quota_db(), is_legacy, timeout }
+    /// Those of the server with this configuration. A database that is one file is read now, and may
+    /// be locked for so long; files of single roots are read when they are asked for.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn open(conf: &ImapdConf, timeout: Duration) -> Result<Self, QuotaError> {
+        let database = conf.quota_db();
+        let values = if conf.database_type("quota_db") == "quotalegacy" {
+            Values::Files(PathRules::from(conf))
+        } else {
+            let values = values_of(&database, timeout);
+            Values::Read(values.map_err(|why| QuotaError { path: database.clone(), why })?)
+        };
+        Ok(Self { database, values })
     }
 
     /// The quota root of a mailbox and what it may store; none where there is no limit to reckon with
@@ -61,9 +76,8 @@ impl Quotas {
     ) -> Result<Option<(InternalName, Quota)>, QuotaError> {
         let mut root = name.as_bytes();
         loop {
-            let candidate = InternalName::new(root);
-            if let Some(quota) = self.of_root(&candidate)? {
-                return Ok(Some((candidate, quota)));
+            if let Some(quota) = self.of_root(root)? {
+                return Ok(Some((InternalName::new(root), quota)));
             }
             let unqualified = root.iter().position(|&byte| byte == b'!').map_or(0, |at| at + 1);
             let (domain, local) = root.split_at(unqualified);
@@ -75,42 +89,34 @@ impl Quotas {
         }
     }
 
-    fn of_root(&self, root: &InternalName) -> Result<Option<Quota>, QuotaError> {
-        let path = if self.is_legacy { self.file_of(root) } else { self.database.clone() };
-        let wrong = |why: String| QuotaError { root: root.clone(), path: path.clone(), why };
-        let found = if self.is_legacy {
-            read(File::open(&path), LARGEST_FILE).map_err(|error| wrong(error.to_string()))?
-        } else {
-            self.entry_of(root).map_err(&wrong)?
+    fn of_root(&self, root: &[u8]) -> Result<Option<Quota>, QuotaError> {
+        let (path, found) = match &self.values {
+            Values::Read(values) => (self.database.clone(), Ok(values.get(root).cloned())),
+            Values::Files(rules) => {
+                let path = self.file_of(rules, root);
+                let found = read(File::open(&path), LARGEST_FILE);
+                (path, found)
+            }
         };
-        let value = found.filter(|value| !value.is_empty());
-        let quota = value.map(|value| Quota::decode(&value)).transpose();
-        quota.map_err(|error| wrong(error.to_string()))
-    }
-
-    fn entry_of(&self, root: &InternalName) -> Result<Option<Vec<u8>>, String> {
-        let told = |error: &dyn std::error::Error| error.to_string();
-        if !self.database.exists() {
-            return Ok(None);
+        let wrong = |why: String| QuotaError { path, why };
+        match found {
+            Err(error) => Err(wrong(error.to_string())),
+            Ok(Some(value)) if !value.is_empty() => {
+                Quota::decode(&value).map(Some).map_err(|error| wrong(error.to_string()))
+            }
+            Ok(_) => Ok(None),
         }
-        let locked = lock::read_database(&self.database, self.timeout, &mut |_| {})
-            .map_err(|error| told(&error))?;
-        let bytes = read(locked.file().try_clone(), LARGEST_DATABASE);
-        let bytes = bytes.map_err(|error| told(&error))?.unwrap_or_default();
-        let contents = db::read(&bytes).map_err(|error| told(&error))?;
-        Ok(contents.get(root.as_bytes()).map(|entry| entry.value.to_vec()))
     }
 
     /// The file of a root (`lib/cyrusdb_quotalegacy.c`, `hash_quota`).
-    fn file_of(&self, root: &InternalName) -> PathBuf {
-        let name = root.as_bytes();
+    fn file_of(&self, rules: &PathRules, name: &[u8]) -> PathBuf {
         let bang = name.iter().position(|&byte| byte == b'!');
         let (domain, local) = bang.map_or((&b""[..], name), |at| (&name[..at], &name[at + 1..]));
         let mut path = self.database.clone();
         if !domain.is_empty() {
             path.pop();
             path.push("domain");
-            path.push(OsStr::from_bytes(&[self.rules.letter(domain)]));
+            path.push(OsStr::from_bytes(&[rules.letter(domain)]));
             path.push(OsStr::from_bytes(domain));
             path.push("quota");
         }
@@ -120,10 +126,24 @@ impl Quotas {
         }
         let hashed =
             local.iter().position(|&byte| byte == b'.').map_or(local, |dot| &local[dot + 1..]);
-        path.push(OsStr::from_bytes(&[self.rules.letter(hashed)]));
+        path.push(OsStr::from_bytes(&[rules.letter(hashed)]));
         path.push(OsStr::from_bytes(local));
         path
     }
+}
+
+/// All entries of a database; none where there is no file.
+fn values_of(database: &Path, timeout: Duration) -> Result<HashMap<Vec<u8>, Vec<u8>>, String> {
+    if !database.exists() {
+        return Ok(HashMap::new());
+    }
+    let locked = lock::read_database(database, timeout, &mut |_| {});
+    let locked = locked.map_err(|error| error.to_string())?;
+    let bytes = read(locked.file().try_clone(), LARGEST_DATABASE);
+    let bytes = bytes.map_err(|error| error.to_string())?.unwrap_or_default();
+    let contents = db::read(&bytes).map_err(|error| error.to_string())?;
+    let entries = contents.entries.iter();
+    Ok(entries.map(|entry| (entry.key.to_vec(), entry.value.to_vec())).collect())
 }
 
 /// What a file holds; nothing where there is none.
@@ -162,7 +182,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, value).unwrap();
         }
-        let quotas = Quotas::of(&ImapdConf::load(&conf).unwrap(), Duration::ZERO);
+        let quotas = Quotas::open(&ImapdConf::load(&conf).unwrap(), Duration::ZERO).unwrap();
         let limit = |name: &str| {
             let found = quotas.of_mailbox(&InternalName::new(name.as_bytes())).unwrap();
             found.and_then(|(_, quota)| quota.storage.limit).map(|limit| limit / 1024)

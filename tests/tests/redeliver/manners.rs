@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use mailstore_tests::{Cyrus, ToolRun};
+use mailstore_tests::{Cyrus, Layout, ServerOptions, ToolRun};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::folders::{Case, Folders, MISSING, PRESENT, states_of};
@@ -86,7 +86,14 @@ fn nothing_comes_while_the_server_is_slower_than_it_may_be() -> Result<()> {
 fn what_is_over_quota_waits_until_there_is_room_or_comes_all_the_same() -> Result<()> {
     const NAME: &str = "what_is_over_quota_waits_until_there_is_room_or_comes_all_the_same";
     let Some(cyrus) = Cyrus::available_or_skip(NAME) else { return Ok(()) };
-    let mut scene = Folders::new(&cyrus, 2)?;
+    for kind in ["quotalegacy", "twoskip"] {
+        let options = ServerOptions::new(Layout::ById).with_line(&format!("quota_db: {kind}"));
+        over_quota(Folders::with(&cyrus, 2, options)?)?;
+    }
+    Ok(())
+}
+
+fn over_quota(mut scene: Folders) -> Result<()> {
     let room_for = |messages: usize| -> Result<()> {
         let limit = 2 * PRESENT.len() + messages;
         scene.server.admin()?.ok(&format!("SETQUOTA user.alice (MESSAGE {limit})"))?;
@@ -97,19 +104,21 @@ fn what_is_over_quota_waits_until_there_is_room_or_comes_all_the_same() -> Resul
         let mut command = redeliver(&scene.server, &scene.incident)?;
         ToolRun::of(&command.args(arguments).arg("--json").output()?).parsed()
     };
-    let sum = |run: &ToolRun| -> Result<(Option<i32>, u64, u64)> {
+    let sum = |run: &ToolRun, what: &str| -> Result<(Option<i32>, u64, u64)> {
         let sum = run.json.last().context("no summary")?;
-        let number = |name| sum[name].as_u64().context("a number");
-        Ok((run.status, number("delivered")?, number("held")?))
+        let number = |name: &str| sum[name].as_u64().context("a number");
+        Ok((run.status, number(what)?, number("held")?))
     };
     let all = 2 * MISSING.len() as u64;
+    let dry = run(&["--over-quota", "hold", "-n"])?;
+    assert_eq!(sum(&dry, "intended")?, (Some(1), 2, all - 2), "{dry:?}");
     let held = run(&["--over-quota", "hold"])?;
-    assert_eq!(sum(&held)?, (Some(1), 2, all - 2), "{held:?}");
+    assert_eq!(sum(&held, "delivered")?, (Some(1), 2, all - 2), "{held:?}");
     ensure!(held.json[0].to_string().contains("over quota"), "{held:?}");
     let delivered: Vec<_> = states_of(&held).into_iter().filter(|it| *it != "held").collect();
     assert_eq!(delivered, ["verified"; 2]);
     let rest = run(&[])?;
-    assert_eq!(sum(&rest)?, (Some(0), all - 2, 0), "{rest:?}");
+    assert_eq!(sum(&rest, "delivered")?, (Some(0), all - 2, 0), "{rest:?}");
     while !scene.fresh.is_empty() {
         assert_eq!(scene.take()?.shown(&scene)?, scene.expected);
     }

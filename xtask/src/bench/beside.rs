@@ -141,7 +141,7 @@ impl Load<'_> {
     ) -> Result<(Vec<Duration>, Duration)> {
         let stop = AtomicBool::new(false);
         let begun = Instant::now();
-        let (times, took) = std::thread::scope(|scope| -> Result<_> {
+        let (mut times, took) = std::thread::scope(|scope| -> Result<_> {
             let stop = &stop;
             let senders: Vec<_> =
                 (0..SENDERS).map(|n| scope.spawn(move || self.deliver(n, begun, stop))).collect();
@@ -172,7 +172,6 @@ impl Load<'_> {
             there += counted.first().copied().context("no count")?;
         }
         ensure!(there == times.len() as u64, "{} were delivered, {there} are there", times.len());
-        let mut times = times;
         times.sort_unstable();
         Ok((times, took))
     }

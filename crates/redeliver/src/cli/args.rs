@@ -288,7 +288,7 @@ impl DeliverArgs {
             "--over-quota hold: with quota_use_conversations only the server knows what is used; \
              deliver --via imap"
         );
-        Ok(Some(Quotas::of(conf, self.store.lock_timeout())))
+        Ok(Some(Quotas::open(conf, self.store.lock_timeout())?))
     }
 
     /// Says why not, where anything is asked for that the spool cannot do.
