@@ -47,6 +47,7 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     let output = Output::new(args.output, args.dry_run);
     let Opened { store, targets, site, settings } = store::open(&args.store, &output)?;
     let conf = store.conf().clone();
+    args.require_latency_can_be_told(&conf)?;
     let incident = Arc::new(Incident::open(args.store.incident()?)?);
     let binding = StoreBinding::of(&conf)?;
     let choice = args.choice(Via::Spool);

@@ -308,7 +308,7 @@ impl Observer for Watch<'_> {
         self.gate.wait(u64::try_from(messages).unwrap_or(u64::MAX), bytes);
         let probe = || latency::of_disk(&target.location.spool);
         let slow = |took| self.listener.slow(&target.name, took);
-        // Where it cannot be tried, nothing tells that the disk is slow.
+        // A disk that refuses the try, as a full one does, is no slow one.
         let _ = self.gate.ease(probe, &slow);
         !self.is_stopped()
     }

@@ -51,6 +51,11 @@ fn what_cannot_run_says_why_in_a_line_and_ends_with_status_2() -> Result<()> {
         assert_eq!(run.stderr.lines().count(), 1, "{arguments:?}: {run:#?}");
     }
     assert_eq!(before.differences(&Tree::read(&fixture.path())?), [""; 0]);
+    fixture.configure("partition-odd: /proc")?;
+    let arguments = ["--to", conf, "--incident", "/x", "--max-latency", "1s"];
+    let run = run(redeliver_command()?.args(arguments))?;
+    assert_eq!(run.status, Some(2), "{run:#?}");
+    assert!(run.stderr.contains("--max-latency") && run.stderr.contains("/proc"), "{run:#?}");
     Ok(())
 }
 

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use command_line::{Limit, NamedStore, duration_of, rate_of};
 use incident::INCIDENT_VARIABLE;
-use mailstore::config::ImapdConf;
+use mailstore::config::{ImapdConf, Partition};
+use mailstore::latency;
 use mailstore::quota::Quotas;
 use mailstore_format::header_file::remains::is_atom;
 use redeliver::{Choice, DEFAULT_MARK, Manners, MissingMailbox, NearDuplicates, Stop, Tree};
@@ -276,6 +277,21 @@ impl DeliverArgs {
     pub(crate) fn manners(&self, stop: Stop) -> Manners {
         let MannersArgs { rate, max_latency } = &self.manners;
         Manners { rate: rate_of(rate), max_latency: *max_latency, stop }
+    }
+
+    /// Fails where it is to be seen how slow a disk is and that cannot be tried: the run would hold
+    /// back for nothing, or never.
+    pub(crate) fn require_latency_can_be_told(&self, conf: &ImapdConf) -> Result<()> {
+        if self.manners.max_latency.is_none() {
+            return Ok(());
+        }
+        for Partition { data, .. } in conf.partitions() {
+            latency::of_disk(&data).with_context(|| {
+                let data = data.display();
+                format!("--max-latency: how slow the disk of {data} is cannot be tried; use --rate")
+            })?;
+        }
+        Ok(())
     }
 
     /// The quotas that are kept to.
