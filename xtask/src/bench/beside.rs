@@ -54,9 +54,9 @@ const RUNS: [Beside; 5] = [
     Beside { name: "nothing", over_imap: false, manners: &[], folders: None },
     Beside { name: "--via spool", over_imap: false, manners: &[], folders: Some(all) },
     Beside {
-        name: "--via spool --at-once 100 --rate 200/s",
+        name: "--via spool --jobs 1 --at-once 100 --rate 200/s",
         over_imap: false,
-        manners: &["--at-once", "100", "--rate", "200/s"],
+        manners: &["--jobs", "1", "--at-once", "100", "--rate", "200/s"],
         folders: Some(a_fifth),
     },
     Beside { name: "--via imap", over_imap: true, manners: &[], folders: Some(all) },
@@ -165,6 +165,9 @@ impl Load<'_> {
         child: Option<Child>,
         time: Duration,
     ) -> Result<(Vec<Delivered>, Duration)> {
+        // Of several that make the server's staging directory at once all but one fail (3.6.1).
+        let (code, said) = self.live.lmtp()?.deliver(OTHER, b"Subject: first\r\n\r\nmail\r\n")?;
+        ensure!(code == 250, "{code} {said}");
         let stop = AtomicBool::new(false);
         let begun = Instant::now();
         let (deliveries, took) = std::thread::scope(|scope| -> Result<_> {
@@ -197,7 +200,7 @@ impl Load<'_> {
             let counted = self.live.login(user)?.status("INBOX", &["MESSAGES"])?;
             there += counted.first().copied().context("no count")?;
         }
-        let count = deliveries.len();
+        let count = deliveries.len() + 1;
         ensure!(there == count as u64, "{count} were delivered, {there} are there");
         Ok((deliveries, took))
     }
