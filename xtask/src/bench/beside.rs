@@ -1,7 +1,8 @@
 //! `cargo xtask bench beside`: how long deliveries take while `redeliver` works.
 
 use std::fmt::Write as _;
-use std::process::{Child, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use clap::Args;
 use mailstore_tests::{Cyrus, Server};
 
 use super::lacking::{Extent, Lacking, USER};
+use super::measure::median;
 use crate::cargo::{Profile, build_program};
 use crate::table::Table;
 
@@ -25,7 +27,7 @@ const CLASSES: [u64; 10] = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Messages that the live store lacks
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     messages: u32,
     /// Folders that share them
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
@@ -36,7 +38,10 @@ pub(crate) struct Arguments {
     /// Seconds of that without redeliver
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// The stores lie in memory
+    /// How often everything is measured
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// The stores lie in memory: what remains is what locks and processors cost
     #[arg(long)]
     in_memory: bool,
 }
@@ -79,42 +84,80 @@ fn a_fifth(folders: u32) -> u32 {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let ours = build_program("redeliver", Profile::Release)?;
-    let Arguments { messages, folders, in_memory, .. } = *arguments;
+    let Arguments { messages, folders, in_memory, load, rounds, .. } = *arguments;
     println!("xtask: two servers, of which one lacks {messages} messages");
     let scene = Lacking::make(&Cyrus::find()?, Extent { messages, folders, in_memory })?;
-    let heading = [
-        "beside it",
-        "seconds",
-        "deliveries",
-        "p50 ms",
-        "p99 ms",
-        "times",
-        "p99 ms of others",
-        "max ms",
-    ];
+    let mut outcomes: [Vec<Outcome>; RUNS.len()] = Default::default();
+    for round in 1..=rounds {
+        println!("xtask: round {round} of {rounds}");
+        for (beside, outcomes) in RUNS.iter().zip(&mut outcomes) {
+            outcomes.push(beside.outcome(&scene, &ours, arguments)?);
+        }
+    }
+    let heading = ["beside it", "seconds", "p50 ms", "p99 ms", "times", "p99 ms of others"];
     let mut table = Table::new(&heading);
     let mut histograms = String::new();
-    let mut alone = None;
-    for Beside { name, over_imap, manners, folders: chosen } in RUNS {
+    for (Beside { name, .. }, of_this) in RUNS.iter().zip(&outcomes) {
+        let middle = |value: &dyn Fn(&Outcome) -> Duration| {
+            median(of_this.iter().map(value)).context("nothing was measured")
+        };
+        // Of each round, so that what the machine did meanwhile counts for both.
+        let alone = outcomes[0].iter().map(|it| it.percentile(99));
+        let times = of_this.iter().zip(alone).map(|(it, alone)| {
+            let ratio = it.percentile(99).as_secs_f64() / alone.as_secs_f64();
+            format!("{ratio:.1}")
+        });
+        table.row(vec![
+            (*name).to_owned(),
+            format!("{:.1}", middle(&|it| it.took)?.as_secs_f64()),
+            milliseconds(middle(&|it| it.percentile(50))?),
+            milliseconds(middle(&|it| it.percentile(99))?),
+            times.collect::<Vec<_>>().join(" "),
+            milliseconds(middle(&|it| quantile(&it.of_others, 99))?),
+        ]);
+        let all: Vec<_> = of_this.iter().flat_map(|it| it.times.iter().copied()).collect();
+        let _ = writeln!(histograms, "{name}\n{}", histogram(&all));
+    }
+    let place = if in_memory { "in memory" } else { "on disk" };
+    println!(
+        "\n{load} LMTP deliveries a second and two IMAP clients, stores {place}, medians of {rounds} \
+         rounds; times: p99 beside that of nothing, of each round\n\n{table}\n{histograms}"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How it went once.
+#[derive(Debug)]
+struct Outcome {
+    took: Duration,
+    /// Of all deliveries, from when they were due; sorted.
+    times: Vec<Duration>,
+    /// Of those to the user who gets nothing back.
+    of_others: Vec<Duration>,
+}
+
+impl Outcome {
+    fn percentile(&self, percent: usize) -> Duration {
+        quantile(&self.times, percent)
+    }
+}
+
+impl Beside {
+    fn outcome(&self, scene: &Lacking, ours: &Path, arguments: &Arguments) -> Result<Outcome> {
         let live = scene.live()?;
         live.admin()?.create(&format!("user.{OTHER}"))?;
-        let mut options = if over_imap { Lacking::over_imap(&live)? } else { Vec::new() };
-        options.extend(manners.iter().map(|&option| option.to_owned()));
-        let chosen = chosen.map(|chosen| chosen(folders));
-        for folder in 0..chosen.unwrap_or(0) {
+        let mut options = if self.over_imap { Lacking::over_imap(&live)? } else { Vec::new() };
+        options.extend(self.manners.iter().map(|&option| option.to_owned()));
+        let folders = self.folders.map_or(0, |of| of(arguments.folders));
+        for folder in 0..folders {
             options.extend(["--mailbox".to_owned(), format!("user.{USER}.f{folder}")]);
         }
-        let child = if chosen.is_some() {
-            let mut command = scene.redeliver(&live, &ours, &options)?;
-            Some(command.stdout(Stdio::null()).spawn().context("can't run redeliver")?)
-        } else {
-            None
-        };
+        let command = self.folders.map(|_| scene.redeliver(&live, ours, &options)).transpose()?;
         let load = Load { live: &live, per_second: arguments.load };
-        let (deliveries, took) =
-            load.while_running(child, Duration::from_secs(arguments.seconds))?;
-        let expected = (0..chosen.unwrap_or(0)).map(|folder| scene.extent.share_of(folder));
-        ensure!(scene.come(&live)? == expected.sum::<u64>(), "{name}: not all came");
+        let alone = Duration::from_secs(arguments.seconds);
+        let (deliveries, took) = load.while_running(command, alone)?;
+        let expected: u64 = (0..folders).map(|folder| scene.extent.share_of(folder)).sum();
+        ensure!(scene.come(&live)? == expected, "{}: not all came", self.name);
         let sorted_of = |counts: fn(&Delivered) -> bool| {
             let mut times: Vec<_> =
                 deliveries.iter().filter(|it| counts(it)).map(|it| it.took).collect();
@@ -122,25 +165,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             times
         };
         let (times, of_others) = (sorted_of(|_| true), sorted_of(|it| it.user == OTHER));
-        let p99 = quantile(&times, 99);
-        let before = *alone.get_or_insert(p99);
-        table.row(vec![
-            name.to_owned(),
-            format!("{:.1}", took.as_secs_f64()),
-            times.len().to_string(),
-            milliseconds(quantile(&times, 50)),
-            milliseconds(p99),
-            format!("{:.1}", p99.as_secs_f64() / before.as_secs_f64()),
-            milliseconds(quantile(&of_others, 99)),
-            milliseconds(times.last().copied().unwrap_or_default()),
-        ]);
-        let _ = writeln!(histograms, "{name}\n{}", histogram(&times));
+        Ok(Outcome { took, times, of_others })
     }
-    println!(
-        "\n{} LMTP deliveries a second, two IMAP clients\n\n{table}\n{histograms}",
-        arguments.load
-    );
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A delivery by LMTP.
@@ -158,16 +184,18 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// Goes on until `child` ends, or where there is none for so long. The deliveries,
-    /// and how long it all went on. None may be lost.
+    /// Goes on while `command` runs, or where there is none for so long. The deliveries, and how long it
+    /// all went on. None may be lost.
     fn while_running(
         &self,
-        child: Option<Child>,
-        time: Duration,
+        command: Option<Command>,
+        alone: Duration,
     ) -> Result<(Vec<Delivered>, Duration)> {
         // Of several that make the server's staging directory at once all but one fail (3.6.1).
         let (code, said) = self.live.lmtp()?.deliver(OTHER, b"Subject: first\r\n\r\nmail\r\n")?;
         ensure!(code == 250, "{code} {said}");
+        let started = command.map(|mut command| command.stdout(Stdio::null()).spawn());
+        let child = started.transpose().context("can't run redeliver")?;
         let stop = AtomicBool::new(false);
         let begun = Instant::now();
         let (deliveries, took) = std::thread::scope(|scope| -> Result<_> {
@@ -179,7 +207,7 @@ impl Load<'_> {
             let ended = if let Some(mut child) = child {
                 child.wait().map(|status| status.success())
             } else {
-                std::thread::sleep(time);
+                std::thread::sleep(alone);
                 Ok(true)
             };
             let took = begun.elapsed();
