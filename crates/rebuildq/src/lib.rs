@@ -1,0 +1,4 @@
+//! The priority-rebuild queue of an outage, and the pages that tell users how far it is.
+#![forbid(unsafe_code)]
+
+pub mod status;
