@@ -38,6 +38,8 @@ pub struct ServerTools {
     status_cache: Option<(PathBuf, String)>,
     /// Where conversations are dumped before they are counted anew.
     dumps: PathBuf,
+    /// The only user whose quotas are reckoned; none for all.
+    user: Option<String>,
 }
 
 /// One call of one of Cyrus's tools. Prints as a shell would take it.
@@ -78,7 +80,13 @@ impl ServerTools {
     pub fn new(conf: &ImapdConf, bin: Option<PathBuf>, dumps: PathBuf) -> Self {
         let status_cache =
             conf.status_cache().map(|path| (path, conf.database_type("statuscache_db")));
-        Self { bin, config: conf.path().to_owned(), status_cache, dumps }
+        Self { bin, config: conf.path().to_owned(), status_cache, dumps, user: None }
+    }
+
+    /// For a run on the mailboxes of `user` alone.
+    #[must_use]
+    pub fn for_user(&self, user: &str) -> Self {
+        Self { user: Some(user.to_owned()), ..self.clone() }
     }
 
     /// The calls that carry `follow_up` out, in their order.
@@ -87,7 +95,10 @@ impl ServerTools {
         let conversations =
             |option: &str, user: &str| self.call("ctl_conversationsdb", [option, user]);
         match follow_up {
-            FollowUp::Quota => vec![self.call("quota", ["-f", "-q"])],
+            FollowUp::Quota => vec![match &self.user {
+                None => self.call("quota", ["-f", "-q"]),
+                Some(user) => self.call("quota", ["-f", "-q", "-u", user]),
+            }],
             FollowUp::Conversations(user) => vec![conversations("-b", user)],
             // `-R` drops all rows before it counts anew, so they are dumped first. It gives no
             // message a thread that has none: `-b` does.
@@ -292,6 +303,7 @@ mod tests {
             config: directory.join("imapd.conf"),
             status_cache: Some(("/var/lib/cyrus/statuscache.db".into(), "twoskip".into())),
             dumps: directory.join("dumps"),
+            user: None,
         }
     }
 
@@ -308,6 +320,13 @@ mod tests {
             ["cyr_dbtool -C /etc/imapd.conf /var/lib/cyrus/statuscache.db twoskip delete \
                  'user.o'\\''hara.Sent Mail%'"]
         );
+    }
+
+    #[test]
+    fn quotas_are_reckoned_of_one_user_where_only_theirs_can_have_changed() {
+        let tools = tools(Path::new("/etc")).for_user("alice");
+        let calls = tools.calls(&FollowUp::Quota);
+        assert_eq!(calls[0].to_string(), "quota -C /etc/imapd.conf -f -q -u alice");
     }
 
     #[test]

@@ -260,8 +260,15 @@ fn take_over(
     Ok(Applied { evidence, plan, wrote, locked })
 }
 
-/// The mailbox's locks, exclusive; none where there is no server.
+/// The mailbox's locks, exclusive, and the permit to write under them.
 pub(crate) fn lock(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, Error> {
+    let locks = locks_of(context, target)?;
+    (context.permit)().map_err(Error::NotPermitted)?;
+    Ok(locks)
+}
+
+/// None where there is no server.
+fn locks_of(context: &Context<'_>, target: &Target) -> Result<Option<MailboxLocks>, Error> {
     let (Some(space), Some(plan)) = (context.lock_space, &target.locks) else { return Ok(None) };
     let (name, observer) = (&target.name, context.observer);
     let mut on_wait = |wait: &mailstore::lock::LockWait| tell_wait(observer, name, wait);

@@ -64,6 +64,9 @@ pub enum Error {
     /// Nobody could say which messages are to come into the mailbox.
     #[error("it is not known what is to come into the mailbox: {0}")]
     ArrivalsUnknown(#[source] Unknown),
+    /// Whoever lets the run write does not any more.
+    #[error("it may not be written any more: {0}")]
+    NotPermitted(#[source] Unknown),
     /// The mailbox changed faster than it could be looked at.
     #[error("the mailbox changes faster than it can be repaired; try again at a quieter time")]
     KeepsChanging,

@@ -70,7 +70,7 @@ pub use plan::plan;
 pub use plan_file::{PlanFileError, PlanWriter, SavedPlans};
 pub use report::{FollowUp, MailboxReport, State, Summary};
 pub use resume::Progress;
-pub use run::{ArrivalsFor, Run, Unknown};
+pub use run::{ArrivalsFor, Permit, Run, Unknown};
 pub use site::Site;
 pub use target::Target;
 pub use workshop::{RECOVERY_DIRECTORY, Workshop};

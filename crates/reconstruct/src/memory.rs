@@ -133,7 +133,7 @@ impl Memory {
     }
 
     /// Notes that the run has come to its end, after so long.
-    pub(crate) fn end(&self, summary: &Summary, took: Duration) -> Result<(), incident::Error> {
+    pub fn end(&self, summary: &Summary, took: Duration) -> Result<(), incident::Error> {
         let failed = summary.failed > 0;
         self.incident.end_run(
             self.run,

@@ -39,10 +39,15 @@ pub struct Run<'a> {
     site: &'a Site,
     observer: &'a dyn Observer,
     aftercare: Aftercare,
-    memory: Option<Memory>,
+    memory: Option<Arc<Memory>>,
     start: Option<RunStart>,
+    permit: &'a Permit<'a>,
     pool: ThreadPool,
 }
+
+/// Asked under a mailbox's locks before anything of it is written: why that must not be, if it must
+/// not.
+pub type Permit<'a> = dyn Fn() -> Result<(), Unknown> + Sync + 'a;
 
 /// What every step of a run needs.
 #[derive(Clone, Copy)]
@@ -54,6 +59,8 @@ pub(crate) struct Context<'a> {
     pub(crate) site: &'a Site,
     /// How the run began, which is noted beside the mail before it changes any.
     pub(crate) start: Option<&'a RunStart>,
+    /// Whether it may still write, asked under the locks.
+    pub(crate) permit: &'a Permit<'a>,
     /// What an earlier run did, where that is to be undone.
     pub(crate) reversal: Option<&'a Reversal>,
     /// What is to come into the mailbox, where anything is.
@@ -73,7 +80,7 @@ impl<'a> Run<'a> {
             .build()
             .expect("a process can start threads");
         let (aftercare, memory, start) = (Aftercare::none(), None, None);
-        Self { options, site, observer, aftercare, memory, start, pool }
+        Self { options, site, observer, aftercare, memory, start, permit: &|| Ok(()), pool }
     }
 
     /// With what is to be done after repairs.
@@ -84,8 +91,14 @@ impl<'a> Run<'a> {
 
     /// With an incident that remembers what becomes of each repaired mailbox.
     #[must_use]
-    pub fn with_memory(self, memory: Memory) -> Self {
-        Self { memory: Some(memory), ..self }
+    pub fn with_memory(self, memory: impl Into<Arc<Memory>>) -> Self {
+        Self { memory: Some(memory.into()), ..self }
+    }
+
+    /// Asking this under the locks of each mailbox, before anything of it is written.
+    #[must_use]
+    pub fn permitted_by(self, permit: &'a Permit<'a>) -> Self {
+        Self { permit, ..self }
     }
 
     /// Beginning like this, which is noted beside the mail that it changes.
@@ -131,6 +144,24 @@ impl<'a> Run<'a> {
         summary.run =
             (summary.repaired > 0 || progress.was_kept()).then(|| workshop.run().to_owned());
         summary
+    }
+
+    /// Repairs one mailbox, for a caller whose run goes on and has [`Self::settle`] end it.
+    #[must_use]
+    pub fn repair_one(&self, target: &Target, workshop: &Workshop) -> MailboxReport {
+        let repair = |context: &Context<'_>, target: &Target, policy| {
+            let applied = apply::repair(context, target, workshop, policy)?;
+            Ok(self.applied(context, target, workshop, applied))
+        };
+        let budget =
+            self.options.prune.map_or(0, |prune| prune.run_limit(expected_messages(target)));
+        one(&self.context(), target, &repair, &Mutex::new(budget))
+    }
+
+    /// Brings in step what concerns users and the server as a whole, after [`Self::repair_one`]. Tells
+    /// what failed.
+    pub fn settle(&self) -> Vec<Failure> {
+        self.aftercare.of_run()
     }
 
     /// Notes that what the run did to a mailbox is undone.
@@ -262,21 +293,26 @@ impl<'a> Run<'a> {
         report
     }
 
-    /// Works on the mailboxes, several at a time, so that one that waits for a lock or a disk does
-    /// not stop the others.
-    pub(crate) fn over(&self, targets: &[Target], work: &Work<'_>) -> Summary {
-        let messages = targets.iter().map(expected_messages).sum();
-        self.observer.started(targets.len(), messages);
-        let context = Context {
+    fn context(&self) -> Context<'_> {
+        Context {
             options: self.options,
             pool: &self.pool,
             observer: self.observer,
             lock_space: self.site.lock_space(),
             site: self.site,
             start: self.start.as_ref(),
+            permit: self.permit,
             reversal: None,
             incoming: None,
-        };
+        }
+    }
+
+    /// Works on the mailboxes, several at a time, so that one that waits for a lock or a disk does
+    /// not stop the others.
+    pub(crate) fn over(&self, targets: &[Target], work: &Work<'_>) -> Summary {
+        let messages = targets.iter().map(expected_messages).sum();
+        self.observer.started(targets.len(), messages);
+        let context = self.context();
         let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
         let prune_budget = self.options.prune.map_or(0, |prune| prune.run_limit(messages));
         let prune_budget = Mutex::new(prune_budget);
@@ -301,7 +337,7 @@ impl<'a> Run<'a> {
 /// Which messages are to come into a mailbox.
 pub type ArrivalsFor<'a> = dyn Fn(&Target) -> Result<Arrivals, Unknown> + Sync + 'a;
 
-/// Why it is not known which messages are to come into a mailbox.
+/// What a caller says who does not know, or does not allow.
 pub type Unknown = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) type Work<'w> =

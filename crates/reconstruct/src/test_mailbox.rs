@@ -160,6 +160,7 @@ pub(crate) fn in_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
         lock_space: None,
         site: &site,
         start: Some(&RunStart::now("run".to_owned(), "a test", "0", Vec::new())),
+        permit: &|| Ok(()),
         reversal: None,
         incoming: None,
     })

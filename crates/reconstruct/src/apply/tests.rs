@@ -14,6 +14,7 @@ use crate::evidence::Place;
 use crate::journal::JOURNAL;
 use crate::manifest::{self, How};
 use crate::plan::{FileSteps, MessageContent, Put, Rewrite};
+use crate::report::State;
 use crate::test_mailbox::{
     MESSAGES, Mailbox, every_kind_of_step, mailbox_with_every_kind_of_damage,
 };
@@ -34,6 +35,23 @@ fn must_be_put_right(mailbox: &Mailbox) {
     for name in ["007.", "3.", "9."] {
         assert!(mailbox.quarantined(name).exists(), "{name} is not in the quarantine");
     }
+}
+
+#[test]
+fn a_run_that_may_not_write_any_more_leaves_the_mailbox_as_it_is() {
+    let mailbox = Mailbox::with(&MESSAGES);
+    let (options, site) = (crate::Options::default(), crate::Site::none());
+    let workshop = Workshop::new(FileOps::new(), "run", 0o077);
+    let repaired = |permit: &crate::Permit<'_>| {
+        let run = crate::Run::new(&options, &site, &crate::Silent).permitted_by(permit);
+        run.repair_one(&mailbox.target(), &workshop)
+    };
+    let refused = repaired(&|| Err("somebody else works on it".into()));
+    assert_eq!(refused.state, State::Failed);
+    let why = "it may not be written any more: somebody else works on it";
+    assert_eq!(refused.error.as_deref(), Some(why));
+    assert!(!mailbox.path("cyrus.index").exists());
+    assert_eq!(repaired(&|| Ok(())).state, State::Repaired);
 }
 
 #[test]
