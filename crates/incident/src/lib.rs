@@ -54,6 +54,7 @@ mod mailboxes;
 mod pages;
 mod purge;
 mod quarantine;
+pub mod queue;
 mod rebuild;
 mod runs;
 mod schema;

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 
 /// What tells our databases from others (`PRAGMA application_id`): "MSRI".
@@ -96,10 +97,10 @@ mod tests {
         let count = |connection: &Connection| -> i64 {
             connection.query_row(tables, [], |row| row.get(0)).unwrap()
         };
-        assert_eq!(count(&connection), 16);
-        assert_eq!(version(&connection).unwrap(), 6);
+        assert_eq!(count(&connection), 25);
+        assert_eq!(version(&connection).unwrap(), 7);
         migrated(&mut connection).unwrap();
-        assert_eq!(count(&connection), 16);
+        assert_eq!(count(&connection), 25);
     }
 
     #[test]
@@ -109,8 +110,8 @@ mod tests {
         connection.pragma_update(None, "application_id", APPLICATION).unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
         migrate(&mut connection, Path::new(PATH), None).unwrap();
-        assert_eq!(version(&connection).unwrap(), 6);
-        for table in ["gaps", "deliveries", "seen_numbers", "appends", "withdrawals"] {
+        assert_eq!(version(&connection).unwrap(), 7);
+        for table in ["gaps", "deliveries", "seen_numbers", "appends", "withdrawals", "jobs"] {
             let count = format!("SELECT count(*) FROM {table}");
             let rows = connection.query_row(&count, [], |row| row.get(0));
             assert_eq!(rows, Ok(0_i64));
@@ -132,11 +133,11 @@ mod tests {
     fn a_database_of_a_newer_release_is_refused_in_clear_words() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrated(&mut connection).unwrap();
-        connection.pragma_update(None, "user_version", 7).unwrap();
+        connection.pragma_update(None, "user_version", 8).unwrap();
         let error = migrated(&mut connection).unwrap_err();
-        assert!(matches!(error, Error::Newer { found: 7, known: 6, .. }));
-        let text = "incident.sqlite has tables of version 7, and this program knows versions up to \
-                    6: use a program of the newer release";
+        assert!(matches!(error, Error::Newer { found: 8, known: 7, .. }));
+        let text = "incident.sqlite has tables of version 8, and this program knows versions up to \
+                    7: use a program of the newer release";
         assert_eq!(error.to_string(), text);
     }
 

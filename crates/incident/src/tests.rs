@@ -5,6 +5,7 @@ mod deliveries;
 mod gaps;
 mod lifecycle;
 mod processes;
+mod queue;
 mod rebuilding;
 mod values;
 mod wanting;

@@ -1,0 +1,201 @@
+//! What is told of the queue, in the incident's database.
+
+use mailstore_format::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, Transaction};
+
+use super::jobs::named;
+use super::{Chronicle, Event, EventKind, JobId, Link, ProgressSample, QueueNote, RebuildRequest};
+use crate::error::Error;
+use crate::incident::Incident;
+use crate::sql_values::{moment, now, signed, timestamp, unsigned};
+use crate::stores::StoreId;
+
+/// The columns that [`event`] reads.
+const EVENT: &str = "queue_events.id, at, job, user, kind, detail
+     FROM queue_events LEFT JOIN jobs ON jobs.id = job";
+
+impl Chronicle for Incident {
+    fn tell(&self, job: Option<JobId>, kind: EventKind, detail: &str) -> Result<(), Error> {
+        self.database.write(|transaction| tell(transaction, job, kind, detail))
+    }
+
+    fn events(&self, after: i64, at_most: u32) -> Result<Vec<Event>, Error> {
+        self.database.read(|connection| {
+            let query = format!(
+                "SELECT {EVENT} WHERE queue_events.id > ?1 ORDER BY queue_events.id LIMIT ?2"
+            );
+            connection.prepare_cached(&query)?.query_map((after, at_most), event)?.collect()
+        })
+    }
+
+    fn events_of(&self, job: JobId) -> Result<Vec<Event>, Error> {
+        self.database.read(|connection| {
+            let query = format!("SELECT {EVENT} WHERE job = ?1 ORDER BY queue_events.id");
+            connection.prepare_cached(&query)?.query_map([job.0], event)?.collect()
+        })
+    }
+
+    fn sample(
+        &self,
+        store: StoreId,
+        sample: &ProgressSample,
+        since: Timestamp,
+    ) -> Result<bool, Error> {
+        self.database.write(|transaction| {
+            let insert = "INSERT INTO queue_samples
+                 (store, at, users, mailboxes, messages, earliest, latest)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS
+                 (SELECT 1 FROM queue_samples WHERE store = ?1 AND at > ?8)";
+            let ProgressSample { at, users, mailboxes, messages, estimate } = *sample;
+            let inserted = transaction.prepare_cached(insert)?.execute((
+                store.0,
+                at.0,
+                signed(users),
+                signed(mailboxes),
+                signed(messages),
+                estimate.map(|(earliest, _)| earliest.0),
+                estimate.map(|(_, latest)| latest.0),
+                since.0,
+            ))?;
+            Ok(inserted > 0)
+        })
+    }
+
+    fn samples(&self, store: StoreId, about: u32) -> Result<Vec<ProgressSample>, Error> {
+        self.database.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "WITH numbered AS (SELECT *, row_number() OVER (ORDER BY at DESC) - 1 AS number,
+                 count(*) OVER () AS of FROM queue_samples WHERE store = ?1)
+                 SELECT at, users, mailboxes, messages, earliest, latest FROM numbered
+                 WHERE number % max(1, of / ?2) = 0 ORDER BY at",
+            )?;
+            query.query_map((store.0, about.max(1)), sample)?.collect()
+        })
+    }
+
+    fn note(&self, text: &str) -> Result<(), Error> {
+        self.database.write(|transaction| {
+            let insert = "INSERT INTO queue_notes (at, text) VALUES (?1, ?2)";
+            transaction.execute(insert, (now().0, text)).map(drop)
+        })
+    }
+
+    fn notes(&self, at_most: u32) -> Result<Vec<QueueNote>, Error> {
+        self.database.read(|connection| {
+            let query = "SELECT at, text FROM queue_notes ORDER BY id DESC LIMIT ?1";
+            let mut query = connection.prepare_cached(query)?;
+            let notes = query.query_map([at_most], |row| {
+                Ok(QueueNote { at: timestamp(row, 0)?, text: row.get(1)? })
+            })?;
+            notes.collect()
+        })
+    }
+
+    fn link(&self, store: StoreId, user: &str, new: &str) -> Result<String, Error> {
+        self.database.write(|transaction| {
+            let insert = "INSERT INTO queue_links (token, store, user, made)
+                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT (store, user) DO NOTHING";
+            transaction.execute(insert, (new, store.0, user, now().0))?;
+            let query = "SELECT token FROM queue_links WHERE store = ?1 AND user = ?2";
+            transaction.query_row(query, (store.0, user), |row| row.get(0))
+        })
+    }
+
+    fn unlink(&self, store: StoreId, user: &str) -> Result<bool, Error> {
+        self.database.write(|transaction| {
+            let delete = "DELETE FROM queue_links WHERE store = ?1 AND user = ?2";
+            Ok(transaction.execute(delete, (store.0, user))? > 0)
+        })
+    }
+
+    fn linked(&self, token: &str) -> Result<Option<Link>, Error> {
+        self.database.read(|connection| {
+            let query = "SELECT token, store, user FROM queue_links WHERE token = ?1";
+            connection.prepare_cached(query)?.query_row([token], link).optional()
+        })
+    }
+
+    fn links(&self, store: StoreId) -> Result<Vec<Link>, Error> {
+        self.database.read(|connection| {
+            let query = "SELECT token, store, user FROM queue_links WHERE store = ?1";
+            connection.prepare_cached(query)?.query_map([store.0], link)?.collect()
+        })
+    }
+
+    fn keep_request(&self, request: &RebuildRequest) -> Result<(), Error> {
+        self.database.write(|transaction| {
+            let insert = "INSERT INTO queue_requests (at, sender, user, why, subject, text)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let RebuildRequest { at, sender, user, why, subject, text } = request;
+            transaction.execute(insert, (at.0, sender, user, why, subject, text)).map(drop)
+        })
+    }
+
+    fn requests_since(&self, sender: &str, since: Timestamp) -> Result<u64, Error> {
+        self.database.read(|connection| {
+            let query = "SELECT count(*) FROM queue_requests WHERE sender = ?1 AND at > ?2";
+            let mut query = connection.prepare_cached(query)?;
+            query.query_row((sender, since.0), |row| unsigned(row, 0))
+        })
+    }
+
+    fn requests(&self, at_most: u32) -> Result<Vec<RebuildRequest>, Error> {
+        self.database.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT at, sender, user, why, subject, text FROM queue_requests
+                 ORDER BY id DESC LIMIT ?1",
+            )?;
+            let requests = query.query_map([at_most], |row| {
+                Ok(RebuildRequest {
+                    at: timestamp(row, 0)?,
+                    sender: row.get(1)?,
+                    user: row.get(2)?,
+                    why: row.get(3)?,
+                    subject: row.get(4)?,
+                    text: row.get(5)?,
+                })
+            })?;
+            requests.collect()
+        })
+    }
+}
+
+/// Tells an event in the transaction of what happened.
+pub(super) fn tell(
+    transaction: &Transaction<'_>,
+    job: Option<JobId>,
+    kind: EventKind,
+    detail: &str,
+) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO queue_events (at, job, kind, detail) VALUES (?1, ?2, ?3, ?4)";
+    let parameters = (now().0, job.map(|job| job.0), kind.as_str(), detail);
+    transaction.prepare_cached(insert)?.execute(parameters).map(drop)
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let job = match row.get::<_, Option<i64>>(2)? {
+        Some(job) => Some((JobId(job), row.get(3)?)),
+        None => None,
+    };
+    Ok(Event {
+        id: row.get(0)?,
+        at: timestamp(row, 1)?,
+        job,
+        kind: named(row, 4, EventKind::named)?,
+        detail: row.get(5)?,
+    })
+}
+
+fn sample(row: &Row<'_>) -> rusqlite::Result<ProgressSample> {
+    Ok(ProgressSample {
+        at: timestamp(row, 0)?,
+        users: unsigned(row, 1)?,
+        mailboxes: unsigned(row, 2)?,
+        messages: unsigned(row, 3)?,
+        estimate: moment(row, 4)?.zip(moment(row, 5)?),
+    })
+}
+
+fn link(row: &Row<'_>) -> rusqlite::Result<Link> {
+    Ok(Link { token: row.get(0)?, store: StoreId(row.get(1)?), user: row.get(2)? })
+}
