@@ -270,6 +270,13 @@ impl ImapdConf {
         })
     }
 
+    /// `userdeny_db_path`, or its default: who is kept from logging in.
+    #[must_use]
+    pub fn user_deny_db(&self) -> PathBuf {
+        self.path_option("userdeny_db_path")
+            .unwrap_or_else(|| self.config_directory.join("user_deny.db"))
+    }
+
     /// `quota_use_conversations`: what is used is not what the quota database says.
     #[must_use]
     pub fn quota_uses_conversations(&self) -> bool {
@@ -293,13 +300,13 @@ impl ImapdConf {
     }
 
     /// The backend of a database option (`mboxlist_db`, `annotation_db`, `conversations_db`,
-    /// `quota_db`, `seenstate_db`, `subscription_db`, `statuscache_db`), as text.
+    /// `quota_db`, `seenstate_db`, `subscription_db`, `statuscache_db`, `userdeny_db`), as text.
     #[must_use]
     pub fn database_type(&self, option: &str) -> String {
         let default = match option {
             "conversations_db" => "skiplist",
             "quota_db" => "quotalegacy",
-            "subscription_db" => "flat",
+            "subscription_db" | "userdeny_db" => "flat",
             _ => "twoskip",
         };
         self.settings.get(option).map_or_else(|| default.to_owned(), text_of)

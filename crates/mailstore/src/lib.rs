@@ -28,6 +28,8 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod denials;
+mod entries;
 pub mod identity;
 pub mod latency;
 pub mod location;

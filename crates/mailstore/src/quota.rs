@@ -3,21 +3,17 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mailstore_format::db;
 use mailstore_format::quota::Quota;
 
 use crate::config::ImapdConf;
+use crate::entries::{entries_of, read};
 use crate::location::PathRules;
-use crate::lock;
 use crate::name::InternalName;
 
-/// A larger database is not read into memory.
-const LARGEST_DATABASE: u64 = 1 << 30;
 /// The file of one root is a line.
 const LARGEST_FILE: u64 = 64 * 1024;
 
@@ -59,7 +55,7 @@ impl Quotas {
         let values = if conf.database_type("quota_db") == "quotalegacy" {
             Values::Files(PathRules::from(conf))
         } else {
-            let values = values_of(&database, timeout);
+            let values = entries_of(&database, timeout);
             Values::Read(values.map_err(|why| QuotaError { path: database.clone(), why })?)
         };
         Ok(Self { database, values })
@@ -130,31 +126,6 @@ impl Quotas {
         path.push(OsStr::from_bytes(local));
         path
     }
-}
-
-/// All entries of a database; none where there is no file.
-fn values_of(database: &Path, timeout: Duration) -> Result<HashMap<Vec<u8>, Vec<u8>>, String> {
-    if !database.exists() {
-        return Ok(HashMap::new());
-    }
-    let locked = lock::read_database(database, timeout, &mut |_| {});
-    let locked = locked.map_err(|error| error.to_string())?;
-    let bytes = read(locked.file().try_clone(), LARGEST_DATABASE);
-    let bytes = bytes.map_err(|error| error.to_string())?.unwrap_or_default();
-    let contents = db::read(&bytes).map_err(|error| error.to_string())?;
-    let entries = contents.entries.iter();
-    Ok(entries.map(|entry| (entry.key.to_vec(), entry.value.to_vec())).collect())
-}
-
-/// What a file holds; nothing where there is none.
-fn read(file: io::Result<File>, largest: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = match file {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    let mut bytes = Vec::new();
-    file.take(largest).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
 }
 
 #[cfg(test)]
