@@ -10,6 +10,7 @@ mod environment;
 mod progress;
 mod queue;
 mod rate;
+mod signals;
 mod stores;
 
 use std::io::Write as _;
@@ -22,6 +23,7 @@ pub use console::Console;
 pub use duration::duration_of;
 pub use environment::{account_hints, arguments, new_run_name};
 pub use rate::{Limit, rate_of};
+pub use signals::stop_on_signals;
 pub use stores::{ImapEntry, NamedStore, named_store, store_configuration};
 
 /// Ends a command: with its exit status, or with 2 and the error on stderr.

@@ -43,6 +43,7 @@ pub mod quota;
 pub mod replace;
 pub mod sessions;
 pub mod spool;
+pub mod stop;
 pub mod store;
 pub mod sync_log;
 pub mod volume;

@@ -6,7 +6,6 @@ mod imap_args;
 mod output;
 mod raise;
 mod report;
-mod signals;
 mod store;
 mod undo;
 mod watch;
@@ -14,11 +13,12 @@ mod watch;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use command_line::named_store;
+use command_line::{named_store, stop_on_signals};
 use incident::{Incident, RunStart, StoreBinding};
 use mailstore::replace::FileOps;
+use mailstore::stop::Stop;
 use reconstruct::Memory;
-use redeliver::{Desk, Spool, SpoolSettings, Stop, Transport as _};
+use redeliver::{Desk, Spool, SpoolSettings, Transport as _};
 
 pub(crate) use args::Args;
 use args::{Command, DeliverArgs, Via};
@@ -43,7 +43,7 @@ fn deliver(args: &DeliverArgs) -> Result<u8> {
     args.require_no_other_folders()?;
     ensure!(!args.imap.is_named(), "options of a delivery over IMAP are named, but not --via imap");
     // Before there is another thread. A dry run can be cut off anywhere.
-    let stop = if args.dry_run { Stop::default() } else { signals::watch()? };
+    let stop = if args.dry_run { Stop::default() } else { stop_on_signals()? };
     let output = Output::new(args.output, args.dry_run);
     let Opened { store, targets, site, settings } = store::open(&args.store, &output)?;
     let conf = store.conf().clone();

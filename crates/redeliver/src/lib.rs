@@ -25,7 +25,6 @@ mod order;
 mod raise;
 mod report;
 mod spool;
-mod stop;
 mod transport;
 
 pub use desk::Desk;
@@ -40,5 +39,4 @@ pub use order::{
 pub use raise::RaiseNumbers;
 pub use report::{MailboxReport, MessageReport, Summary};
 pub use spool::{Spool, SpoolSettings};
-pub use stop::Stop;
 pub use transport::{Listener, Transport};

@@ -4,8 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mailstore::pace::{Pace, Rate};
-
-use crate::stop::Stop;
+use mailstore::stop::Stop;
 
 /// A server that is too slow is left alone for so long at first, then for twice as long each time.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);

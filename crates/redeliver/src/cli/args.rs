@@ -11,8 +11,9 @@ use incident::INCIDENT_VARIABLE;
 use mailstore::config::{ImapdConf, Partition};
 use mailstore::latency;
 use mailstore::quota::Quotas;
+use mailstore::stop::Stop;
 use mailstore_format::header_file::remains::is_atom;
-use redeliver::{Choice, DEFAULT_MARK, Manners, MissingMailbox, NearDuplicates, Stop, Tree};
+use redeliver::{Choice, DEFAULT_MARK, Manners, MissingMailbox, NearDuplicates, Tree};
 
 use super::imap_args::ImapArgs;
 use super::raise::RaiseArgs;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use command_line::NamedStore;
+use command_line::{NamedStore, stop_on_signals};
 use incident::{BoundStore, Incident, MailboxWithGaps, RunEnd, RunStatus, StoreBinding, StoreId};
 use mailstore::identity::StoreAccount;
 use redeliver::{Choice, Desk, Imap, ImapSettings, Transport as _};
@@ -13,7 +13,6 @@ use redeliver::{Choice, Desk, Imap, ImapSettings, Transport as _};
 use super::args::{DeliverArgs, OverQuotaArg, StoreArgs, Via};
 use super::begun;
 use super::output::{Output, day};
-use super::signals;
 use super::store::{self, Opened};
 
 pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
@@ -22,7 +21,7 @@ pub(super) fn deliver(args: &DeliverArgs, named: &NamedStore) -> Result<u8> {
         "--over-quota allow: over IMAP the server decides; deliver --via spool"
     );
     // Before there is another thread, and before root is given up: it may own the passwords.
-    let stop = signals::watch()?;
+    let stop = stop_on_signals()?;
     let access = args.imap.server.access(&named.imap)?;
     let output = Output::new(args.output, args.dry_run);
     let choice = args.choice(Via::Imap);

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use imap_client::{Error, Session};
+use mailstore::stop::Stop;
 
 use super::access::Access;
 use super::delivery::{Delivery, Halt};
 use super::place::Place;
-use crate::stop::Stop;
 
 /// So often in a row, without a message getting through in between, a connection is made anew.
 const TRIES: u32 = 6;

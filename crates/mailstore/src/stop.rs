@@ -24,7 +24,7 @@ impl Stop {
     }
 
     /// Sleeps, but not beyond being told to stop.
-    pub(crate) fn sleep(&self, time: Duration) {
+    pub fn sleep(&self, time: Duration) {
         let end = Instant::now() + time;
         while !self.is_asked() {
             let left = end.saturating_duration_since(Instant::now());
