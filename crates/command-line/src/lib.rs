@@ -12,6 +12,7 @@ mod queue;
 mod rate;
 mod signals;
 mod stores;
+pub mod text;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -6,7 +6,6 @@ mod new;
 mod purge;
 mod rebuild;
 mod show;
-mod text;
 
 use std::path::{Path, PathBuf};
 

@@ -467,9 +467,9 @@ pub trait Chronicle {
 }
 
 /// A queue.
-pub trait Queue: Roster + Work + Chronicle + Sync {}
+pub trait Queue: Roster + Work + Chronicle + Sync + std::fmt::Debug {}
 
-impl<Q: Roster + Work + Chronicle + Sync> Queue for Q {}
+impl<Q: Roster + Work + Chronicle + Sync + std::fmt::Debug> Queue for Q {}
 
 /// Names in the database and in JSON.
 macro_rules! named {
@@ -537,6 +537,8 @@ pub enum EventKind {
     LaidBack,
     /// A mailbox of it is not there any more.
     MailboxGone,
+    /// What the server keeps of it elsewhere could not be brought in step.
+    OutOfStep,
     /// It failed, and is tried again.
     Failed,
     /// It failed too often.
@@ -571,6 +573,7 @@ named! {
         TakenOver = "taken-over",
         LaidBack = "laid-back",
         MailboxGone = "mailbox-gone",
+        OutOfStep = "out-of-step",
         Failed = "failed",
         SetAside = "set-aside",
         Opened = "opened",

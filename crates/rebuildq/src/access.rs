@@ -9,13 +9,14 @@
 
 mod turn;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use incident::Incident;
-use incident::queue::{Access, EventKind, Job, JobId, Queue, Roster as _};
+use incident::queue::{Access, EventKind, Job, JobId, Queue};
 use mailstore::config::ImapdConf;
 use mailstore::denials::{Denials, DenialsError};
 use mailstore_format::Guid;
@@ -194,15 +195,15 @@ impl<'a> Doorkeeper<'a> {
         let denials = self.denials()?;
         let closed = self.queue.closed_jobs(self.store)?;
         let mut differences = Vec::new();
-        for (user, message) in denials.iter().filter(|(_, message)| self.is_ours(message)) {
+        let closed = closed.into_iter().filter(|job| !job.state.is_over()).collect::<Vec<_>>();
+        let waiting: HashSet<&str> = closed.iter().map(|job| job.user.as_str()).collect();
+        for (user, _) in denials.iter().filter(|(_, message)| self.is_ours(message)) {
             let user = String::from_utf8_lossy(user).into_owned();
-            let has_job = |job: &&Job| job.user == user && !job.state.is_over();
-            if !closed.iter().any(|job| has_job(&job)) {
+            if !waiting.contains(user.as_str()) {
                 differences.push(Difference::LeftDenied { user });
             }
-            let _ = message;
         }
-        for job in closed.iter().filter(|job| !job.state.is_over()) {
+        for job in &closed {
             let (user, id) = (job.user.clone(), job.id);
             let entry = self.kind_of(denials.message_to(&user));
             differences.extend(match (job.access, entry) {

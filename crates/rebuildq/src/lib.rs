@@ -1,4 +1,8 @@
 //! The priority-rebuild queue of an outage, and the pages that tell users how far it is.
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod clock;
+pub mod enroll;
+pub mod runner;
 pub mod status;

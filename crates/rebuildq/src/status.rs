@@ -1,6 +1,18 @@
 //! What is told of the queue, to everybody and to each user: values, which pages show.
 
+use std::time::Duration;
+
 use mailstore_format::Timestamp;
+
+/// A runner that has not reported for so long is silent.
+pub const SILENT_AFTER: Duration = Duration::from_mins(2);
+
+/// Whether nothing was heard at `now` for too long since `reported`.
+#[must_use]
+pub fn is_silent(reported: Timestamp, now: Timestamp) -> bool {
+    let since = u64::try_from(now.0.saturating_sub(reported.0)).unwrap_or(0);
+    Duration::from_nanos(since) >= SILENT_AFTER
+}
 
 /// What everybody may know. No account's name is in it.
 #[derive(Debug, Clone, PartialEq)]

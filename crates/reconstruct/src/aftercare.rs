@@ -83,6 +83,12 @@ impl ServerTools {
         Self { bin, config: conf.path().to_owned(), status_cache, dumps, user: None }
     }
 
+    /// The directory of the tools, where it is known.
+    #[must_use]
+    pub fn bin(&self) -> Option<&Path> {
+        self.bin.as_deref()
+    }
+
     /// For a run on the mailboxes of `user` alone.
     #[must_use]
     pub fn for_user(&self, user: &str) -> Self {

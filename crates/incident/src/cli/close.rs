@@ -3,8 +3,8 @@
 use anyhow::Result;
 use incident::{Incident, RunStatus};
 
-use super::text::{count, time};
-use super::{Which, text::printable};
+use super::Which;
+use command_line::text::{count, printable, time};
 
 /// Close an incident: no run is begun in it any more
 ///

@@ -8,7 +8,7 @@ use incident::Purged;
 use jiff::{Span, SpanRelativeTo, Unit};
 
 use super::become_owner;
-use super::text::{count, printable};
+use command_line::text::{count, printable};
 
 /// Remove a closed incident
 ///

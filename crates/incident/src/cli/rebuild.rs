@@ -7,8 +7,8 @@ use incident::{Incident, Rebuilt, StoreBinding};
 use mailstore::config::ImapdConf;
 
 use super::new::{bindings, load};
-use super::text::{count, printable};
 use super::{Which, become_owner};
+use command_line::text::{count, printable};
 
 /// Fill the tables from the journals that lie beside the mail
 ///

@@ -7,7 +7,7 @@ use incident::{About, BoundStore, Incident, Rate, Run, Summary};
 use serde::Serialize;
 
 use super::Which;
-use super::text::{bytes, count, printable, time};
+use command_line::text::{bytes, count, printable, time};
 
 /// So many of the latest runs are listed, and so many of a tool's give its rate.
 const LATEST: u32 = 10;

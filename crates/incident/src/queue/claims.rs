@@ -3,7 +3,7 @@
 //! Whoever changes a job names the claim's token, which every change of hands makes a new one: a
 //! runner that was given up for dead, and was only slow, changes nothing.
 
-use rusqlite::{OptionalExtension as _, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
 
 use super::chronicle::tell;
 use super::jobs::{SUM_LEFT, job_with, size, to_the_end};
@@ -69,17 +69,13 @@ impl Work for Incident {
     }
 
     fn claim(&self, store: StoreId, runner: RunnerId) -> Result<Option<(Claim, Job)>, Error> {
-        self.database.write(|transaction| {
-            let next = "SELECT id FROM jobs
-                 WHERE store = ?1 AND state = 'waiting' AND access <> 'closing'
-                 AND (SELECT paused FROM queue) = 0
-                 ORDER BY priority DESC, turn LIMIT 1";
-            let next = transaction
-                .prepare_cached(next)?
-                .query_row([store.0], |row| row.get(0).map(JobId))
-                .optional()?;
-            let Some(next) = next else { return Ok(None) };
-            hand_to(transaction, next, runner, EventKind::Claimed)
+        // Who finds nothing keeps nobody from writing.
+        if self.database.read(|connection| next_of(connection, store))?.is_none() {
+            return Ok(None);
+        }
+        self.database.write(|transaction| match next_of(transaction, store)? {
+            Some(next) => hand_to(transaction, next, runner, EventKind::Claimed),
+            None => Ok(None),
         })
     }
 
@@ -219,6 +215,13 @@ impl Work for Incident {
             query.query_map((store.0, at_most), |row| size(row, 0))?.collect()
         })
     }
+}
+
+fn next_of(connection: &Connection, store: StoreId) -> rusqlite::Result<Option<JobId>> {
+    let next = "SELECT id FROM jobs WHERE store = ?1 AND state = 'waiting' AND access <> 'closing'
+         AND (SELECT paused FROM queue) = 0 ORDER BY priority DESC, turn LIMIT 1";
+    let mut next = connection.prepare_cached(next)?;
+    next.query_row([store.0], |row| row.get(0).map(JobId)).optional()
 }
 
 fn counts(transaction: &Transaction<'_>, claim: Claim) -> rusqlite::Result<bool> {

@@ -4,7 +4,8 @@ use jiff::tz::TimeZone;
 use mailstore_format::Timestamp;
 
 /// A point in time, in UTC.
-pub(crate) fn time(time: Timestamp) -> String {
+#[must_use]
+pub fn time(time: Timestamp) -> String {
     match jiff::Timestamp::from_nanosecond(time.0.into()) {
         Ok(time) => time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         Err(_) => "an unknown time".to_owned(),
@@ -12,7 +13,8 @@ pub(crate) fn time(time: Timestamp) -> String {
 }
 
 /// A number of bytes.
-pub(crate) fn bytes(bytes: f64) -> String {
+#[must_use]
+pub fn bytes(bytes: f64) -> String {
     let (mut number, mut unit) = (bytes, "B");
     for larger in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
         if number < 1024.0 {
@@ -25,12 +27,14 @@ pub(crate) fn bytes(bytes: f64) -> String {
 }
 
 /// A number and what it counts.
-pub(crate) fn count(number: u64, one: &str, more: &str) -> String {
+#[must_use]
+pub fn count(number: u64, one: &str, more: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { more })
 }
 
 /// A text that may come from a damaged or hostile volume, without what a terminal would obey.
-pub(crate) fn printable(text: &(impl ToString + ?Sized)) -> String {
+#[must_use]
+pub fn printable(text: &(impl ToString + ?Sized)) -> String {
     let visible = |c: char| {
         if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
     };
