@@ -77,6 +77,7 @@ pub use skipped::{skip_without_privilege, skipped_tests_dir};
 pub use snapshot::{Differences, Expect, MailboxSnapshot, MessageSnapshot, Snapshot};
 pub use store::Store;
 pub use tool::{
-    Reconstruct, ToolRun, cyrus_tools, gapfill_command, incident_command, redeliver_command,
+    Reconstruct, ToolRun, cyrus_tools, gapfill_command, incident_command, rebuildq_command,
+    redeliver_command,
 };
 pub use tree::{Entry, Tree};

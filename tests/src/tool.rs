@@ -181,6 +181,12 @@ pub fn redeliver_command() -> Result<Command> {
     command_of("redeliver", &BUILT)
 }
 
+/// The `rebuildq` command, likewise.
+pub fn rebuildq_command() -> Result<Command> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    command_of("rebuildq", &BUILT)
+}
+
 fn command_of(program: &str, built: &OnceLock<Result<PathBuf, String>>) -> Result<Command> {
     let built = built.get_or_init(|| build(program).map_err(|error| format!("{error:#}")));
     let binary = built.as_deref().map_err(|why| anyhow!("can't build {program}: {why}"))?;

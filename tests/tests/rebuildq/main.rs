@@ -1,0 +1,8 @@
+//! `rebuildq` beside a real server: users come back one by one, the urgent first, and nobody is left
+//! out or let in wrongly, whoever is killed.
+
+mod access;
+mod kills;
+mod order;
+mod queue;
+mod scene;
