@@ -16,6 +16,8 @@ use crate::skipped::{skip, target_dir};
 /// The release that the tests are written for: index minor version 17, cache version 11.
 const RELEASE: &str = "3.6.";
 
+const SHIFTED_CLOCK: &str = include_str!("shifted_clock.c");
+
 const SYSLOG_TO_FILE: &str = include_str!("syslog_to_file.c");
 
 /// An installation of Cyrus IMAP 3.6 that tests can run.
@@ -100,6 +102,13 @@ impl Cyrus {
         command.env("CYRUS_USER", &self.account.name).env_remove("CYRUS_CONF_PATH");
         self.account.apply_to(&mut command);
         command
+    }
+
+    /// A library to preload that shifts the time of day by the seconds in `MAILSTORE_TEST_CLOCK`; none
+    /// where no C compiler is.
+    #[must_use]
+    pub fn shifted_clock(&self) -> Option<PathBuf> {
+        compiled(&self.lasting_directory("servers").ok()?, "shifted_clock", SHIFTED_CLOCK)
     }
 
     /// The directory `target/<name>`, made if it is not there; or, where the account that servers run

@@ -199,7 +199,8 @@ impl Scene {
         for user in &self.users {
             for mailbox in [format!("user.{user}"), format!("user.{user}.Sent")] {
                 for entry in fs::read_dir(self.server.mailbox_dir(&mailbox)?)? {
-                    let (path, metadata) = (entry.as_ref().unwrap().path(), entry?.metadata()?);
+                    let entry = entry?;
+                    let (path, metadata) = (entry.path(), entry.metadata()?);
                     let seen = (metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
                     files.insert(path.display().to_string(), seen);
                 }

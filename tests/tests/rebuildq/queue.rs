@@ -1,1 +1,131 @@
-//!
+//! What is in the way: mailboxes that vanish, disks that are gone, clocks that differ.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use mailstore_tests::{Cyrus, Layout, Server, ServerOptions};
+
+use super::scene::{Scene, until};
+
+fn scene(name: &str, users: usize) -> Result<Option<Scene>> {
+    Cyrus::available_or_skip(name).map(|cyrus| Scene::of(&cyrus, users)).transpose()
+}
+
+#[test]
+fn a_mailbox_that_vanished_is_told_and_one_that_was_renamed_is_found() -> Result<()> {
+    let name = "a_mailbox_that_vanished_is_told_and_one_that_was_renamed_is_found";
+    let Some(scene) = scene(name, 2)? else { return Ok(()) };
+    scene.ok(&["add", "--all"])?;
+    let (first, second) = (&scene.users[0], &scene.users[1]);
+    let mut session = scene.server.login(first)?;
+    session.delete("INBOX.Sent")?;
+    // The server keeps it for a while under another name.
+    let mut admin = scene.server.admin()?;
+    let kept = admin.list("DELETED.*")?;
+    kept.iter().try_for_each(|mailbox| admin.delete(mailbox))?;
+    scene.server.login(second)?.rename("INBOX.Sent", "INBOX.Gesendet")?;
+    scene.damage(&format!("user.{second}.Gesendet"), 0)?;
+    scene.ok(&["run", "--until-empty"])?;
+    ensure!(scene.states()?.values().all(|state| state == "done"));
+    let events = scene.events()?;
+    let gone: Vec<_> = events.iter().filter(|event| event.kind == "mailbox-gone").collect();
+    ensure!(gone.len() == 1 && gone[0].detail == format!("user.{first}.Sent"), "{gone:?}");
+    let shown = scene.ok(&["show", second, "--json"])?;
+    let now = format!("user.{second}.Gesendet");
+    let sent = shown.json.iter().find(|line| line["mailbox"] == now);
+    ensure!(sent.context("its mailbox")?["state"] == "repaired", "{shown:?}");
+    Ok(())
+}
+
+#[test]
+fn a_job_whose_disk_is_gone_is_set_aside_and_goes_on_when_it_is_there_again() -> Result<()> {
+    let name = "a_job_whose_disk_is_gone_is_set_aside_and_goes_on_when_it_is_there_again";
+    let Some(scene) = scene(name, 2)? else { return Ok(()) };
+    let unlucky = &scene.users[0];
+    scene.ok(&["add", "--all", "--deny"])?;
+    let inbox = scene.server.mailbox_dir(&format!("user.{unlucky}"))?;
+    let away = inbox.with_extension("away");
+    fs::rename(&inbox, &away)?;
+    let run = scene.run(&["run", "--until-empty", "--attempts", "2"])?;
+    ensure!(run.status == Some(1), "{run:?}");
+    ensure!(scene.states()?[unlucky] == "set-aside", "{:?}", scene.states()?);
+    ensure!(!scene.can_log_in(unlucky), "a user whose mail is not there was let in");
+    ensure!(scene.can_log_in(&scene.users[1]));
+    let kinds: Vec<_> =
+        scene.events()?.into_iter().filter(|event| event.user == *unlucky).collect();
+    let failed: Vec<_> = kinds.iter().filter(|event| event.kind == "failed").collect();
+    ensure!(failed.len() == 1 && failed[0].detail.contains(unlucky.as_str()), "{kinds:?}");
+    let doctor = scene.run(&["doctor"])?;
+    ensure!(doctor.stdout.contains("1 job was set aside"), "{doctor:?}");
+
+    fs::rename(&away, &inbox)?;
+    scene.ok(&["retry", "--all"])?;
+    scene.ok(&["run", "--until-empty"])?;
+    scene.must_be_whole(unlucky)?;
+    ensure!(scene.denied()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_queue_that_stands_still_begins_nothing_and_who_is_not_known_is_told() -> Result<()> {
+    let name = "a_queue_that_stands_still_begins_nothing_and_who_is_not_known_is_told";
+    let Some(scene) = scene(name, 2)? else { return Ok(()) };
+    let list = scene.server.path().join("list");
+    fs::write(&list, format!("# the urgent ones\n{}\n\nnobody # gone long ago\n", scene.users[1]))?;
+    let list = list.to_str().context("text")?;
+    let added = scene.run(&["add", "--from-list", list, "--priority", "5"])?;
+    ensure!(added.status == Some(1), "{added:?}");
+    ensure!(added.stderr.contains("there is no mailbox of user 'nobody'"), "{added:?}");
+    ensure!(added.stdout.contains("1 user is in the queue now"), "{added:?}");
+    scene.ok(&["pause"])?;
+    let mut runner = scene.start(&["run", "--until-empty"])?;
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    ensure!(scene.whom("claimed")?.is_empty());
+    scene.ok(&["resume"])?;
+    ensure!(runner.wait()?.success());
+    ensure!(scene.whom("done")? == [scene.users[1].as_str()]);
+    let again = scene.run(&["bump", &scene.users[1]])?;
+    ensure!(again.status == Some(1) && again.stderr.contains("is done"), "{again:?}");
+    let unknown = scene.run(&["bump", "nobody"])?;
+    ensure!(unknown.status == Some(2) && unknown.stderr.contains("rebuildq add"), "{unknown:?}");
+    Ok(())
+}
+
+#[test]
+fn a_runner_whose_clock_is_hours_off_neither_loses_its_jobs_nor_takes_others() -> Result<()> {
+    let name = "a_runner_whose_clock_is_hours_off_neither_loses_its_jobs_nor_takes_others";
+    let Some(scene) = scene(name, 6)? else { return Ok(()) };
+    scene.damage_all()?;
+    scene.ok(&["add", "--all", "--deny"])?;
+    let run = ["run", "--until-empty", "--lease", "1s", "--jobs", "2"];
+    let clock = scene.server.cyrus().shifted_clock().context("a C compiler is needed")?;
+    let shifted = |seconds: &str| -> Result<std::process::Child> {
+        let mut command = scene.command(&run)?;
+        command.env("LD_PRELOAD", &clock).env("MAILSTORE_TEST_CLOCK", seconds);
+        Ok(command.stdout(std::process::Stdio::null()).spawn()?)
+    };
+    let mut runners = [shifted("36000")?, shifted("-36000")?, scene.start(&run)?];
+    for runner in &mut runners {
+        ensure!(runner.wait()?.success());
+    }
+    ensure!(scene.whom("taken-over")?.is_empty(), "{:?}", scene.events()?);
+    ensure!(scene.whom("claimed")?.len() == 6 && scene.denied()?.is_empty());
+    until("everybody is in", || Ok(scene.users.iter().all(|user| scene.can_log_in(user))))
+}
+
+#[test]
+fn a_queue_of_another_store_or_none_at_all_is_refused_in_clear_words() -> Result<()> {
+    let name = "a_queue_of_another_store_or_none_at_all_is_refused_in_clear_words";
+    let Some(scene) = scene(name, 1)? else { return Ok(()) };
+    let other = Server::start(scene.server.cyrus(), ServerOptions::new(Layout::ById).in_memory())?;
+    let mut command = scene.command(&["list"])?;
+    let refused = command.arg("-C").arg(other.imapd_conf()).output()?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    ensure!(!refused.status.success(), "{refused:?}");
+    ensure!(said.contains("cannot be used multiple times") || said.contains("was not made for"));
+    let mut command = mailstore_tests::rebuildq_command()?;
+    let none = command.args(["list", "-C"]).arg(scene.server.imapd_conf()).output()?;
+    let said = String::from_utf8_lossy(&none.stderr);
+    ensure!(none.status.code() == Some(2) && said.contains("--incident"), "{none:?}");
+    Ok(())
+}

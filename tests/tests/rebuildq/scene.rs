@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -82,23 +83,28 @@ impl Scene {
         let new = index.with_extension("new");
         fs::write(&new, &bytes)?;
         let owner = fs::metadata(&index)?;
-        use std::os::unix::fs::MetadataExt as _;
         std::os::unix::fs::chown(&new, Some(owner.uid()), Some(owner.gid()))?;
         Ok(fs::rename(new, index)?)
     }
 
     /// The command, with the tools of the server at hand.
     pub(crate) fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = self.plain_command(arguments)?;
+        if arguments.first().is_some_and(|name| ["add", "run", "cancel", "doctor"].contains(name)) {
+            command.arg("--cyrus-bin").arg(cyrus_tools(&self.server).0);
+        }
+        Ok(command)
+    }
+
+    /// The command, which is not told where these tools are.
+    pub(crate) fn plain_command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = rebuildq_command()?;
-        let (bin, environment) = cyrus_tools(&self.server);
+        let (_, environment) = cyrus_tools(&self.server);
         let account = self.server.cyrus().account();
         command.env("CYRUS_USER", &account.name).envs(environment);
         let (name, rest) = arguments.split_first().context("a subcommand")?;
         command.arg(name).arg("-C").arg(self.server.imapd_conf());
         command.arg("--incident").arg(&self.incident).args(rest);
-        if ["add", "run", "cancel", "doctor"].contains(name) {
-            command.arg("--cyrus-bin").arg(bin);
-        }
         Ok(command)
     }
 
@@ -187,7 +193,7 @@ impl Scene {
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !is_so()? {
-        ensure!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
+        ensure!(begun.elapsed() < Duration::from_mins(1), "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
