@@ -1,4 +1,5 @@
 //! The priority-rebuild queue of an outage, and the pages that tell users how far it is.
 #![forbid(unsafe_code)]
 
+pub mod pages;
 pub mod status;
