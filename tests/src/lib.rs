@@ -23,6 +23,7 @@
 //! ```
 
 mod account;
+mod browser;
 mod certificates;
 mod configuration;
 mod cyrus;
@@ -56,6 +57,7 @@ mod tool;
 mod tree;
 
 pub use account::Account;
+pub use browser::{Browser, Page, View};
 pub use certificates::Certificates;
 pub use configuration::{Layout, Ports, ServerOptions};
 pub use cyrus::Cyrus;

@@ -4,5 +4,6 @@
 pub mod access;
 pub mod clock;
 pub mod enroll;
+pub mod pages;
 pub mod runner;
 pub mod status;

@@ -45,6 +45,28 @@ pub struct Status {
     pub notes: Vec<Note>,
 }
 
+impl Status {
+    /// With nothing in it but the time and what is happening.
+    #[must_use]
+    pub fn new(made: Timestamp, phase: Phase) -> Self {
+        Self {
+            made,
+            phase,
+            begun: None,
+            reported: None,
+            users: Count::default(),
+            set_aside: 0,
+            mailboxes: Count::default(),
+            messages: Count::default(),
+            rate: None,
+            estimate: None,
+            earlier: Vec::new(),
+            progress: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// What is happening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -55,7 +77,10 @@ pub enum Phase {
     /// Mailboxes are rebuilt.
     Running,
     /// An operator has the queue stand still.
-    Paused,
+    Paused {
+        /// Since when.
+        since: Timestamp,
+    },
     /// Work should go on, and no runner has reported for too long.
     Silent,
     /// The runners have ended, and jobs are left.
@@ -74,6 +99,14 @@ pub struct Count {
     pub done: u64,
     /// There are.
     pub total: u64,
+}
+
+impl Count {
+    /// How many are not done.
+    #[must_use]
+    pub const fn left(self) -> u64 {
+        self.total.saturating_sub(self.done)
+    }
 }
 
 /// How fast it goes, over the last while.
