@@ -251,8 +251,8 @@ pub struct Place {
 /// What holds for the queue as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// Whether no job is claimed for now.
-    pub paused: bool,
+    /// Since when no job is claimed; none where they are.
+    pub paused: Option<Timestamp>,
     /// Where users can see how far it is.
     pub status_url: Option<String>,
 }

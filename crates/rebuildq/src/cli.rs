@@ -5,9 +5,11 @@ mod change;
 mod desk;
 mod doctor;
 mod events;
+mod link;
 mod list;
 mod note;
 mod pause;
+mod publish;
 mod run;
 mod show;
 
@@ -57,6 +59,9 @@ enum Command {
     Resume(pause::Resume),
     Run(run::Run),
     Note(note::Note),
+    Link(link::Link),
+    Status(publish::Status),
+    Serve(publish::Serve),
     Doctor(doctor::Doctor),
 }
 
@@ -76,6 +81,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         Command::Resume(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::Note(args) => args.run(),
+        Command::Link(args) => args.run(),
+        Command::Status(args) => args.run(),
+        Command::Serve(args) => args.run(),
         Command::Doctor(args) => args.run(),
     }
 }

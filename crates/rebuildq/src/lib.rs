@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod board;
 pub mod clock;
 pub mod enroll;
+pub mod link;
 pub mod pages;
 pub mod runner;
 pub mod status;

@@ -95,7 +95,7 @@ impl Work for Incident {
             let is_gone = "SELECT 1 FROM jobs JOIN runners ON runners.id = runner
                  WHERE jobs.id = ?1 AND token = ?2 AND state = 'running'
                  AND (beat = ?3 OR runners.ended IS NOT NULL)
-                 AND (SELECT paused FROM queue) = 0";
+                 AND (SELECT paused FROM queue) IS NULL";
             let seen_still = (seen.claim.job.0, seen.claim.token, seen.beat);
             if !transaction.prepare_cached(is_gone)?.exists(seen_still)? {
                 return Ok(None);
@@ -219,7 +219,7 @@ impl Work for Incident {
 
 fn next_of(connection: &Connection, store: StoreId) -> rusqlite::Result<Option<JobId>> {
     let next = "SELECT id FROM jobs WHERE store = ?1 AND state = 'waiting' AND access <> 'closing'
-         AND (SELECT paused FROM queue) = 0 ORDER BY priority DESC, turn LIMIT 1";
+         AND (SELECT paused FROM queue) IS NULL ORDER BY priority DESC, turn LIMIT 1";
     let mut next = connection.prepare_cached(next)?;
     next.query_row([store.0], |row| row.get(0).map(JobId)).optional()
 }

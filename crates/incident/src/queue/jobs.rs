@@ -159,15 +159,15 @@ impl Roster for Incident {
     fn settings(&self) -> Result<Settings, Error> {
         self.database.read(|connection| {
             connection.query_row("SELECT paused, status_url FROM queue", [], |row| {
-                Ok(Settings { paused: row.get(0)?, status_url: row.get(1)? })
+                Ok(Settings { paused: moment(row, 0)?, status_url: row.get(1)? })
             })
         })
     }
 
     fn set_paused(&self, paused: bool) -> Result<(), Error> {
         self.database.write(|transaction| {
-            let update = "UPDATE queue SET paused = ?1 WHERE paused <> ?1";
-            if transaction.execute(update, [paused])? == 0 {
+            let update = "UPDATE queue SET paused = ?1 WHERE (paused IS NULL) <> (?1 IS NULL)";
+            if transaction.execute(update, [paused.then(|| now().0)])? == 0 {
                 return Ok(());
             }
             let kind = if paused { EventKind::Paused } else { EventKind::Resumed };

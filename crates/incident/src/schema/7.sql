@@ -1,15 +1,16 @@
 -- Version 7: the queue of rebuilds.
 
--- What holds for the queue as a whole. status_url: where users can see how far it is. last_turn: the
--- last turn that a job was given; jobs of one priority come in the order of theirs.
+-- What holds for the queue as a whole. paused: since when no job is claimed; null where they are.
+-- status_url: where users can see how far it is. last_turn: the last turn that a job was given; jobs of
+-- one priority come in the order of theirs.
 CREATE TABLE queue (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    paused INTEGER NOT NULL CHECK (paused IN (0, 1)),
+    paused INTEGER,
     status_url TEXT,
     last_turn INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO queue (id, paused, last_turn) VALUES (1, 0, 0);
+INSERT INTO queue (id, last_turn) VALUES (1, 0);
 
 -- Processes that work on jobs. beat: grows with every report; who watches it needs no clock but
 -- their own.

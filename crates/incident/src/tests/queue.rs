@@ -1,6 +1,9 @@
 //! Who comes next, who may work, and what that leaves behind.
 
 use super::{Outage, mailbox};
+use crate::queue::EventKind::{
+    Claimed, Denied, Done, Opened, Paused, Queued, Resumed, RunnerBegan, TakenOver,
+};
 use crate::queue::{
     Access, Change, Chronicle as _, Claim, EventKind, Job, JobId, JobState, MailboxEnd, NewJob,
     ProgressSample, RebuildRequest, Roster as _, RunnerId, Running, Size, Work as _,
@@ -112,7 +115,6 @@ fn who_is_yet_to_be_denied_is_not_claimed() {
     assert_eq!(outage.incident.closed_jobs(outage.store).unwrap().len(), 1);
     outage.incident.set_access(alice, Access::Open).unwrap();
     let seen = kinds(&outage, alice);
-    use EventKind::{Claimed, Denied, Opened, Queued};
     assert_eq!(seen, [Queued, Denied, Claimed, Opened]);
 }
 
@@ -139,7 +141,6 @@ fn who_has_an_old_token_can_say_nothing_any_more() {
     assert!(incident.mailbox_ended(new, 1, &end_of_mailbox(2.0)).unwrap());
     assert_eq!(incident.complete(new).unwrap(), Some(JobState::Done));
     assert!(!incident.holds(new).unwrap());
-    use EventKind::{Claimed, Done, Queued, TakenOver};
     assert_eq!(kinds(&outage, id), [Queued, Claimed, TakenOver, Done]);
     let measured = incident.measured(outage.store, 10).unwrap();
     assert_eq!(measured.len(), 2);
@@ -232,12 +233,11 @@ fn a_queue_that_stands_still_gives_no_job() {
     outage.incident.set_paused(true).unwrap();
     assert!(claim(&outage, second).is_none());
     assert!(outage.incident.take_over(&only_running(&outage), second).unwrap().is_none());
-    assert!(outage.incident.settings().unwrap().paused);
+    assert!(outage.incident.settings().unwrap().paused.is_some());
     outage.incident.set_paused(false).unwrap();
     assert!(claim(&outage, second).is_some());
     let told = outage.incident.events(0, 100).unwrap();
     let of_queue: Vec<_> = told.iter().filter(|event| event.job.is_none()).collect();
-    use EventKind::{Paused, Resumed, RunnerBegan};
     let kinds: Vec<_> = of_queue.iter().map(|event| event.kind).collect();
     assert_eq!(kinds, [RunnerBegan, RunnerBegan, Paused, Resumed]);
     assert_eq!(outage.incident.events(told[1].id, 1).unwrap(), [told[2].clone()]);

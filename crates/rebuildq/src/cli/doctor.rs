@@ -83,7 +83,7 @@ fn needed(desk: &Desk) -> Result<bool> {
     let last = runners.iter().map(|runner| runner.reported).max();
     let lives =
         runners.iter().any(|runner| runner.ended.is_none() && !is_silent(runner.reported, now()));
-    if to_do && !lives && !desk.incident.settings()?.paused {
+    if to_do && !lives && desk.incident.settings()?.paused.is_none() {
         match last {
             Some(last) => println!("no runner has reported since {}: rebuildq run", time(last)),
             None => println!("jobs wait, and no runner works on them: rebuildq run"),

@@ -91,7 +91,7 @@ impl List {
                 console.print_json(&JobLine::from(*job));
             }
         } else {
-            let paused = desk.incident.settings()?.paused;
+            let paused = desk.incident.settings()?.paused.is_some();
             console.print(self.text(&jobs, paused));
         }
         console.finish()?;

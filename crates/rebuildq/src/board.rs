@@ -1,0 +1,195 @@
+//! What the pages show, read from the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use incident::queue::{
+    Access, Chronicle as _, Job, JobState, ProgressSample, Roster as _, Runner, StateTotal,
+    Work as _,
+};
+use incident::{Incident, StoreId};
+use mailstore_format::Timestamp;
+
+use crate::clock::now;
+use crate::pages::{Source, SourceError};
+use crate::status::{
+    Count, Estimate, Note, OwnStatus, Phase, Rate, SILENT_AFTER, Sample, Standing, Status,
+};
+
+/// So many samples make the chart.
+const SAMPLES: u32 = 200;
+/// So many notes are shown.
+const NOTES: u32 = 20;
+/// So many earlier estimates are.
+const EARLIER: usize = 4;
+/// Over the last while the rate is measured.
+const RATE_OVER: Duration = Duration::from_mins(15);
+
+/// How far a store's queue is, for everybody and for each user.
+#[derive(Debug, Clone)]
+pub struct Board {
+    incident: Arc<Incident>,
+    store: StoreId,
+    silent_after: Duration,
+}
+
+impl Board {
+    /// That of the incident's queue on this store.
+    #[must_use]
+    pub fn new(incident: Arc<Incident>, store: StoreId) -> Self {
+        Self { incident, store, silent_after: SILENT_AFTER }
+    }
+
+    /// Saying that a runner is silent when it has not reported for so long.
+    #[must_use]
+    pub fn silent_after(self, silent_after: Duration) -> Self {
+        Self { silent_after, ..self }
+    }
+
+    /// How far it is, at `made`.
+    pub fn at(&self, made: Timestamp) -> Result<Status, incident::Error> {
+        let totals = self.incident.totals(self.store)?;
+        let runners = self.incident.runners()?;
+        let paused = self.incident.settings()?.paused;
+        let samples = self.incident.samples(self.store, SAMPLES)?;
+        let phase = phase(&totals, &runners, paused, |runner| self.is_silent(runner, made));
+        let mut status = Status::new(made, phase);
+        count(&totals, &mut status);
+        status.reported = runners.iter().map(|runner| runner.reported).max();
+        status.rate = rate(&samples, made, &status);
+        let estimates: Vec<Estimate> = samples.iter().filter_map(estimate_of).collect();
+        if let Some((newest, earlier)) = estimates.split_last() {
+            status.estimate = (phase == Phase::Running).then_some(*newest);
+            status.earlier = spread(earlier);
+        }
+        status.progress = samples.iter().map(sample_of).collect();
+        let notes = self.incident.notes(NOTES)?.into_iter();
+        status.notes = notes.map(|note| Note { at: note.at, text: note.text }).collect();
+        Ok(status)
+    }
+
+    fn is_silent(&self, runner: &Runner, at: Timestamp) -> bool {
+        let since = u64::try_from(at.0.saturating_sub(runner.reported.0)).unwrap_or(0);
+        Duration::from_nanos(since) >= self.silent_after
+    }
+
+    fn own_status(&self, user: &str) -> Result<Option<OwnStatus>, incident::Error> {
+        let Some(job) = self.incident.job_of(self.store, user)? else { return Ok(None) };
+        Ok(Some(OwnStatus {
+            standing: self.standing(&job)?,
+            mailboxes: Count { done: job.done.mailboxes, total: job.size.mailboxes },
+            is_closed: job.access != Access::Open,
+            user: job.user,
+        }))
+    }
+
+    fn standing(&self, job: &Job) -> Result<Standing, incident::Error> {
+        let since = job.ended.unwrap_or(job.added);
+        Ok(match job.state {
+            JobState::Waiting => {
+                let place = self.incident.place_of(job.id)?.unwrap_or_default();
+                Standing::Waiting { before: place.before, estimate: None }
+            }
+            JobState::Held => Standing::Held,
+            JobState::Running => Standing::Running { since: job.claimed.unwrap_or(job.added) },
+            JobState::Done => Standing::Done { since },
+            JobState::SetAside => Standing::SetAside { since },
+            JobState::Cancelled => Standing::Cancelled { since },
+        })
+    }
+}
+
+impl Source for Board {
+    fn status(&self) -> Result<Status, SourceError> {
+        Ok(self.at(now())?)
+    }
+
+    fn own(&self, token: &str) -> Result<Option<OwnStatus>, SourceError> {
+        match self.incident.linked(token)? {
+            Some(link) if link.store == self.store => Ok(self.own_status(&link.user)?),
+            _ => Ok(None),
+        }
+    }
+
+    fn linked(&self) -> Result<Vec<(String, OwnStatus)>, SourceError> {
+        let mut linked = Vec::new();
+        for link in self.incident.links(self.store)? {
+            linked.extend(self.own_status(&link.user)?.map(|own| (link.token, own)));
+        }
+        Ok(linked)
+    }
+}
+
+fn phase(
+    totals: &[StateTotal],
+    runners: &[Runner],
+    paused: Option<Timestamp>,
+    is_silent: impl Fn(&Runner) -> bool,
+) -> Phase {
+    let are = |states: &[JobState]| totals.iter().any(|total| states.contains(&total.state));
+    if !totals.iter().any(|total| total.state != JobState::Cancelled) {
+        return Phase::Empty;
+    }
+    if !are(&[JobState::Waiting, JobState::Running, JobState::Held]) {
+        let ended = totals.iter().filter_map(|total| total.last_ended).max();
+        let added = totals.iter().map(|total| total.first_added).min();
+        return Phase::Done { since: ended.or(added).unwrap_or(Timestamp(0)) };
+    }
+    if let Some(since) = paused {
+        return Phase::Paused { since };
+    }
+    let at_work: Vec<&Runner> = runners.iter().filter(|runner| runner.ended.is_none()).collect();
+    match (runners, &*at_work) {
+        ([], _) => Phase::NotBegun,
+        (_, []) => Phase::Stopped,
+        _ if at_work.into_iter().all(is_silent) => Phase::Silent,
+        _ => Phase::Running,
+    }
+}
+
+fn count(totals: &[StateTotal], status: &mut Status) {
+    for total in totals.iter().filter(|total| total.state != JobState::Cancelled) {
+        status.users.total += total.jobs;
+        match total.state {
+            JobState::Done => status.users.done += total.jobs,
+            JobState::SetAside => status.set_aside += total.jobs,
+            _ => {}
+        }
+        status.mailboxes.total += total.size.mailboxes;
+        status.mailboxes.done += total.done.mailboxes;
+        status.messages.total += total.size.messages;
+        status.messages.done += total.done.messages;
+        let begun = status.begun.into_iter().chain([total.first_added]);
+        status.begun = begun.min();
+    }
+}
+
+/// Over the last while, or since there are samples.
+fn rate(samples: &[ProgressSample], at: Timestamp, status: &Status) -> Option<Rate> {
+    let over = i64::try_from(RATE_OVER.as_nanos()).unwrap_or(i64::MAX);
+    let long_ago = |sample: &&ProgressSample| sample.at.0 <= at.0.saturating_sub(over);
+    let from = samples.iter().rev().find(long_ago).or(samples.first())?;
+    let since = u64::try_from(at.0.saturating_sub(from.at.0)).ok().filter(|&since| since > 0)?;
+    let seconds = Duration::from_nanos(since).as_secs_f64();
+    let users = status.users.done.saturating_sub(from.users);
+    let messages = status.messages.done.saturating_sub(from.messages);
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    let rate =
+        Rate { users: users as f64 * 3_600.0 / seconds, messages: messages as f64 / seconds };
+    (messages > 0).then_some(rate)
+}
+
+/// A few of them, evenly spread.
+fn spread(estimates: &[Estimate]) -> Vec<Estimate> {
+    let step = estimates.len().div_ceil(EARLIER).max(1);
+    estimates.iter().step_by(step).copied().collect()
+}
+
+fn estimate_of(sample: &ProgressSample) -> Option<Estimate> {
+    let (earliest, latest) = sample.estimate?;
+    Some(Estimate { made: sample.at, earliest, latest })
+}
+
+fn sample_of(sample: &ProgressSample) -> Sample {
+    Sample { at: sample.at, users: sample.users, messages: sample.messages }
+}
