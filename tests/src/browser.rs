@@ -107,6 +107,8 @@ impl Browser {
             .arg("about:blank")
             .env("BROWSER_LOG", path("log"))
             .env("HOME", directory.path())
+            // Where it is killed, it leaves what it has there.
+            .env("TMPDIR", directory.path())
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
