@@ -142,7 +142,7 @@ fn phase(
     match (runners, &*at_work) {
         ([], _) => Phase::NotBegun,
         (_, []) => Phase::Stopped,
-        _ if at_work.into_iter().all(is_silent) => Phase::Silent,
+        _ if at_work.iter().all(|runner| is_silent(runner)) => Phase::Silent,
         _ => Phase::Running,
     }
 }
