@@ -4,5 +4,6 @@
 mod access;
 mod kills;
 mod order;
+mod pages;
 mod queue;
 mod scene;

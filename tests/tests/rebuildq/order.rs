@@ -110,12 +110,12 @@ fn each_user_is_let_in_as_soon_as_their_own_mailboxes_are_done() -> Result<()> {
 }
 
 /// The lock of a user's INBOX, held by this process as the server holds it.
-struct LockedMailbox {
+pub(crate) struct LockedMailbox {
     _file: std::fs::File,
 }
 
 impl LockedMailbox {
-    fn of(scene: &Scene, user: &str) -> Result<Self> {
+    pub(crate) fn of(scene: &Scene, user: &str) -> Result<Self> {
         let path = scene.server.mailbox_dir(&format!("user.{user}"))?.join("cyrus.index");
         let file = std::fs::OpenOptions::new().read(true).write(true).open(&path)?;
         let lock = nix::libc::flock {
