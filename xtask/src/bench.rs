@@ -8,6 +8,7 @@ mod mail;
 mod measure;
 mod parse;
 mod population;
+mod rebuildq;
 mod reconstruct;
 mod redeliver;
 
@@ -47,6 +48,8 @@ enum Tool {
     Redeliver(redeliver::Arguments),
     /// How long a server's deliveries take while our redeliver works
     Beside(beside::Arguments),
+    /// The queue of rebuilds with very many jobs: how long do its steps and its pages take?
+    Rebuildq(rebuildq::Arguments),
     /// The decoders on input made to be expensive: how does time grow with it?
     ///
     /// Every input at one length, and at 8 times that: what is linear takes about 8 times the time,
@@ -61,6 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Tool::Gapfill(arguments) => gapfill::run(arguments),
         Tool::Redeliver(arguments) => redeliver::run(arguments),
         Tool::Beside(arguments) => beside::run(arguments),
+        Tool::Rebuildq(arguments) => rebuildq::run(arguments),
         Tool::Bombs => bombs::run(),
     }
 }
