@@ -233,10 +233,6 @@ pub struct StateTotal {
     pub size: Size,
     /// What of that is done.
     pub done: Size,
-    /// When the first of them came into the queue.
-    pub first_added: Timestamp,
-    /// When the last of them was over.
-    pub last_ended: Option<Timestamp>,
 }
 
 /// Where a waiting job stands.
@@ -357,6 +353,9 @@ pub trait Roster {
     /// How many jobs of each state there are, and how large they are.
     fn totals(&self, store: StoreId) -> Result<Vec<StateTotal>, Error>;
 
+    /// When the first job came into the queue, and when the last one was over or set aside.
+    fn span(&self, store: StoreId) -> Result<Option<(Timestamp, Option<Timestamp>)>, Error>;
+
     /// What holds for the queue as a whole.
     fn settings(&self) -> Result<Settings, Error>;
 
@@ -435,8 +434,9 @@ pub trait Chronicle {
         since: Timestamp,
     ) -> Result<bool, Error>;
 
-    /// How far it was, oldest first: about so many samples, evenly spread, the latest among them.
-    fn samples(&self, store: StoreId, about: u32) -> Result<Vec<ProgressSample>, Error>;
+    /// How far it was, oldest first: at most so many samples, evenly spread over the time, the first
+    /// and the last among them.
+    fn samples(&self, store: StoreId, at_most: u32) -> Result<Vec<ProgressSample>, Error>;
 
     /// Tells everybody something.
     fn note(&self, text: &str) -> Result<(), Error>;

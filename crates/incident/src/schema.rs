@@ -97,10 +97,10 @@ mod tests {
         let count = |connection: &Connection| -> i64 {
             connection.query_row(tables, [], |row| row.get(0)).unwrap()
         };
-        assert_eq!(count(&connection), 25);
+        assert_eq!(count(&connection), 26);
         assert_eq!(version(&connection).unwrap(), 7);
         migrated(&mut connection).unwrap();
-        assert_eq!(count(&connection), 25);
+        assert_eq!(count(&connection), 26);
     }
 
     #[test]

@@ -52,9 +52,17 @@ impl Board {
         let runners = self.incident.runners()?;
         let paused = self.incident.settings()?.paused;
         let samples = self.incident.samples(self.store, SAMPLES)?;
-        let phase = phase(&totals, &runners, paused, |runner| self.is_silent(runner, made));
+        let span = self.incident.span(self.store)?;
+        let ended = span.and_then(|(first, last)| last.or(Some(first)));
+        let is_silent = |runner: &Runner| self.is_silent(runner, made);
+        let phase = match ended {
+            Some(since) if is_done(&totals) => Phase::Done { since },
+            Some(_) => phase(&runners, paused, is_silent),
+            None => Phase::Empty,
+        };
         let mut status = Status::new(made, phase);
         count(&totals, &mut status);
+        status.begun = span.map(|(first, _)| first);
         status.reported = runners.iter().map(|runner| runner.reported).max();
         status.rate = rate(&samples, made, &status);
         let estimates: Vec<Estimate> = samples.iter().filter_map(estimate_of).collect();
@@ -120,21 +128,18 @@ impl Source for Board {
     }
 }
 
+/// Whether nothing waits and nothing is worked on.
+fn is_done(totals: &[StateTotal]) -> bool {
+    let is_to_do = |state| matches!(state, JobState::Waiting | JobState::Running | JobState::Held);
+    !totals.iter().any(|total| is_to_do(total.state))
+}
+
+/// Of a queue with jobs that are not done.
 fn phase(
-    totals: &[StateTotal],
     runners: &[Runner],
     paused: Option<Timestamp>,
     is_silent: impl Fn(&Runner) -> bool,
 ) -> Phase {
-    let are = |states: &[JobState]| totals.iter().any(|total| states.contains(&total.state));
-    if !totals.iter().any(|total| total.state != JobState::Cancelled) {
-        return Phase::Empty;
-    }
-    if !are(&[JobState::Waiting, JobState::Running, JobState::Held]) {
-        let ended = totals.iter().filter_map(|total| total.last_ended).max();
-        let added = totals.iter().map(|total| total.first_added).min();
-        return Phase::Done { since: ended.or(added).unwrap_or(Timestamp(0)) };
-    }
     if let Some(since) = paused {
         return Phase::Paused { since };
     }
@@ -159,8 +164,6 @@ fn count(totals: &[StateTotal], status: &mut Status) {
         status.mailboxes.done += total.done.mailboxes;
         status.messages.total += total.size.messages;
         status.messages.done += total.done.messages;
-        let begun = status.begun.into_iter().chain([total.first_added]);
-        status.begun = begun.min();
     }
 }
 

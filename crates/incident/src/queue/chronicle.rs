@@ -61,15 +61,25 @@ impl Chronicle for Incident {
         })
     }
 
-    fn samples(&self, store: StoreId, about: u32) -> Result<Vec<ProgressSample>, Error> {
+    fn samples(&self, store: StoreId, at_most: u32) -> Result<Vec<ProgressSample>, Error> {
         self.database.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "WITH numbered AS (SELECT *, row_number() OVER (ORDER BY at DESC) - 1 AS number,
-                 count(*) OVER () AS of FROM queue_samples WHERE store = ?1)
-                 SELECT at, users, mailboxes, messages, earliest, latest FROM numbered
-                 WHERE number % max(1, of / ?2) = 0 ORDER BY at",
+            let ends = "SELECT min(at), max(at) FROM queue_samples WHERE store = ?1";
+            let ends = connection
+                .prepare_cached(ends)?
+                .query_row([store.0], |row| Ok(moment(row, 0)?.zip(moment(row, 1)?)))?;
+            let Some((first, last)) = ends else { return Ok(Vec::new()) };
+            let mut at = connection.prepare_cached(
+                "SELECT at, users, mailboxes, messages, earliest, latest FROM queue_samples
+                 WHERE store = ?1 AND at <= ?2 ORDER BY at DESC LIMIT 1",
             )?;
-            query.query_map((store.0, about.max(1)), sample)?.collect()
+            let mut samples = Vec::new();
+            for time in spread(first, last, at_most) {
+                let found = at.query_row((store.0, time), sample)?;
+                if samples.last() != Some(&found) {
+                    samples.push(found);
+                }
+            }
+            Ok(samples)
         })
     }
 
@@ -170,6 +180,14 @@ pub(super) fn tell(
     let insert = "INSERT INTO queue_events (at, job, kind, detail) VALUES (?1, ?2, ?3, ?4)";
     let parameters = (now().0, job.map(|job| job.0), kind.as_str(), detail);
     transaction.prepare_cached(insert)?.execute(parameters).map(drop)
+}
+
+/// So many times from the first to the last, evenly spread, both among them.
+fn spread(first: Timestamp, last: Timestamp, times: u32) -> impl Iterator<Item = i64> {
+    let steps = i64::from(times.max(2) - 1);
+    let span = last.0.saturating_sub(first.0);
+    (0..=steps)
+        .map(move |step| first.0.saturating_add(span / steps * step + span % steps * step / steps))
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<Event> {

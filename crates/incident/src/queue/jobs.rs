@@ -137,10 +137,9 @@ impl Roster for Incident {
     fn totals(&self, store: StoreId) -> Result<Vec<StateTotal>, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
-                "SELECT state, count(*), sum(mailboxes), sum(messages), sum(to_read),
-                 sum(bytes_to_read), sum(done_mailboxes), sum(done_messages), sum(done_to_read),
-                 sum(done_bytes_to_read), min(added), max(ended)
-                 FROM jobs WHERE store = ?1 GROUP BY state",
+                "SELECT state, jobs, mailboxes, messages, to_read, bytes_to_read, done_mailboxes,
+                 done_messages, done_to_read, done_bytes_to_read
+                 FROM job_totals WHERE store = ?1 AND jobs > 0",
             )?;
             let totals = query.query_map([store.0], |row| {
                 Ok(StateTotal {
@@ -148,11 +147,23 @@ impl Roster for Incident {
                     jobs: unsigned(row, 1)?,
                     size: size(row, 2)?,
                     done: size(row, 6)?,
-                    first_added: timestamp(row, 10)?,
-                    last_ended: moment(row, 11)?,
                 })
             })?;
             totals.collect()
+        })
+    }
+
+    fn span(&self, store: StoreId) -> Result<Option<(Timestamp, Option<Timestamp>)>, Error> {
+        self.database.read(|connection| {
+            let first = "SELECT added FROM jobs WHERE store = ?1 ORDER BY id LIMIT 1";
+            let first = connection
+                .prepare_cached(first)?
+                .query_row([store.0], |row| timestamp(row, 0))
+                .optional()?;
+            let last = "SELECT max(ended) FROM jobs WHERE store = ?1 AND ended IS NOT NULL";
+            let last =
+                connection.prepare_cached(last)?.query_row([store.0], |row| moment(row, 0))?;
+            Ok(first.map(|first| (first, last)))
         })
     }
 

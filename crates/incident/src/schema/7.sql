@@ -59,7 +59,56 @@ CREATE UNIQUE INDEX jobs_not_over ON jobs (store, user) WHERE state NOT IN ('don
 CREATE INDEX jobs_of_user ON jobs (store, user, id);
 CREATE INDEX jobs_by_turn ON jobs (store, priority DESC, turn)
     WHERE state = 'waiting' AND access <> 'closing';
+CREATE INDEX jobs_by_end ON jobs (store, ended) WHERE ended IS NOT NULL;
 CREATE INDEX jobs_running ON jobs (runner) WHERE state = 'running';
+
+-- How much there is in all jobs of a state, kept by the triggers below: nobody adds up all jobs for
+-- each look at the queue.
+CREATE TABLE job_totals (
+    store INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    jobs INTEGER NOT NULL,
+    mailboxes INTEGER NOT NULL, messages INTEGER NOT NULL, to_read INTEGER NOT NULL, bytes_to_read INTEGER NOT NULL,
+    done_mailboxes INTEGER NOT NULL, done_messages INTEGER NOT NULL,
+    done_to_read INTEGER NOT NULL, done_bytes_to_read INTEGER NOT NULL,
+    PRIMARY KEY (store, state)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER jobs_added AFTER INSERT ON jobs BEGIN
+    INSERT INTO job_totals VALUES (new.store, new.state, 1, new.mailboxes, new.messages, new.to_read, new.bytes_to_read, new.done_mailboxes, new.done_messages, new.done_to_read, new.done_bytes_to_read)
+    ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs,
+        mailboxes = mailboxes + excluded.mailboxes,
+        messages = messages + excluded.messages,
+        to_read = to_read + excluded.to_read,
+        bytes_to_read = bytes_to_read + excluded.bytes_to_read,
+        done_mailboxes = done_mailboxes + excluded.done_mailboxes,
+        done_messages = done_messages + excluded.done_messages,
+        done_to_read = done_to_read + excluded.done_to_read,
+        done_bytes_to_read = done_bytes_to_read + excluded.done_bytes_to_read;
+END;
+
+CREATE TRIGGER jobs_changed AFTER UPDATE ON jobs BEGIN
+    INSERT INTO job_totals VALUES (old.store, old.state, -1, -old.mailboxes, -old.messages, -old.to_read, -old.bytes_to_read, -old.done_mailboxes, -old.done_messages, -old.done_to_read, -old.done_bytes_to_read)
+    ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs,
+        mailboxes = mailboxes + excluded.mailboxes,
+        messages = messages + excluded.messages,
+        to_read = to_read + excluded.to_read,
+        bytes_to_read = bytes_to_read + excluded.bytes_to_read,
+        done_mailboxes = done_mailboxes + excluded.done_mailboxes,
+        done_messages = done_messages + excluded.done_messages,
+        done_to_read = done_to_read + excluded.done_to_read,
+        done_bytes_to_read = done_bytes_to_read + excluded.done_bytes_to_read;
+    INSERT INTO job_totals VALUES (new.store, new.state, 1, new.mailboxes, new.messages, new.to_read, new.bytes_to_read, new.done_mailboxes, new.done_messages, new.done_to_read, new.done_bytes_to_read)
+    ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs,
+        mailboxes = mailboxes + excluded.mailboxes,
+        messages = messages + excluded.messages,
+        to_read = to_read + excluded.to_read,
+        bytes_to_read = bytes_to_read + excluded.bytes_to_read,
+        done_mailboxes = done_mailboxes + excluded.done_mailboxes,
+        done_messages = done_messages + excluded.done_messages,
+        done_to_read = done_to_read + excluded.done_to_read,
+        done_bytes_to_read = done_bytes_to_read + excluded.done_bytes_to_read;
+END;
 
 -- The mailboxes of a job in their order. state: 'waiting', 'done', or 'gone' where it is not there
 -- any more. outcome: what the repair made of it.

@@ -275,7 +275,9 @@ fn samples_are_taken_once_in_a_while_and_told_evenly_spread() {
     }
     let told = outage.incident.samples(outage.store, 10).unwrap();
     let users: Vec<_> = told.iter().map(|sample| sample.users).collect();
-    assert_eq!(users, [9, 19, 29, 39, 49, 59, 69, 79, 89, 99]);
+    assert_eq!(users, [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]);
+    assert_eq!(outage.incident.samples(outage.store, 1).unwrap().len(), 2);
+    assert_eq!(outage.incident.samples(outage.store, 1000).unwrap().len(), 100);
     assert_eq!((told[0].estimate, told[9].estimate), (None, Some((at(200), at(300)))));
 }
 
