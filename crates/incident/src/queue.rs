@@ -12,6 +12,8 @@ mod chronicle;
 mod claims;
 mod jobs;
 
+use std::collections::HashMap;
+
 use mailstore_format::Timestamp;
 
 use crate::error::Error;
@@ -349,6 +351,9 @@ pub trait Roster {
 
     /// Where a waiting job stands; none where it does not wait.
     fn place_of(&self, job: JobId) -> Result<Option<Place>, Error>;
+
+    /// Where every waiting job stands.
+    fn places(&self, store: StoreId) -> Result<HashMap<JobId, Place>, Error>;
 
     /// How many jobs of each state there are, and how large they are.
     fn totals(&self, store: StoreId) -> Result<Vec<StateTotal>, Error>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use incident::queue::{
-    Access, Chronicle as _, Job, JobState, ProgressSample, Roster as _, Runner, StateTotal,
+    Access, Chronicle as _, Job, JobState, Place, ProgressSample, Roster as _, Runner, StateTotal,
     Work as _,
 };
 use incident::{Incident, StoreId};
@@ -81,29 +81,26 @@ impl Board {
         Duration::from_nanos(since) >= self.silent_after
     }
 
-    fn own_status(&self, user: &str) -> Result<Option<OwnStatus>, incident::Error> {
-        let Some(job) = self.incident.job_of(self.store, user)? else { return Ok(None) };
-        Ok(Some(OwnStatus {
-            standing: self.standing(&job)?,
-            mailboxes: Count { done: job.done.mailboxes, total: job.size.mailboxes },
-            is_closed: job.access != Access::Open,
-            user: job.user,
-        }))
-    }
-
-    fn standing(&self, job: &Job) -> Result<Standing, incident::Error> {
+    /// What the user of the job may know; `place` is where that stands, if it waits.
+    fn own_status(&self, job: Job, place: Option<Place>) -> OwnStatus {
         let since = job.ended.unwrap_or(job.added);
-        Ok(match job.state {
+        let standing = match job.state {
             JobState::Waiting => {
-                let place = self.incident.place_of(job.id)?.unwrap_or_default();
-                Standing::Waiting { before: place.before, estimate: None }
+                let before = place.unwrap_or_default().before;
+                Standing::Waiting { before, estimate: None }
             }
             JobState::Held => Standing::Held,
             JobState::Running => Standing::Running { since: job.claimed.unwrap_or(job.added) },
             JobState::Done => Standing::Done { since },
             JobState::SetAside => Standing::SetAside { since },
             JobState::Cancelled => Standing::Cancelled { since },
-        })
+        };
+        OwnStatus {
+            standing,
+            mailboxes: Count { done: job.done.mailboxes, total: job.size.mailboxes },
+            is_closed: job.access != Access::Open,
+            user: job.user,
+        }
     }
 }
 
@@ -113,16 +110,25 @@ impl Source for Board {
     }
 
     fn own(&self, token: &str) -> Result<Option<OwnStatus>, SourceError> {
-        match self.incident.linked(token)? {
-            Some(link) if link.store == self.store => Ok(self.own_status(&link.user)?),
-            _ => Ok(None),
-        }
+        let link = self.incident.linked(token)?.filter(|link| link.store == self.store);
+        let Some(link) = link else { return Ok(None) };
+        let Some(job) = self.incident.job_of(self.store, &link.user)? else { return Ok(None) };
+        let place = self.incident.place_of(job.id)?;
+        Ok(Some(self.own_status(job, place)))
     }
 
     fn linked(&self) -> Result<Vec<(String, OwnStatus)>, SourceError> {
+        let links = self.incident.links(self.store)?;
+        if links.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places = self.incident.places(self.store)?;
         let mut linked = Vec::new();
-        for link in self.incident.links(self.store)? {
-            linked.extend(self.own_status(&link.user)?.map(|own| (link.token, own)));
+        for link in links {
+            if let Some(job) = self.incident.job_of(self.store, &link.user)? {
+                let place = places.get(&job.id).copied();
+                linked.push((link.token, self.own_status(job, place)));
+            }
         }
         Ok(linked)
     }

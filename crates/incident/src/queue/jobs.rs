@@ -1,5 +1,7 @@
 //! What operators do, in the incident's database.
 
+use std::collections::HashMap;
+
 use mailstore_format::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
 
@@ -126,11 +128,29 @@ impl Roster for Incident {
                  AND (priority > ?2 OR (priority = ?2 AND turn < ?3))))"
             );
             let mut before = connection.prepare_cached(&before)?;
-            before
-                .query_row(mine, |row| {
-                    Ok(Place { before: unsigned(row, 0)?, left_before: size(row, 1)? })
-                })
-                .map(Some)
+            before.query_row(mine, place).map(Some)
+        })
+    }
+
+    fn places(&self, store: StoreId) -> Result<HashMap<JobId, Place>, Error> {
+        self.database.read(|connection| {
+            let running =
+                format!("SELECT 0, {SUM_LEFT} FROM jobs WHERE store = ?1 AND state = 'running'");
+            let mut next = connection.prepare_cached(&running)?.query_row([store.0], place)?;
+            let mut query = connection.prepare_cached(
+                "SELECT 1, mailboxes - done_mailboxes, messages - done_messages,
+                 to_read - done_to_read, bytes_to_read - done_bytes_to_read, id
+                 FROM jobs WHERE store = ?1 AND state = 'waiting' ORDER BY priority DESC, turn",
+            )?;
+            let mut rows = query.query([store.0])?;
+            let mut places = HashMap::new();
+            while let Some(row) = rows.next()? {
+                places.insert(JobId(row.get(5)?), next);
+                let Place { before, left_before } = place(row)?;
+                next.before += before;
+                next.left_before = next.left_before.and(left_before);
+            }
+            Ok(places)
         })
     }
 
@@ -347,6 +367,11 @@ fn job_mailbox(row: &Row<'_>) -> rusqlite::Result<JobMailbox> {
         },
         end,
     })
+}
+
+/// Five columns.
+fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place { before: unsigned(row, 0)?, left_before: size(row, 1)? })
 }
 
 /// Four columns.

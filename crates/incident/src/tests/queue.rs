@@ -68,6 +68,8 @@ fn jobs_come_by_priority_and_then_in_the_order_in_which_they_were_queued() {
     let place = outage.incident.place_of(jobs[2]).unwrap().unwrap();
     let two = Size { mailboxes: 4, messages: 28, to_read: 14, bytes_to_read: 28_000 };
     assert_eq!((place.before, place.left_before), (2, two));
+    let places = outage.incident.places(outage.store).unwrap();
+    assert_eq!((places.len(), places[&jobs[2]]), (5, place));
     assert_eq!(order(&outage), ["erin", "dave", "carol", "alice", "bob"]);
     assert_eq!(outage.incident.place_of(jobs[2]).unwrap(), None);
     let kinds = kinds(&outage, jobs[4]);
