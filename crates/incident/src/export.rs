@@ -1,5 +1,7 @@
 //! Everything an incident holds, as JSON lines (`docs/incident.md`).
 
+mod queue;
+
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -168,6 +170,7 @@ impl Incident {
         export.rows(self.quarantined(), of_quarantined)?;
         export.rows(self.gaps(), of_gap)?;
         export.rows(self.deliveries(), of_delivery)?;
+        queue::write(self, &mut export)?;
         Ok(export.result)
     }
 }
@@ -192,7 +195,7 @@ impl<W: Write> Export<'_, W> {
         Ok(())
     }
 
-    fn line(&mut self, line: &Line<'_>) {
+    fn line(&mut self, line: &impl Serialize) {
         if self.result.is_ok() {
             let written = serde_json::to_writer(&mut *self.out, line).map_err(io::Error::from);
             self.result = written.and_then(|()| self.out.write_all(b"\n"));

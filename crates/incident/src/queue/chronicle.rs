@@ -1,9 +1,9 @@
 //! What is told of the queue, in the incident's database.
 
 use mailstore_format::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
 
-use super::jobs::named;
+use super::rows::named;
 use super::{Chronicle, Event, EventKind, JobId, Link, ProgressSample, QueueNote, RebuildRequest};
 use crate::error::Error;
 use crate::incident::Incident;
@@ -20,12 +20,7 @@ impl Chronicle for Incident {
     }
 
     fn events(&self, after: i64, at_most: u32) -> Result<Vec<Event>, Error> {
-        self.database.read(|connection| {
-            let query = format!(
-                "SELECT {EVENT} WHERE queue_events.id > ?1 ORDER BY queue_events.id LIMIT ?2"
-            );
-            connection.prepare_cached(&query)?.query_map((after, at_most), event)?.collect()
-        })
+        self.database.read(|connection| events_after(connection, after, at_most))
     }
 
     fn events_of(&self, job: JobId) -> Result<Vec<Event>, Error> {
@@ -168,6 +163,17 @@ impl Chronicle for Incident {
             requests.collect()
         })
     }
+}
+
+/// Events after the one of this number, at most so many.
+pub(crate) fn events_after(
+    connection: &Connection,
+    after: i64,
+    at_most: u32,
+) -> rusqlite::Result<Vec<Event>> {
+    let query =
+        format!("SELECT {EVENT} WHERE queue_events.id > ?1 ORDER BY queue_events.id LIMIT ?2");
+    connection.prepare_cached(&query)?.query_map((after, at_most), event)?.collect()
 }
 
 /// Tells an event in the transaction of what happened.

@@ -6,7 +6,8 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
 
 use super::chronicle::tell;
-use super::jobs::{SUM_LEFT, job_with, size, to_the_end};
+use super::jobs::to_the_end;
+use super::rows::{SUM_LEFT, job_with, size};
 use super::{
     Claim, EventKind, Job, JobId, JobState, MailboxEnd, Measured, Runner, RunnerId, Running, Size,
     Work,

@@ -3,31 +3,23 @@
 use std::collections::HashMap;
 
 use mailstore_format::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
+use rusqlite::{OptionalExtension as _, Transaction};
 
 use super::chronicle::tell;
+use super::rows::{JOB, SUM_LEFT, job, job_mailbox, job_with, place, size, state};
 use super::{
-    Access, Change, Enqueued, EventKind, Job, JobId, JobMailbox, JobState, MailboxEnd, NewJob,
-    Place, Roster, Settings, Size, StateTotal,
+    Access, Change, Enqueued, EventKind, Job, JobId, JobMailbox, JobState, NewJob, Place, Roster,
+    Settings, Size, StateTotal,
 };
 use crate::error::Error;
 use crate::incident::Incident;
 use crate::mailboxes::{MailboxId, Naming, remember};
-use crate::sql_values::{moment, now, signed, timestamp, unsigned, wrong};
+use crate::pages::Pages;
+use crate::sql_values::{moment, now, signed, timestamp, unsigned};
 use crate::stores::StoreId;
-
-/// The columns that [`job`] reads.
-pub(super) const JOB: &str = "id, store, user, state, access, priority, attempts, why, \
-    mailboxes, messages, to_read, bytes_to_read, \
-    done_mailboxes, done_messages, done_to_read, done_bytes_to_read, added, claimed, ended";
 
 /// What SQL says of jobs that are not over.
 const NOT_OVER: &str = "state NOT IN ('done', 'cancelled')";
-
-/// What is left of the jobs that a query finds: four sums.
-pub(super) const SUM_LEFT: &str = "coalesce(sum(mailboxes - done_mailboxes), 0), \
-    coalesce(sum(messages - done_messages), 0), coalesce(sum(to_read - done_to_read), 0), \
-    coalesce(sum(bytes_to_read - done_bytes_to_read), 0)";
 
 impl Roster for Incident {
     fn enqueue(&self, store: StoreId, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
@@ -213,6 +205,18 @@ impl Roster for Incident {
     }
 }
 
+impl Incident {
+    /// Every job, in the order in which they came into the database.
+    pub(crate) fn all_jobs(&self) -> Pages<'_, i64, Job> {
+        Pages::new(&self.database, |connection, after, limit| {
+            let query = format!("SELECT {JOB} FROM jobs WHERE id > ?1 ORDER BY id LIMIT ?2");
+            let mut query = connection.prepare_cached(&query)?;
+            let rows = query.query_map((after, limit), job)?;
+            rows.map(|job| job.map(|job| (job.id.0, job))).collect()
+        })
+    }
+}
+
 fn enqueue_one(
     transaction: &Transaction<'_>,
     store: StoreId,
@@ -325,75 +329,4 @@ fn apply(transaction: &Transaction<'_>, job: &Job, change: Change) -> rusqlite::
          runner = NULL, ended = CASE WHEN ?2 = 'cancelled' THEN ?3 END WHERE id = ?1";
     transaction.prepare_cached(update)?.execute((job.id.0, state.as_str(), now().0))?;
     tell(transaction, Some(job.id), kind, "").map(|()| true)
-}
-
-pub(super) fn job_with(connection: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
-    let query = format!("SELECT {JOB} FROM jobs WHERE id = ?1");
-    connection.prepare_cached(&query)?.query_row([id.0], job).optional()
-}
-
-pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    Ok(Job {
-        id: JobId(row.get(0)?),
-        store: StoreId(row.get(1)?),
-        user: row.get(2)?,
-        state: state(row, 3)?,
-        access: named(row, 4, Access::named)?,
-        priority: row.get(5)?,
-        attempts: row.get(6)?,
-        why: row.get(7)?,
-        size: size(row, 8)?,
-        done: size(row, 12)?,
-        added: timestamp(row, 16)?,
-        claimed: moment(row, 17)?,
-        ended: moment(row, 18)?,
-    })
-}
-
-fn job_mailbox(row: &Row<'_>) -> rusqlite::Result<JobMailbox> {
-    let ended: Option<Timestamp> = moment(row, 9)?;
-    let end = match ended {
-        Some(at) => Some(MailboxEnd { outcome: row.get(7)?, seconds: row.get(8)?, at }),
-        None => None,
-    };
-    Ok(JobMailbox {
-        position: row.get(0)?,
-        mailbox: MailboxId { uniqueid: row.get(1)?, name: row.get(2)? },
-        size: Size {
-            mailboxes: 1,
-            messages: unsigned(row, 3)?,
-            to_read: unsigned(row, 4)?,
-            bytes_to_read: unsigned(row, 5)?,
-        },
-        end,
-    })
-}
-
-/// Five columns.
-fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place { before: unsigned(row, 0)?, left_before: size(row, 1)? })
-}
-
-/// Four columns.
-pub(super) fn size(row: &Row<'_>, first: usize) -> rusqlite::Result<Size> {
-    Ok(Size {
-        mailboxes: unsigned(row, first)?,
-        messages: unsigned(row, first + 1)?,
-        to_read: unsigned(row, first + 2)?,
-        bytes_to_read: unsigned(row, first + 3)?,
-    })
-}
-
-pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<JobState> {
-    named(row, column, JobState::named)
-}
-
-pub(super) fn named<T>(
-    row: &Row<'_>,
-    column: usize,
-    named: impl FnOnce(&str) -> Option<T>,
-) -> rusqlite::Result<T> {
-    let name: String = row.get(column)?;
-    let unknown = || rusqlite::types::FromSqlError::Other(format!("'{name}'").into());
-    named(&name).ok_or_else(|| wrong(column, unknown()))
 }

@@ -321,3 +321,28 @@ fn requests_are_counted_by_sender_and_notes_told() {
     let notes = outage.incident.notes(5).unwrap();
     assert_eq!(notes[0].text, "half of it is done");
 }
+
+#[test]
+fn the_queue_is_exported_without_the_tokens_of_its_links() {
+    let outage = Outage::new();
+    enqueue(&outage, &["alice"]);
+    let (claimed, _) = claim(&outage, runner(&outage)).unwrap();
+    outage.incident.mailbox_ended(claimed, 0, &end_of_mailbox(1.5)).unwrap();
+    outage.incident.note("half of it is done").unwrap();
+    outage.incident.link(outage.store, "alice", "a-secret-token").unwrap();
+    let mut out = Vec::new();
+    outage.incident.export(&mut out).unwrap().unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(!text.contains("a-secret-token"));
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines: Vec<_> = lines.collect();
+    let of = |kind| lines.iter().filter(|line| line["type"] == kind).collect::<Vec<_>>();
+    let job = of("job");
+    assert_eq!((&job[0]["user"], &job[0]["state"]), (&"alice".into(), &"running".into()));
+    let mailboxes = of("job_mailbox");
+    assert_eq!(mailboxes[0]["outcome"], "repaired");
+    assert!(mailboxes.len() == 2 && mailboxes[1]["ended"].is_null());
+    let kinds: Vec<_> = of("queue_event").iter().map(|event| event["kind"].clone()).collect();
+    assert_eq!(kinds, ["queued", "runner-began", "claimed"]);
+    assert_eq!(of("queue_note")[0]["text"], "half of it is done");
+}
