@@ -97,7 +97,11 @@ impl Run {
         let summary = runner.run(RunStart::now(name, "rebuildq", version, arguments()))?;
         console.print(told(&summary));
         console.finish()?;
-        status(&desk, stop.is_asked())
+        if stop.is_asked() {
+            return Ok(2);
+        }
+        let is_left = !runner.doorkeeper.differences()?.is_empty();
+        Ok(u8::from(is_left || has_set_aside(&desk)?))
     }
 
     fn settings(&self) -> RunnerSettings {
@@ -144,8 +148,7 @@ fn told(summary: &Summary) -> String {
     )
 }
 
-fn status(desk: &Desk, was_stopped: bool) -> Result<u8> {
+fn has_set_aside(desk: &Desk) -> Result<bool> {
     let totals = desk.incident.totals(desk.store)?;
-    let is_aside = totals.iter().any(|total| total.state == JobState::SetAside);
-    Ok(if was_stopped { 2 } else { u8::from(is_aside) })
+    Ok(totals.iter().any(|total| total.state == JobState::SetAside))
 }
