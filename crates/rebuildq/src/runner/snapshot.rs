@@ -1,5 +1,6 @@
 //! The store's mailboxes, read anew when a job names one that was not there.
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,8 @@ pub struct StoreUnreadable(#[from] StoreError);
 pub(super) struct Snapshot {
     store: Store,
     pub(super) site: Site,
+    /// Positions in the list of mailboxes, by their owner's userid.
+    by_owner: HashMap<Vec<u8>, Vec<usize>>,
     read: Instant,
     list: Option<ListIdentity>,
 }
@@ -70,12 +73,18 @@ impl Snapshot {
         // Before the list is read: what changes meanwhile makes it another.
         let (list, read) = (identity(conf), Instant::now());
         let store = Store::open_with(conf.clone(), DATABASE_TIMEOUT, &mut |_| {})?;
+        let mut by_owner = HashMap::<_, Vec<_>>::new();
+        for (position, entry) in store.mailboxes().iter().enumerate() {
+            if let Some(owner) = store.namespace().owner(&entry.name) {
+                by_owner.entry(owner).or_default().push(position);
+            }
+        }
         let site = Site::of(&store);
         let site = match bin {
             Some(bin) => site.asking_tools(bin),
             None => site,
         };
-        Ok(Self { store, site, read, list })
+        Ok(Self { store, site, by_owner, read, list })
     }
 
     /// A mailbox of a job; none where it is not there any more. One that was renamed is known by its
@@ -92,9 +101,16 @@ impl Snapshot {
         })
     }
 
-    /// Where each mailbox of `targets` would have its `cyrus.expunge`.
-    pub(super) fn expunge_files(targets: &[Target]) -> Vec<PathBuf> {
-        targets.iter().map(|target| target.location.expunge.clone()).collect()
+    /// Where each mailbox that the server's tools open for `user` would have its `cyrus.expunge`: all of
+    /// the user's, not only those of the job; for nobody's mailboxes all of the store's.
+    pub(super) fn expunge_files(&self, user: &str) -> Vec<PathBuf> {
+        if user.is_empty() {
+            return self.store.expunge_files();
+        }
+        let of_user = self.by_owner.get(user.as_bytes()).into_iter().flatten();
+        let entries = of_user.filter_map(|&position| self.store.mailboxes().get(position));
+        let locations = entries.filter_map(|entry| self.store.location(entry).ok());
+        locations.map(|location| location.expunge).collect()
     }
 }
 

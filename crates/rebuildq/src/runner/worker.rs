@@ -135,10 +135,8 @@ impl Worker<'_> {
     ) -> Result<Ending, RunnerError> {
         let (shop, options) = (self.shop, &self.shop.runner.settings.options);
         let permit = || self.permit(claim);
-        let found: Vec<Target> =
-            mailboxes.iter().filter_map(|(_, target)| target.clone()).collect();
         let run = Run::new(options, &snapshot.site, &Silent)
-            .with_aftercare(self.aftercare(job, &found))
+            .with_aftercare(self.aftercare(job, snapshot))
             .with_memory(Arc::clone(&shop.memory))
             .with_start(shop.start.clone())
             .permitted_by(&permit);
@@ -208,7 +206,7 @@ impl Worker<'_> {
         summary.add(report);
     }
 
-    fn aftercare(&self, job: &Job, targets: &[Target]) -> Aftercare {
+    fn aftercare(&self, job: &Job, snapshot: &Snapshot) -> Aftercare {
         let (runner, witness) = (self.shop.runner, self.shop.runner.witness);
         let tools = match job.user.as_str() {
             "" => runner.tools.clone(),
@@ -220,7 +218,7 @@ impl Worker<'_> {
             log.map_err(|error| witness.warned(&error.to_string())).ok()
         });
         Aftercare::new(tools, logs.collect(), runner.settings.options.lock_timeout)
-            .held_back_by(Snapshot::expunge_files(targets))
+            .held_back_by(snapshot.expunge_files(&job.user))
     }
 }
 
