@@ -2,6 +2,7 @@
 //! out or let in wrongly, whoever is killed.
 
 mod access;
+mod command_line;
 mod kills;
 mod order;
 mod pages;

@@ -311,7 +311,8 @@ pub struct RebuildRequest {
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident { $($variant:ident = $name:literal),* $(,)? }) => {
         impl $type {
-            const ALL: &'static [Self] = &[$(Self::$variant),*];
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             $(#[$doc])*
             #[must_use]
