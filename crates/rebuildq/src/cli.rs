@@ -10,6 +10,7 @@ mod list;
 mod note;
 mod pause;
 mod publish;
+mod requests;
 mod run;
 mod show;
 
@@ -58,6 +59,7 @@ enum Command {
     Pause(pause::Pause),
     Resume(pause::Resume),
     Run(run::Run),
+    Requests(requests::Requests),
     Note(note::Note),
     Link(link::Link),
     Status(publish::Status),
@@ -80,6 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         Command::Pause(args) => args.run(),
         Command::Resume(args) => args.run(),
         Command::Run(args) => args.run(),
+        Command::Requests(args) => args.run(),
         Command::Note(args) => args.run(),
         Command::Link(args) => args.run(),
         Command::Status(args) => args.run(),
