@@ -148,11 +148,16 @@ impl Scene {
         Ok(events.filter(|event| event.kind == kind).map(|event| event.user).collect())
     }
 
-    /// The states of the jobs, by user.
+    /// The state of the job of each user that is not over, or else was the last.
     pub(crate) fn states(&self) -> Result<BTreeMap<String, String>> {
         let run = self.ok(&["list", "--json"])?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Ok(run.json.iter().map(|line| (text(&line["user"]), text(&line["state"]))).collect())
+        // Jobs that are over come after those that are not.
+        let mut states = BTreeMap::new();
+        for line in &run.json {
+            states.entry(text(&line["user"])).or_insert_with(|| text(&line["state"]));
+        }
+        Ok(states)
     }
 
     /// Users who have an entry in the server's deny database, with what stands in it.
