@@ -129,3 +129,24 @@ fn a_queue_of_another_store_or_none_at_all_is_refused_in_clear_words() -> Result
     ensure!(none.status.code() == Some(2) && said.contains("--incident"), "{none:?}");
     Ok(())
 }
+
+#[test]
+fn an_incident_that_is_closed_says_who_may_be_left_denied_and_begins_nothing() -> Result<()> {
+    let name = "an_incident_that_is_closed_says_who_may_be_left_denied_and_begins_nothing";
+    let Some(scene) = scene(name, 2)? else { return Ok(()) };
+    scene.ok(&["add", "--all", "--deny"])?;
+    let shown = scene.incident_says("show")?;
+    ensure!(shown.contains("jobs of rebuildq: 2 waiting"), "{shown}");
+    let closed = scene.incident_says("close")?;
+    ensure!(
+        closed.contains("2 jobs are not over") && closed.contains("rebuildq doctor"),
+        "{closed}"
+    );
+    let refused = scene.run(&["run", "--until-empty"])?;
+    ensure!(refused.status == Some(2) && refused.stderr.contains("is closed"), "{refused:?}");
+    let refused = scene.run(&["add", "--all"])?;
+    ensure!(refused.status == Some(2), "{refused:?}");
+    scene.users.iter().try_for_each(|user| scene.ok(&["cancel", user]).map(drop))?;
+    ensure!(scene.denied()?.is_empty());
+    Ok(())
+}

@@ -60,6 +60,15 @@ impl Scene {
         Ok(Self { server, users, incident })
     }
 
+    /// What `incident` says when told so.
+    pub(crate) fn incident_says(&self, what: &str) -> Result<String> {
+        let mut command = incident_command()?;
+        command.env("CYRUS_USER", &self.server.cyrus().account().name);
+        let said = command.arg(what).arg(&self.incident).output()?;
+        ensure!(said.status.success(), "{said:?}");
+        Ok(String::from_utf8(said.stdout)?)
+    }
+
     /// Damages every index: of some the header is gone, others are cut.
     pub(crate) fn damage_all(&self) -> Result<()> {
         for (number, user) in self.users.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! `incident close`
 
 use anyhow::Result;
+use incident::queue::Roster as _;
 use incident::{Incident, RunStatus};
 
 use super::Which;
@@ -35,6 +36,15 @@ fn warn_of_loose_ends(incident: &Incident) -> Result<()> {
         let run = run?;
         if run.end.status == RunStatus::Running {
             println!("run {} goes on, or was interrupted", printable(&run.start.name));
+        }
+    }
+    for store in incident.stores()? {
+        let totals = incident.totals(store.id)?.into_iter();
+        let left = totals.filter(|total| !total.state.is_over()).map(|total| total.jobs).sum();
+        if left > 0 {
+            let conf = store.binding.imapd_conf.display();
+            let jobs = count(left, "job is", "jobs are");
+            println!("{jobs} not over, their users may be denied: rebuildq doctor -C {conf}");
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use anyhow::Result;
+use incident::queue::{Roster as _, StateTotal};
 use incident::{About, BoundStore, Incident, Rate, Run, Summary};
 use serde::Serialize;
 
@@ -51,6 +52,8 @@ struct Contents {
     stores: Vec<BoundStore>,
     latest: VecDeque<Run>,
     rates: Vec<(String, Rate)>,
+    /// Of each store, the jobs of its queue.
+    queue: Vec<StateTotal>,
     summary: Summary,
 }
 
@@ -84,7 +87,11 @@ impl Contents {
             rates.extend(incident.measured_rate(&tool, LATEST)?.map(|rate| (tool, rate)));
         }
         let (about, stores) = (incident.about()?, incident.stores()?);
-        Ok(Self { about, stores, latest, rates, summary: incident.summary()? })
+        let mut queue = Vec::new();
+        for store in &stores {
+            queue.extend(incident.totals(store.id)?);
+        }
+        Ok(Self { about, stores, latest, rates, queue, summary: incident.summary()? })
     }
 
     fn json(&self, incident: &Incident) -> serde_json::Result<String> {
@@ -110,6 +117,7 @@ impl Contents {
             lines.push(format!("store: {} (configdirectory {directory})", conf_of(store)));
         }
         lines.extend(self.runs());
+        lines.extend(self.queue());
         lines.extend(self.wanted());
         lines.extend(self.findings());
         for kept in &self.summary.kept {
@@ -143,6 +151,12 @@ impl Contents {
             lines.push(format!("rate of {tool}: {messages:.0} messages/s, {read}/s"));
         }
         lines
+    }
+
+    fn queue(&self) -> Option<String> {
+        let of = |total: &StateTotal| format!("{} {}", total.jobs, total.state.as_str());
+        let states: Vec<String> = self.queue.iter().map(of).collect();
+        (!states.is_empty()).then(|| format!("jobs of rebuildq: {}", states.join(", ")))
     }
 
     fn wanted(&self) -> Vec<String> {
