@@ -4,7 +4,9 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use mailstore_tests::{Cyrus, Layout, Server, ServerOptions};
+use rustix::process::{Pid, Signal, kill_process};
 
+use super::order::LockedMailbox;
 use super::scene::{Scene, until};
 
 fn scene(name: &str, users: usize) -> Result<Option<Scene>> {
@@ -149,4 +151,27 @@ fn an_incident_that_is_closed_says_who_may_be_left_denied_and_begins_nothing() -
     scene.users.iter().try_for_each(|user| scene.ok(&["cancel", user]).map(drop))?;
     ensure!(scene.denied()?.is_empty());
     Ok(())
+}
+
+#[test]
+fn a_runner_that_is_told_to_stop_ends_the_mailbox_it_is_at_and_lays_its_job_back() -> Result<()> {
+    let name = "a_runner_that_is_told_to_stop_ends_the_mailbox_it_is_at_and_lays_its_job_back";
+    let Some(scene) = scene(name, 1)? else { return Ok(()) };
+    let user = scene.users[0].as_str();
+    scene.damage_all()?;
+    scene.ok(&["add", "--all", "--deny"])?;
+    let lock = LockedMailbox::of(&scene, user)?;
+    let mut runner = scene.start(&["run", "--until-empty"])?;
+    until("it is at the first mailbox", || Ok(!scene.whom("claimed")?.is_empty()))?;
+    let pid = Pid::from_raw(i32::try_from(runner.id())?).context("a process id")?;
+    kill_process(pid, Signal::TERM)?;
+    drop(lock);
+    ensure!(runner.wait()?.code() == Some(2));
+    ensure!(scene.whom("laid-back")? == [user] && scene.states()?[user] == "waiting");
+    let shown = scene.ok(&["show", user, "--json"])?;
+    let done = shown.json.iter().filter(|line| line["state"] == "repaired").count();
+    ensure!(done == 1, "{shown:?}");
+    ensure!(!scene.can_log_in(user));
+    scene.ok(&["run", "--until-empty"])?;
+    scene.must_be_whole(user)
 }
