@@ -82,7 +82,7 @@ impl Board {
     }
 
     /// What the user of the job may know; `place` is where that stands, if it waits.
-    fn own_status(&self, job: Job, place: Option<Place>) -> OwnStatus {
+    fn own_status(job: Job, place: Option<Place>) -> OwnStatus {
         let since = job.ended.unwrap_or(job.added);
         let standing = match job.state {
             JobState::Waiting => {
@@ -114,7 +114,7 @@ impl Source for Board {
         let Some(link) = link else { return Ok(None) };
         let Some(job) = self.incident.job_of(self.store, &link.user)? else { return Ok(None) };
         let place = self.incident.place_of(job.id)?;
-        Ok(Some(self.own_status(job, place)))
+        Ok(Some(Self::own_status(job, place)))
     }
 
     fn linked(&self) -> Result<Vec<(String, OwnStatus)>, SourceError> {
@@ -127,7 +127,7 @@ impl Source for Board {
         for link in links {
             if let Some(job) = self.incident.job_of(self.store, &link.user)? {
                 let place = places.get(&job.id).copied();
-                linked.push((link.token, self.own_status(job, place)));
+                linked.push((link.token, Self::own_status(job, place)));
             }
         }
         Ok(linked)
