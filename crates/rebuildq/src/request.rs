@@ -27,6 +27,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod answer;
 mod automatic;
 mod decision;
 mod header;
@@ -37,6 +38,7 @@ mod text;
 
 use std::io::{self, Read};
 
+pub use answer::{Answer, Outcome};
 pub use decision::{Decision, Policy, Raise, Unclear, Why, decide};
 pub use sender::Sender;
 

@@ -44,7 +44,7 @@ pub struct Raise {
 /// A request that a person has to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unclear {
-    /// The address that is answered, with the words for all that is unclear; none where
+    /// The address that is answered, with [`Answer::Unclear`](super::Answer::Unclear); none where
     /// nobody is.
     pub answered: Option<String>,
     /// Why it is not clear: for the operators, never for the sender.
