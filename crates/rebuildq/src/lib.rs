@@ -7,5 +7,6 @@ pub mod clock;
 pub mod enroll;
 pub mod link;
 pub mod pages;
+pub mod request;
 pub mod runner;
 pub mod status;
