@@ -119,11 +119,15 @@ pub trait Work {
     /// where the claim does not count any more.
     fn complete(&self, claim: Claim) -> Result<Option<JobState>, Error>;
 
-    /// The last mailboxes that were done, the latest first.
-    fn measured(&self, store: StoreId, at_most: u32) -> Result<Vec<Measured>, Error>;
+    /// The mailboxes that were done after the one of this number (0: all), in the order in which they
+    /// ended; where there are more than so many, the last of them.
+    fn measured(&self, store: StoreId, after: u64, at_most: u32) -> Result<Vec<Measured>, Error>;
 
-    /// What is left to do in the largest jobs, the largest first.
-    fn largest_left(&self, store: StoreId, at_most: u32) -> Result<Vec<Size>, Error>;
+    /// What is left to do in the largest of the jobs that wait, the largest first.
+    fn largest_left(&self, store: StoreId, at_most: u32) -> Result<Vec<(JobId, Size)>, Error>;
+
+    /// What is left to do in those that come last, in their order.
+    fn last_left(&self, store: StoreId, at_most: u32) -> Result<Vec<(JobId, Size)>, Error>;
 }
 
 /// What is told.

@@ -1,16 +1,18 @@
 //! What the pages show, read from the queue.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use incident::queue::{
-    Access, Chronicle as _, Job, JobState, Place, ProgressSample, Roster as _, Runner, StateTotal,
-    Work as _,
+    Access, Chronicle as _, Job, JobState, Place, ProgressSample, Queue, Roster as _, Runner,
+    StateTotal, Work as _,
 };
 use incident::{Incident, StoreId};
 use mailstore_format::Timestamp;
 
 use crate::clock::now;
+use crate::estimate::Workers;
+use crate::forecast::{Forecaster, workers};
 use crate::pages::{Source, SourceError};
 use crate::status::{
     Count, Estimate, Note, OwnStatus, Phase, Rate, SILENT_AFTER, Sample, Standing, Status,
@@ -26,18 +28,20 @@ const EARLIER: usize = 4;
 const RATE_OVER: Duration = Duration::from_mins(15);
 
 /// How far a store's queue is, for everybody and for each user.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Board {
     incident: Arc<Incident>,
     store: StoreId,
     silent_after: Duration,
+    forecaster: Mutex<Forecaster>,
 }
 
 impl Board {
     /// That of the incident's queue on this store.
     #[must_use]
     pub fn new(incident: Arc<Incident>, store: StoreId) -> Self {
-        Self { incident, store, silent_after: SILENT_AFTER }
+        let forecaster = Mutex::default();
+        Self { incident, store, silent_after: SILENT_AFTER, forecaster }
     }
 
     /// Saying that a runner is silent when it has not reported for so long.
@@ -81,13 +85,47 @@ impl Board {
         Duration::from_nanos(since) >= self.silent_after
     }
 
+    /// When a job that waits will be done; none where that cannot be told, or nobody works.
+    pub fn estimate_of(&self, job: &Job) -> Result<Option<Estimate>, incident::Error> {
+        let place = self.incident.place_of(job.id)?;
+        Ok(place.and_then(|place| self.crew(now()).ok()?.estimate(job, &place)))
+    }
+
+    /// What is known of who works now.
+    fn crew(&self, at: Timestamp) -> Result<Crew, incident::Error> {
+        let queue: &dyn Queue = &*self.incident;
+        let mut forecaster = self.forecaster.lock().unwrap_or_else(PoisonError::into_inner);
+        forecaster.learn(queue, self.store)?;
+        let is_paused = self.incident.settings()?.paused.is_some();
+        let runners = self.incident.runners()?;
+        let is_at_work = |runner: &Runner| runner.ended.is_none() && !self.is_silent(runner, at);
+        let works = !is_paused && runners.iter().any(is_at_work);
+        let workers = works.then(|| workers(queue, self.store, at)).transpose()?;
+        Ok(Crew { forecaster: forecaster.clone(), workers, at })
+    }
+}
+
+/// Who works at a time, and what was learned of how fast that is.
+struct Crew {
+    forecaster: Forecaster,
+    /// None where nobody works.
+    workers: Option<Workers>,
+    at: Timestamp,
+}
+
+impl Crew {
+    fn estimate(&self, job: &Job, place: &Place) -> Option<Estimate> {
+        self.forecaster.of_one(self.workers.as_ref()?, job, place, self.at)
+    }
+
     /// What the user of the job may know; `place` is where that stands, if it waits.
-    fn own_status(job: Job, place: Option<Place>) -> OwnStatus {
+    fn own_status(&self, job: Job, place: Option<Place>) -> OwnStatus {
         let since = job.ended.unwrap_or(job.added);
         let standing = match job.state {
             JobState::Waiting => {
-                let before = place.unwrap_or_default().before;
-                Standing::Waiting { before, estimate: None }
+                let place = place.unwrap_or_default();
+                let estimate = self.estimate(&job, &place);
+                Standing::Waiting { before: place.before, estimate }
             }
             JobState::Held => Standing::Held,
             JobState::Running => Standing::Running { since: job.claimed.unwrap_or(job.added) },
@@ -114,7 +152,7 @@ impl Source for Board {
         let Some(link) = link else { return Ok(None) };
         let Some(job) = self.incident.job_of(self.store, &link.user)? else { return Ok(None) };
         let place = self.incident.place_of(job.id)?;
-        Ok(Some(Self::own_status(job, place)))
+        Ok(Some(self.crew(now())?.own_status(job, place)))
     }
 
     fn linked(&self) -> Result<Vec<(String, OwnStatus)>, SourceError> {
@@ -123,11 +161,12 @@ impl Source for Board {
             return Ok(Vec::new());
         }
         let places = self.incident.places(self.store)?;
+        let crew = self.crew(now())?;
         let mut linked = Vec::new();
         for link in links {
             if let Some(job) = self.incident.job_of(self.store, &link.user)? {
                 let place = places.get(&job.id).copied();
-                linked.push((link.token, Self::own_status(job, place)));
+                linked.push((link.token, crew.own_status(job, place)));
             }
         }
         Ok(linked)

@@ -5,6 +5,7 @@ mod change;
 mod desk;
 mod doctor;
 mod events;
+mod intake;
 mod link;
 mod list;
 mod note;
@@ -59,6 +60,7 @@ enum Command {
     Pause(pause::Pause),
     Resume(pause::Resume),
     Run(run::Run),
+    Intake(intake::IntakeArgs),
     Requests(requests::Requests),
     Note(note::Note),
     Link(link::Link),
@@ -82,6 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         Command::Pause(args) => args.run(),
         Command::Resume(args) => args.run(),
         Command::Run(args) => args.run(),
+        Command::Intake(args) => Ok(args.run()),
         Command::Requests(args) => args.run(),
         Command::Note(args) => args.run(),
         Command::Link(args) => args.run(),

@@ -8,7 +8,7 @@
 //! Whoever takes a job over goes on behind the mailboxes that are done; one that was cut short is
 //! finished by `reconstruct` itself.
 
-mod forecast;
+mod sample;
 mod snapshot;
 mod watch;
 mod worker;
@@ -24,6 +24,7 @@ use mailstore::stop::Stop;
 use reconstruct::{Memory, Options, ServerTools, Summary, Workshop};
 
 use crate::access::{AccessError, Doorkeeper};
+use crate::forecast::Forecaster;
 use snapshot::Snapshots;
 pub use snapshot::StoreUnreadable;
 use watch::Watch;
@@ -118,6 +119,7 @@ struct Shop<'a> {
     memory: Arc<Memory>,
     snapshots: Snapshots,
     watch: Watch,
+    forecaster: Mutex<Forecaster>,
     summary: Mutex<Summary>,
     /// The first error that ends the runner.
     failure: Mutex<Option<RunnerError>>,
@@ -142,6 +144,7 @@ impl Runner<'_> {
             snapshots: Snapshots::open(self.conf, self.tools.bin())?,
             watch: Watch::new(self.settings.lease),
             start,
+            forecaster: Mutex::default(),
             summary: Mutex::default(),
             failure: Mutex::default(),
             looked_at_access: Mutex::default(),

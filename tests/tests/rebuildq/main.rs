@@ -3,6 +3,7 @@
 
 mod access;
 mod command_line;
+mod intake;
 mod kills;
 mod order;
 mod pages;

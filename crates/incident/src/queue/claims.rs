@@ -7,14 +7,14 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
 
 use super::chronicle::tell;
 use super::jobs::to_the_end;
-use super::rows::{SUM_LEFT, job_with, size};
+use super::rows::{job_with, size};
 use super::{
     Claim, EventKind, Job, JobId, JobState, MailboxEnd, Measured, Runner, RunnerId, Running, Size,
     Work,
 };
 use crate::error::Error;
 use crate::incident::Incident;
-use crate::sql_values::{moment, now, signed, timestamp};
+use crate::sql_values::{moment, now, signed, timestamp, unsigned};
 use crate::stores::StoreId;
 
 /// So many runners are told of.
@@ -117,15 +117,19 @@ impl Work for Incident {
             if !counts(transaction, claim)? {
                 return Ok(false);
             }
+            let ending = "UPDATE queue SET last_end = last_end + 1 RETURNING last_end";
+            let ending: i64 =
+                transaction.prepare_cached(ending)?.query_row([], |row| row.get(0))?;
             let state = if end.outcome.is_some() { "done" } else { "gone" };
             let update = "UPDATE job_mailboxes
-                 SET state = ?3, outcome = ?4, seconds = ?5, ended = ?6
+                 SET state = ?3, outcome = ?4, seconds = ?5, ended = ?6, ending = ?7,
+                 at_once = (SELECT count(*) FROM jobs WHERE state = 'running')
                  WHERE job = ?1 AND position = ?2 AND state = 'waiting'
                  RETURNING 1, messages, to_read, bytes_to_read";
             let size = transaction
                 .prepare_cached(update)?
                 .query_row(
-                    (claim.job.0, position, state, &end.outcome, end.seconds, end.at.0),
+                    (claim.job.0, position, state, &end.outcome, end.seconds, end.at.0, ending),
                     |row| size(row, 0),
                 )
                 .optional()?;
@@ -189,31 +193,59 @@ impl Work for Incident {
         })
     }
 
-    fn measured(&self, store: StoreId, at_most: u32) -> Result<Vec<Measured>, Error> {
+    fn measured(&self, store: StoreId, after: u64, at_most: u32) -> Result<Vec<Measured>, Error> {
         self.database.read(|connection| {
             let mut query = connection.prepare_cached(
                 "SELECT 1, job_mailboxes.messages, job_mailboxes.to_read,
-                 job_mailboxes.bytes_to_read, seconds, job_mailboxes.ended
+                 job_mailboxes.bytes_to_read, seconds, ending, at_once
                  FROM job_mailboxes JOIN jobs ON jobs.id = job
-                 WHERE job_mailboxes.ended IS NOT NULL AND job_mailboxes.state = 'done'
-                 AND store = ?1
-                 ORDER BY job_mailboxes.ended DESC LIMIT ?2",
+                 WHERE ending > ?2 AND job_mailboxes.state = 'done' AND store = ?1
+                 ORDER BY ending DESC LIMIT ?3",
             )?;
-            let rows = query.query_map((store.0, at_most), |row| {
-                Ok(Measured { size: size(row, 0)?, seconds: row.get(4)?, at: timestamp(row, 5)? })
+            let rows = query.query_map((store.0, signed(after), at_most), |row| {
+                Ok(Measured {
+                    number: unsigned(row, 5)?,
+                    size: size(row, 0)?,
+                    seconds: row.get(4)?,
+                    at_once: row.get(6)?,
+                })
             })?;
-            rows.collect()
+            let mut measured = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            measured.reverse();
+            Ok(measured)
         })
     }
 
-    fn largest_left(&self, store: StoreId, at_most: u32) -> Result<Vec<Size>, Error> {
+    fn largest_left(&self, store: StoreId, at_most: u32) -> Result<Vec<(JobId, Size)>, Error> {
+        let order = "bytes_to_read - done_bytes_to_read DESC";
+        self.left_of_some(store, order, at_most)
+    }
+
+    fn last_left(&self, store: StoreId, at_most: u32) -> Result<Vec<(JobId, Size)>, Error> {
+        let mut last = self.left_of_some(store, "priority, turn DESC", at_most)?;
+        last.reverse();
+        Ok(last)
+    }
+}
+
+impl Incident {
+    /// What is left to do in the first of the jobs that wait, in an order of SQL.
+    fn left_of_some(
+        &self,
+        store: StoreId,
+        order: &str,
+        at_most: u32,
+    ) -> Result<Vec<(JobId, Size)>, Error> {
         self.database.read(|connection| {
             let query = format!(
-                "SELECT {SUM_LEFT} FROM jobs WHERE store = ?1 AND state IN ('waiting', 'running')
-                 GROUP BY id ORDER BY sum(bytes_to_read - done_bytes_to_read) DESC LIMIT ?2"
+                "SELECT mailboxes - done_mailboxes, messages - done_messages,
+                 to_read - done_to_read, bytes_to_read - done_bytes_to_read, id
+                 FROM jobs WHERE store = ?1 AND state = 'waiting' ORDER BY {order} LIMIT ?2"
             );
             let mut query = connection.prepare_cached(&query)?;
-            query.query_map((store.0, at_most), |row| size(row, 0))?.collect()
+            let rows = query
+                .query_map((store.0, at_most), |row| Ok((JobId(row.get(4)?), size(row, 0)?)))?;
+            rows.collect()
         })
     }
 }

@@ -115,9 +115,8 @@ impl Roster for Incident {
                 .optional()?;
             let Some(mine) = mine else { return Ok(None) };
             let before = format!(
-                "SELECT count(*) FILTER (WHERE state = 'waiting'), {SUM_LEFT} FROM jobs
-                 WHERE store = ?1 AND (state = 'running' OR (state = 'waiting'
-                 AND (priority > ?2 OR (priority = ?2 AND turn < ?3))))"
+                "SELECT count(*), {SUM_LEFT} FROM jobs WHERE store = ?1 AND state = 'waiting'
+                 AND (priority > ?2 OR (priority = ?2 AND turn < ?3))"
             );
             let mut before = connection.prepare_cached(&before)?;
             before.query_row(mine, place).map(Some)
@@ -126,9 +125,7 @@ impl Roster for Incident {
 
     fn places(&self, store: StoreId) -> Result<HashMap<JobId, Place>, Error> {
         self.database.read(|connection| {
-            let running =
-                format!("SELECT 0, {SUM_LEFT} FROM jobs WHERE store = ?1 AND state = 'running'");
-            let mut next = connection.prepare_cached(&running)?.query_row([store.0], place)?;
+            let mut next = Place::default();
             let mut query = connection.prepare_cached(
                 "SELECT 1, mailboxes - done_mailboxes, messages - done_messages,
                  to_read - done_to_read, bytes_to_read - done_bytes_to_read, id

@@ -154,12 +154,14 @@ pub struct MailboxEnd {
 /// A mailbox that is done, and how long it took.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
+    /// It was the so many-th to end.
+    pub number: u64,
     /// How much there was to do.
     pub size: Size,
     /// How long it took.
     pub seconds: f64,
-    /// When it was done.
-    pub at: Timestamp,
+    /// So many jobs were worked on then.
+    pub at_once: u32,
 }
 
 /// What an operator can do to a job.
@@ -227,7 +229,7 @@ pub struct StateTotal {
 pub struct Place {
     /// Jobs that wait and come before it.
     pub before: u64,
-    /// What is left to do in these, and in those that are worked on.
+    /// What is left to do in these.
     pub left_before: Size,
 }
 

@@ -2,15 +2,16 @@
 
 -- What holds for the queue as a whole. paused: since when no job is claimed; null where they are.
 -- status_url: where users can see how far it is. last_turn: the last turn that a job was given; jobs of
--- one priority come in the order of theirs.
+-- one priority come in the order of theirs. last_end: how many mailboxes have ended.
 CREATE TABLE queue (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     paused INTEGER,
     status_url TEXT,
-    last_turn INTEGER NOT NULL
+    last_turn INTEGER NOT NULL,
+    last_end INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO queue (id, last_turn) VALUES (1, 0);
+INSERT INTO queue (id, last_turn, last_end) VALUES (1, 0, 0);
 
 -- Processes that work on jobs. beat: grows with every report; who watches it needs no clock but
 -- their own.
@@ -111,7 +112,8 @@ CREATE TRIGGER jobs_changed AFTER UPDATE ON jobs BEGIN
 END;
 
 -- The mailboxes of a job in their order. state: 'waiting', 'done', or 'gone' where it is not there
--- any more. outcome: what the repair made of it.
+-- any more. outcome: what the repair made of it. ending: they ended in this order, whatever clocks say.
+-- at_once: so many jobs were worked on then.
 CREATE TABLE job_mailboxes (
     job INTEGER NOT NULL REFERENCES jobs (id),
     position INTEGER NOT NULL,
@@ -123,10 +125,12 @@ CREATE TABLE job_mailboxes (
     outcome TEXT,
     seconds REAL,
     ended INTEGER,
+    ending INTEGER,
+    at_once INTEGER,
     PRIMARY KEY (job, position)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX job_mailboxes_by_end ON job_mailboxes (ended) WHERE ended IS NOT NULL;
+CREATE INDEX job_mailboxes_by_end ON job_mailboxes (ending) WHERE ending IS NOT NULL;
 
 -- What happened, in its order. job: none for what concerns the queue as a whole.
 CREATE TABLE queue_events (

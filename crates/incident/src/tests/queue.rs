@@ -144,9 +144,12 @@ fn who_has_an_old_token_can_say_nothing_any_more() {
     assert_eq!(incident.complete(new).unwrap(), Some(JobState::Done));
     assert!(!incident.holds(new).unwrap());
     assert_eq!(kinds(&outage, id), [Queued, Claimed, TakenOver, Done]);
-    let measured = incident.measured(outage.store, 10).unwrap();
+    let measured = incident.measured(outage.store, 0, 10).unwrap();
     assert_eq!(measured.len(), 2);
     assert_eq!((measured[0].size.mailboxes, measured[0].seconds), (1, 1.5));
+    assert_eq!((measured[0].number, measured[1].at_once), (1, 1));
+    assert_eq!(incident.measured(outage.store, 1, 10).unwrap(), measured[1..]);
+    assert_eq!(incident.measured(outage.store, 0, 1).unwrap(), measured[1..]);
 }
 
 #[test]
@@ -200,7 +203,7 @@ fn a_job_to_which_mailboxes_came_meanwhile_waits_again() {
     assert_eq!(job.left(), size(6));
     assert!(outage.incident.mailbox_ended(second, 2, &end_of_mailbox(1.0)).unwrap());
     assert_eq!(outage.incident.complete(second).unwrap(), Some(JobState::Done));
-    assert_eq!(outage.incident.measured(outage.store, 10).unwrap().len(), 2, "one was gone");
+    assert_eq!(outage.incident.measured(outage.store, 0, 10).unwrap().len(), 2, "one was gone");
 }
 
 #[test]
@@ -256,7 +259,10 @@ fn totals_tell_how_much_is_done_and_left() {
     assert_eq!((of(JobState::Waiting).jobs, of(JobState::Waiting).size.messages), (2, 28));
     assert_eq!((of(JobState::Running).jobs, of(JobState::Running).done), (1, size(10)));
     let largest = outage.incident.largest_left(outage.store, 2).unwrap();
-    assert_eq!(largest.iter().map(|left| left.messages).collect::<Vec<_>>(), [14, 14]);
+    assert_eq!(largest.iter().map(|(_, left)| left.messages).collect::<Vec<_>>(), [14, 14]);
+    let last = outage.incident.last_left(outage.store, 1).unwrap();
+    let carol = outage.incident.job_of(outage.store, "carol").unwrap().unwrap();
+    assert_eq!(last, [(carol.id, carol.size)]);
 }
 
 #[test]

@@ -4,8 +4,10 @@ use anyhow::Result;
 use command_line::Console;
 use command_line::text::{printable, time};
 use incident::queue::{Chronicle as _, JobMailbox, Roster as _};
+use rebuildq::board::Board;
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::desk::{DeskArgs, named};
 use super::events::{EventLine, line_of};
@@ -60,6 +62,11 @@ impl Show {
             let mut text = format!("{user}: {state}, priority {}\n", job.priority);
             if let Some(place) = desk.incident.place_of(job.id)? {
                 let _ = writeln!(text, "{} before it", place.before);
+            }
+            let board = Board::new(Arc::clone(&desk.incident), desk.store);
+            if let Some(estimate) = board.estimate_of(&job)? {
+                let (earliest, latest) = (time(estimate.earliest), time(estimate.latest));
+                let _ = writeln!(text, "expected to be done between {earliest} and {latest}");
             }
             if let Some(why) = &job.why {
                 let _ = writeln!(text, "why: {}", printable(why));

@@ -19,6 +19,20 @@ pub struct Policy {
     pub domains: Vec<String>,
 }
 
+impl Why {
+    /// The same in words, for the operators.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSender => "nothing tells who sent it",
+            Self::Stranger => "its sender has no account",
+            Self::OtherAccount => "its sender has an account and seems to name another",
+            Self::NobodyNamed => "an operator names nobody who has an account",
+            Self::TooManyNamed => "an operator names too many",
+        }
+    }
+}
+
 /// What is done about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
