@@ -9,6 +9,7 @@ mod measure;
 mod parse;
 mod population;
 mod rebuildq;
+mod rates;
 mod reconstruct;
 mod redeliver;
 
@@ -50,6 +51,11 @@ enum Tool {
     Beside(beside::Arguments),
     /// The queue of rebuilds with very many jobs: how long do its steps and its pages take?
     Rebuildq(rebuildq::Arguments),
+    /// How long reconstruct takes for mailboxes of many sizes: what rebuildq's estimates are tried on
+    ///
+    /// Warm, from disk, and beside a load; up to four at a time. Takes some minutes and 1.5 GB
+    /// of disk.
+    Rates(rates::Arguments),
     /// The decoders on input made to be expensive: how does time grow with it?
     ///
     /// Every input at one length, and at 8 times that: what is linear takes about 8 times the time,
@@ -65,6 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Tool::Redeliver(arguments) => redeliver::run(arguments),
         Tool::Beside(arguments) => beside::run(arguments),
         Tool::Rebuildq(arguments) => rebuildq::run(arguments),
+        Tool::Rates(arguments) => rates::run(arguments),
         Tool::Bombs => bombs::run(),
     }
 }
