@@ -8,8 +8,8 @@ mod mail;
 mod measure;
 mod parse;
 mod population;
-mod rebuildq;
 mod rates;
+mod rebuildq;
 mod reconstruct;
 mod redeliver;
 
