@@ -3,7 +3,7 @@
 //! A mailbox costs so much for itself, for each message, for each message to read and for each byte
 //! to read; these four costs are fitted to what was measured ([`History`]), and what is left
 //! ([`Left`]) is priced by them. The rest of the run is then played through a few hundred times, and
-//! the range holds what comes of it but for the outermost 3 % on either side. From play to play
+//! the range holds what comes of it but for the outermost 4 % on either side. From play to play
 //! differ:
 //! - the pace: somewhere between how things went of late and how they went over any one stretch of
 //!   the run so far, so that what was slow before may be again; and by a spread beyond that (half

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How often the rest is played through.
 const PLAYS: u16 = 200;
 /// So many plays that end earliest, and so many that end latest, are left out of account.
-const LEFT_OUT: usize = 6;
+const LEFT_OUT: usize = 8;
 /// An edge that would move by less than this share of the time left stays.
 const STEADY: f64 = 0.03;
 

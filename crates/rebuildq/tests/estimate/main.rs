@@ -40,6 +40,7 @@ fn scored(seeds: Range<u64>) -> Score {
 struct Asked {
     seeds: Range<u64>,
     estimates: f64,
+    at_worst: f64,
     steadily: f64,
     users: f64,
 }
@@ -51,13 +52,14 @@ fn the_true_end_lies_within_the_range_and_the_range_is_no_wider_than_it_has_to_b
         return;
     }
     let asked = if long_form() {
-        Asked { seeds: 0..1000, estimates: 0.96, steadily: 0.88, users: 0.87 }
+        Asked { seeds: 0..1000, estimates: 0.95, at_worst: 0.9, steadily: 0.84, users: 0.86 }
     } else {
-        Asked { seeds: 0..25, estimates: 0.93, steadily: 0.8, users: 0.85 }
+        Asked { seeds: 0..25, estimates: 0.9, at_worst: 0.8, steadily: 0.7, users: 0.8 }
     };
     let score = scored(asked.seeds);
     assert!(score.estimates() >= asked.estimates, "{score}");
+    assert!(score.at_worst() >= asked.at_worst, "{score}");
     assert!(score.steadily() >= asked.steadily, "{score}");
     assert!(score.users() >= asked.users, "{score}");
-    assert!(score.width() < 0.305, "{score}");
+    assert!(score.width() <= 0.3, "{score}");
 }

@@ -23,6 +23,8 @@ pub(crate) struct Score {
     steadily: usize,
     made: usize,
     held: usize,
+    /// In how many runs the estimate of each of these times held.
+    held_at: [usize; ESTIMATES],
     /// Half the widths of the ranges, and the times left, as shares of the whole run.
     width: f64,
     left: f64,
@@ -52,7 +54,11 @@ impl Score {
             let next = estimate(scenario, known, told.last());
             told.push(next);
         });
-        let held = told.iter().filter(|told| self.add_estimate(told, &ends)).count();
+        let held: Vec<bool> = told.iter().map(|told| self.add_estimate(told, &ends)).collect();
+        for (held_at, held) in self.held_at.iter_mut().zip(&held) {
+            *held_at += usize::from(*held);
+        }
+        let held = held.into_iter().filter(|held| *held).count();
         for pair in told.windows(2) {
             if let [Told { at, all: Some(one), .. }, Told { at: then, all: Some(next), .. }] = pair
             {
@@ -93,14 +99,21 @@ impl Score {
         self.held as f64 / self.made as f64
     }
 
+    /// In which share of runs it did at the time at which fewest did.
+    pub(crate) fn at_worst(&self) -> f64 {
+        let fewest = self.held_at.iter().min().copied().unwrap_or_default();
+        fewest as f64 / self.runs as f64
+    }
+
     /// The share of runs in which they did for 90 % of the second half.
     pub(crate) fn steadily(&self) -> f64 {
         self.steadily as f64 / self.runs as f64
     }
 
-    /// Half the mean width of the ranges, as a share of the mean time left.
+    /// Half the mean width of the ranges, as a share of the mean time left; or the mean of each one's
+    /// share, where that is larger.
     pub(crate) fn width(&self) -> f64 {
-        self.width / self.left
+        (self.width / self.left).max(self.relative / self.made as f64)
     }
 
     /// The share of estimates for one user that held.
@@ -139,13 +152,14 @@ impl fmt::Display for Score {
         write!(
             f,
             "{} runs: each estimate held in {:.1} % of them, 9 of 10 did in {:.1} %; of all, {:.1} \
-             % held, ± {:.1} % of the time left wide (mean of each one's share: {:.1} %), {:.1} % \
+             % held, at the worst time {:.1} %, ± {:.1} % of the time left wide (mean of each one's share: {:.1} %), {:.1} % \
              of edges moved; of those for one user, {:.1} % held",
             self.runs,
             share(self.always, self.runs),
             share(self.steadily, self.runs),
             share(self.held, self.made),
-            100.0 * self.width(),
+            100.0 * self.at_worst(),
+            100.0 * self.width / self.left,
             100.0 * self.relative / self.made as f64,
             share(self.moved, 2 * (self.made - self.runs)),
             share(self.users_held, self.users_made),
