@@ -2,7 +2,7 @@
 //!
 //! Cyrus's own `cyr_deny` writes the deny database. The entry itself tells whose it is: ours end with
 //! a mark ([`Doorkeeper::mark`]), so nothing has to be kept in step with it, and what an operator had
-//! put there is never touched. All that is done about one job is done in turns ([`turn`]), by
+//! put there is never touched. All that is done about one job is done in turns (`turn.rs`), by
 //! whichever process; even a `cyr_deny` that outlives the process that started it is waited for.
 //! Whoever was killed in between leaves a difference between queue and database, which
 //! [`Doorkeeper::differences`] finds and [`Doorkeeper::mend`] ends.

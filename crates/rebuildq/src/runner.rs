@@ -3,7 +3,7 @@
 //!
 //! A runner is a process with some workers. While it lives its beat grows; whoever sees that it has
 //! not grown for a lease, by their own clock alone, takes its jobs over with new tokens
-//! ([`watch`]). Before anything of a mailbox is written the token is asked for under the mailbox's
+//! (`watch.rs`). Before anything of a mailbox is written the token is asked for under the mailbox's
 //! locks ([`reconstruct::Permit`]), so that a runner that was only slow writes nothing any more.
 //! Whoever takes a job over goes on behind the mailboxes that are done; one that was cut short is
 //! finished by `reconstruct` itself.

@@ -198,7 +198,7 @@ impl Work for Incident {
             let mut query = connection.prepare_cached(
                 "SELECT 1, job_mailboxes.messages, job_mailboxes.to_read,
                  job_mailboxes.bytes_to_read, seconds, ending, at_once
-                 FROM job_mailboxes JOIN jobs ON jobs.id = job
+                 FROM job_mailboxes CROSS JOIN jobs ON jobs.id = job
                  WHERE ending > ?2 AND job_mailboxes.state = 'done' AND store = ?1
                  ORDER BY ending DESC LIMIT ?3",
             )?;

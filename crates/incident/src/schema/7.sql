@@ -58,8 +58,10 @@ CREATE TABLE jobs (
 -- A user has one job that is not over.
 CREATE UNIQUE INDEX jobs_not_over ON jobs (store, user) WHERE state NOT IN ('done', 'cancelled');
 CREATE INDEX jobs_of_user ON jobs (store, user, id);
-CREATE INDEX jobs_by_turn ON jobs (store, priority DESC, turn)
-    WHERE state = 'waiting' AND access <> 'closing';
+-- With what is left to do, so that whose turn comes when is told from the index alone.
+CREATE INDEX jobs_by_turn ON jobs (store, priority DESC, turn, access, mailboxes, done_mailboxes,
+    messages, done_messages, to_read, done_to_read, bytes_to_read, done_bytes_to_read)
+    WHERE state = 'waiting';
 CREATE INDEX jobs_by_end ON jobs (store, ended) WHERE ended IS NOT NULL;
 CREATE INDEX jobs_running ON jobs (runner) WHERE state = 'running';
 
