@@ -133,6 +133,7 @@ impl Runner<'_> {
         let begun = Instant::now();
         let queue: &dyn Queue = &**self.incident;
         let workers = u32::try_from(self.settings.workers).unwrap_or(u32::MAX);
+        let snapshots = Snapshots::open(self.conf, self.tools.bin())?;
         let memory = Memory::begin(Arc::clone(self.incident), self.binding, &start)?;
         let id = queue.begin_runner(&start.name, workers)?;
         let shop = Shop {
@@ -141,7 +142,7 @@ impl Runner<'_> {
             id,
             workshop: Workshop::new(FileOps::new(), start.name.clone(), self.conf.umask()),
             memory: Arc::new(memory),
-            snapshots: Snapshots::open(self.conf, self.tools.bin())?,
+            snapshots,
             watch: Watch::new(self.settings.lease),
             start,
             forecaster: Mutex::default(),
@@ -151,8 +152,8 @@ impl Runner<'_> {
         };
         shop.work();
         let summary = shop.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-        shop.memory.end(&summary, begun.elapsed())?;
         queue.end_runner(id)?;
+        shop.memory.end(&summary, begun.elapsed())?;
         match shop.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(failure) => Err(failure),
             None => Ok(summary),
@@ -163,8 +164,9 @@ impl Runner<'_> {
 impl Shop<'_> {
     fn work(&self) {
         let done = Stop::default();
-        self.look_at_access();
         std::thread::scope(|scope| {
+            // There may be many to deny: nobody else waits for that.
+            scope.spawn(|| self.look_at_access());
             let reporter = scope.spawn(|| self.report_until(&done));
             let workers: Vec<_> = (0..self.runner.settings.workers)
                 .map(|_| scope.spawn(|| Worker { shop: self }.work()))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use incident::MailboxId;
 use mailstore::config::ImapdConf;
@@ -13,8 +13,6 @@ use reconstruct::{Site, Target};
 
 /// How long the list of mailboxes is waited for.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The list is not read again before: with many mailboxes that takes a while.
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The list of mailboxes cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +25,6 @@ pub(super) struct Snapshot {
     pub(super) site: Site,
     /// Positions in the list of mailboxes, by their owner's userid.
     by_owner: HashMap<Vec<u8>, Vec<usize>>,
-    read: Instant,
     list: Option<ListIdentity>,
 }
 
@@ -60,7 +57,7 @@ impl Snapshots {
         if !Arc::ptr_eq(&newest, known) {
             return Ok(Some(Arc::clone(&newest)));
         }
-        if known.list == identity(&self.conf) || known.read.elapsed() < SHORTEST_INTERVAL {
+        if known.list == identity(&self.conf) {
             return Ok(None);
         }
         *newest = Arc::new(Snapshot::read(&self.conf, self.bin.as_deref())?);
@@ -71,7 +68,7 @@ impl Snapshots {
 impl Snapshot {
     fn read(conf: &ImapdConf, bin: Option<&Path>) -> Result<Self, StoreUnreadable> {
         // Before the list is read: what changes meanwhile makes it another.
-        let (list, read) = (identity(conf), Instant::now());
+        let list = identity(conf);
         let store = Store::open_with(conf.clone(), DATABASE_TIMEOUT, &mut |_| {})?;
         let mut by_owner = HashMap::<_, Vec<_>>::new();
         for (position, entry) in store.mailboxes().iter().enumerate() {
@@ -84,7 +81,7 @@ impl Snapshot {
             Some(bin) => site.asking_tools(bin),
             None => site,
         };
-        Ok(Self { store, site, by_owner, read, list })
+        Ok(Self { store, site, by_owner, list })
     }
 
     /// A mailbox of a job; none where it is not there any more. One that was renamed is known by its

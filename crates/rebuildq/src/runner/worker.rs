@@ -27,7 +27,7 @@ enum Ending {
     Failed(String),
     /// The runner is to stop.
     Stopped,
-    /// Somebody else has the job.
+    /// The claim does not count any more.
     Lost,
 }
 
@@ -92,7 +92,10 @@ impl Worker<'_> {
             Ending::Stopped => {
                 shop.queue.lay_back(claim)?;
             }
-            Ending::Lost => witness.warned(&format!("{}: another runner has it now", job.user)),
+            Ending::Lost => {
+                let told = format!("{}: the job was taken over, held or cancelled", job.user);
+                witness.warned(&told);
+            }
         }
         Ok(())
     }
@@ -179,7 +182,7 @@ impl Worker<'_> {
         if self.shop.queue.holds(claim)? {
             return Ok(());
         }
-        Err("the job was taken over, held or cancelled".into())
+        Err("its job was taken over, held or cancelled".into())
     }
 
     /// Repairs a mailbox until a look at it finds nothing to do. Returns what became of it, as the
