@@ -169,7 +169,7 @@ impl Shop<'_> {
             scope.spawn(|| self.look_at_access());
             let reporter = scope.spawn(|| self.report_until(&done));
             let workers: Vec<_> = (0..self.runner.settings.workers)
-                .map(|_| scope.spawn(|| Worker { shop: self }.work()))
+                .map(|_| scope.spawn(|| Worker::new(self).work()))
                 .collect();
             for worker in workers {
                 let _: Result<(), _> = worker.join();

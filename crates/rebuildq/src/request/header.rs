@@ -19,6 +19,12 @@ impl<'a> Header<'a> {
         self.0.parts.first().map_or(&[], |part| &part.headers)
     }
 
+    /// A field's value as it was written.
+    pub(super) fn raw(&self, field: &mail_parser::Header<'_>) -> &[u8] {
+        let range = field.offset_start as usize..field.offset_end as usize;
+        self.0.raw_message.get(range).unwrap_or_default()
+    }
+
     /// The value of the first field of that name; empty where it has none that is text.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let field = self.fields().iter().find(|field| field.name().eq_ignore_ascii_case(name))?;

@@ -31,6 +31,10 @@ impl Sender {
         let HeaderValue::Address(Address::List(mailboxes)) = &field.value else { return None };
         let [mailbox] = mailboxes.as_slice() else { return None };
         let address = mailbox.address().filter(|address| is_address(address))?.to_owned();
+        // The parser takes `er(x)in@example.org` for the address of `in`.
+        if !stands_alone(&address, &String::from_utf8_lossy(header.raw(field))) {
+            return None;
+        }
         Some(Self { address, name: one_line(mailbox.name().unwrap_or_default(), MAX_ADDRESS) })
     }
 
@@ -39,6 +43,17 @@ impl Sender {
     pub fn local_part(&self) -> &str {
         self.address.rsplit_once('@').map_or(&self.address, |(local, _)| local)
     }
+}
+
+/// Whether the address stands in the field as a whole, with nothing at its ends that could belong to
+/// another.
+fn stands_alone(address: &str, field: &str) -> bool {
+    field.match_indices(address).any(|(at, _)| {
+        let before = field.get(..at).and_then(|before| before.chars().next_back());
+        let after = field.get(at + address.len()..).and_then(|after| after.chars().next());
+        before.is_none_or(|before| before.is_whitespace() || before == '<')
+            && after.is_none_or(|after| after.is_whitespace() || after == '>')
+    })
 }
 
 /// Whether it is a plain address: one `@` with something on both sides. None begins like an option

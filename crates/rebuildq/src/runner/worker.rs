@@ -1,10 +1,11 @@
 //! One worker: claims a job, repairs its mailboxes one after the other, lets its user in.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use incident::queue::{Claim, EventKind, Job, JobMailbox, JobState, MailboxEnd};
+use incident::queue::{Claim, EventKind, Job, JobMailbox, JobState, MailboxEnd, Queue};
 use mailstore::sync_log::SyncLog;
 use reconstruct::{Aftercare, Code, MailboxReport, Remedy, Run, Silent, State, Target, Unknown};
 
@@ -18,7 +19,10 @@ const LOOKS: usize = 3;
 const REST: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker<'a> {
-    pub(super) shop: &'a Shop<'a>,
+    shop: &'a Shop<'a>,
+    /// Since when it is free for the next mailbox: what comes between two mailboxes of its counts to the
+    /// second, so that estimates reckon with it.
+    free_since: Cell<Instant>,
 }
 
 /// How a job ended for its worker.
@@ -31,7 +35,11 @@ enum Ending {
     Lost,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    pub(super) fn new(shop: &'a Shop<'a>) -> Self {
+        Self { shop, free_since: Cell::new(Instant::now()) }
+    }
+
     pub(super) fn work(&self) {
         let shop = self.shop;
         while !shop.is_stopping() {
@@ -42,6 +50,7 @@ impl Worker<'_> {
                     Ok(false) => {
                         shop.look_at_access_now_and_then();
                         shop.runner.stop.sleep(IDLE);
+                        self.free_since.set(Instant::now());
                     }
                     Err(error) => shop.keep_failure(Err(error)),
                 },
@@ -105,6 +114,7 @@ impl Worker<'_> {
         if let Some(state) = shop.queue.fail(claim, why, shop.runner.settings.attempts)? {
             shop.runner.witness.ended(&job.user, state, Some(why));
             shop.runner.stop.sleep(REST.saturating_mul(job.attempts.saturating_add(1)));
+            self.free_since.set(Instant::now());
         }
         Ok(())
     }
@@ -137,7 +147,8 @@ impl Worker<'_> {
         mailboxes: Vec<(JobMailbox, Option<Target>)>,
     ) -> Result<Ending, RunnerError> {
         let (shop, options) = (self.shop, &self.shop.runner.settings.options);
-        let permit = || self.permit(claim);
+        let queue = shop.queue;
+        let permit = move || permit(queue, claim);
         let run = Run::new(options, &snapshot.site, &Silent)
             .with_aftercare(self.aftercare(job, snapshot))
             .with_memory(Arc::clone(&shop.memory))
@@ -148,7 +159,6 @@ impl Worker<'_> {
             if shop.is_stopping() {
                 return Ok(Ending::Stopped);
             }
-            let begun = Instant::now();
             let outcome = match &target {
                 None => {
                     let told = &mailbox.mailbox.name;
@@ -159,7 +169,7 @@ impl Worker<'_> {
             };
             match outcome {
                 Ok(outcome) => {
-                    let seconds = begun.elapsed().as_secs_f64();
+                    let seconds = self.free_since.replace(Instant::now()).elapsed().as_secs_f64();
                     let end = MailboxEnd { outcome, seconds, at: now() };
                     if !shop.queue.mailbox_ended(claim, mailbox.position, &end)? {
                         return Ok(Ending::Lost);
@@ -175,14 +185,6 @@ impl Worker<'_> {
             shop.queue.tell(Some(claim.job), EventKind::OutOfStep, &failure.why)?;
         }
         Ok(failed.map_or(Ending::Done, Ending::Failed))
-    }
-
-    /// Whether the claim still counts; asked under a mailbox's locks.
-    fn permit(&self, claim: Claim) -> Result<(), Unknown> {
-        if self.shop.queue.holds(claim)? {
-            return Ok(());
-        }
-        Err("its job was taken over, held or cancelled".into())
     }
 
     /// Repairs a mailbox until a look at it finds nothing to do. Returns what became of it, as the
@@ -223,6 +225,14 @@ impl Worker<'_> {
         Aftercare::new(tools, logs.collect(), runner.settings.options.lock_timeout)
             .held_back_by(snapshot.expunge_files(&job.user))
     }
+}
+
+/// Whether the claim still counts; asked under a mailbox's locks.
+fn permit(queue: &dyn Queue, claim: Claim) -> Result<(), Unknown> {
+    if queue.holds(claim)? {
+        return Ok(());
+    }
+    Err("its job was taken over, held or cancelled".into())
 }
 
 /// Why the server cannot serve the mailbox, where it cannot. Damage that was left in it is no reason:
