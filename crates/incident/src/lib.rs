@@ -6,7 +6,8 @@
 //! ([`WantedMessage`]), files that were put away ([`Quarantined`]), what a source has and the store
 //! lacks ([`Gap`]), and ends the run ([`RunEnd`]).
 //! Later tools ask for what is [`Wanted`], by GUID or one after the other, and how fast the disks
-//! were ([`Rate`]). Threads share an incident; processes open one each.
+//! were ([`Rate`]). Threads share an incident; processes open one each. The queue of rebuilds is a
+//! part of it ([`queue`]).
 //!
 //! What must be atomic with the spool lies beside the mail, in the files of [`journal`]. The
 //! database is an index of them and comes back from them ([`Incident::rebuild`]).
