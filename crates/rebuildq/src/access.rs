@@ -1,7 +1,7 @@
 //! Keeping users from logging in until their mailboxes are rebuilt, and letting them in again.
 //!
 //! Cyrus's own `cyr_deny` writes the deny database. The entry itself tells whose it is: ours end with
-//! a mark ([`Doorkeeper::mark`]), so nothing has to be kept in step with it, and what an operator had
+//! a mark, so nothing has to be kept in step with it, and what an operator had
 //! put there is never touched. All that is done about one job is done in turns (`turn.rs`), by
 //! whichever process; even a `cyr_deny` that outlives the process that started it is waited for.
 //! Whoever was killed in between leaves a difference between queue and database, which
@@ -106,6 +106,7 @@ pub struct Doorkeeper<'a> {
     store: incident::StoreId,
     tool: PathBuf,
     services: String,
+    /// What the messages of this queue's entries end with.
     mark: String,
     turns: Turns,
 }
@@ -127,12 +128,6 @@ impl<'a> Doorkeeper<'a> {
         let turns = Turns::open(&incident.files()?.join("access.lock"))?;
         let (tool, services) = (bin.join("cyr_deny"), services.to_owned());
         Ok(Self { queue: incident, conf, store, tool, services, mark, turns })
-    }
-
-    /// What entries of this queue end with.
-    #[must_use]
-    pub fn mark(&self) -> &str {
-        &self.mark
     }
 
     /// Denies the user of a job that is to be.

@@ -16,6 +16,7 @@ use crate::forecast::{Forecaster, workers};
 use crate::pages::{Source, SourceError};
 use crate::status::{
     Count, Estimate, Note, OwnStatus, Phase, Rate, SILENT_AFTER, Sample, Standing, Status,
+    is_silent,
 };
 
 /// So many samples make the chart.
@@ -81,8 +82,7 @@ impl Board {
     }
 
     fn is_silent(&self, runner: &Runner, at: Timestamp) -> bool {
-        let since = u64::try_from(at.0.saturating_sub(runner.reported.0)).unwrap_or(0);
-        Duration::from_nanos(since) >= self.silent_after
+        is_silent(runner.reported, at, self.silent_after)
     }
 
     /// When a job that waits will be done; none where that cannot be told, or nobody works.

@@ -13,7 +13,7 @@ use crate::estimate::{
     Finished, History, Large, Left, Range, Running, Work, Workers, until_all_is_done,
     until_one_is_done,
 };
-use crate::status::Estimate;
+use crate::status::{Estimate, SILENT_AFTER, is_silent};
 
 /// Who has not looked for a while learns of so many mailboxes, the last: what was long ago counts
 /// for little.
@@ -87,11 +87,10 @@ pub(crate) fn workers(
 
 /// Those of the runners that have not ended; a killed one counts as long as jobs are in its name.
 fn number_of_workers(runners: &[Runner], running: &[AtWork]) -> u32 {
-    let newest = runners.iter().map(|runner| runner.reported).max();
+    // Against the newest report, not against our own clock.
+    let newest = runners.iter().map(|runner| runner.reported).max().unwrap_or(Timestamp(0));
     let reports = |runner: &Runner| {
-        let behind = newest.map_or(0, |newest| newest.0.saturating_sub(runner.reported.0));
-        let behind = Duration::from_nanos(u64::try_from(behind).unwrap_or(0));
-        runner.ended.is_none() && behind < crate::status::SILENT_AFTER
+        runner.ended.is_none() && !is_silent(runner.reported, newest, SILENT_AFTER)
     };
     let alive = runners.iter().filter(|runner| reports(runner)).map(|runner| runner.workers);
     let at_work = u32::try_from(running.len()).unwrap_or(u32::MAX);

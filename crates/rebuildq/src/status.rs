@@ -7,11 +7,11 @@ use mailstore_format::Timestamp;
 /// A runner that has not reported for so long is silent.
 pub const SILENT_AFTER: Duration = Duration::from_mins(2);
 
-/// Whether nothing was heard at `now` for too long since `reported`.
+/// Whether at `now` nothing was heard for so long since `reported`.
 #[must_use]
-pub fn is_silent(reported: Timestamp, now: Timestamp) -> bool {
+pub fn is_silent(reported: Timestamp, now: Timestamp, after: Duration) -> bool {
     let since = u64::try_from(now.0.saturating_sub(reported.0)).unwrap_or(0);
-    Duration::from_nanos(since) >= SILENT_AFTER
+    Duration::from_nanos(since) >= after
 }
 
 /// What everybody may know. No account's name is in it.

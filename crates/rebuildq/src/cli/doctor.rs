@@ -5,7 +5,7 @@ use command_line::text::{count, printable, time};
 use incident::queue::{JobState, Roster as _, Work as _};
 use rebuildq::access::Difference;
 use rebuildq::clock::now;
-use rebuildq::status::is_silent;
+use rebuildq::status::{SILENT_AFTER, is_silent};
 
 use super::desk::{AccessArgs, Desk, DeskArgs};
 
@@ -81,8 +81,9 @@ fn needed(desk: &Desk) -> Result<bool> {
     let to_do = of(JobState::Waiting).chain(of(JobState::Running)).count() > 0;
     let runners = desk.incident.runners()?;
     let last = runners.iter().map(|runner| runner.reported).max();
-    let lives =
-        runners.iter().any(|runner| runner.ended.is_none() && !is_silent(runner.reported, now()));
+    let lives = runners
+        .iter()
+        .any(|runner| runner.ended.is_none() && !is_silent(runner.reported, now(), SILENT_AFTER));
     if to_do && !lives && desk.incident.settings()?.paused.is_none() {
         match last {
             Some(last) => println!("no runner has reported since {}: rebuildq run", time(last)),
