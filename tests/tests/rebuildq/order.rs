@@ -109,6 +109,30 @@ fn each_user_is_let_in_as_soon_as_their_own_mailboxes_are_done() -> Result<()> {
     scene.must_be_whole(last)
 }
 
+#[test]
+fn when_all_will_be_done_is_told_while_a_runner_works_and_kept_for_later() -> Result<()> {
+    let name = "when_all_will_be_done_is_told_while_a_runner_works_and_kept_for_later";
+    let Some(cyrus) = Cyrus::available_or_skip(name) else { return Ok(()) };
+    let scene = Scene::of(&cyrus, 80)?;
+    scene.damage_all()?;
+    scene.ok(&["add", "--all", "--deny"])?;
+    let last = expected_order(&scene)?.pop().context("users")?;
+    ensure!(!scene.ok(&["show", &last])?.stdout.contains("expected to be done"));
+    // The first one's mailbox is locked by somebody else: the end does not come too soon.
+    let lock = LockedMailbox::of(&scene, &expected_order(&scene)?[0])?;
+    let run = ["run", "--until-empty", "--jobs", "2", "--lease", "600ms"];
+    let mut runner = scene.start(&run)?;
+    until("an estimate is told", || {
+        let told = scene.ok(&["status"])?.stdout;
+        Ok(told.contains("all will be done between"))
+    })?;
+    drop(lock);
+    ensure!(runner.wait()?.success());
+    let told = scene.ok(&["status"])?.stdout;
+    ensure!(told.starts_with("done since") && !told.contains("all will be done"), "{told}");
+    Ok(())
+}
+
 /// The lock of a user's INBOX, held by this process as the server holds it.
 pub(crate) struct LockedMailbox {
     _file: std::fs::File,
