@@ -223,6 +223,15 @@ impl Aftercare {
         Self { expunge_files, ..self }
     }
 
+    /// With what is to be done at the end in any case, because a run that was cut short may have left
+    /// it undone.
+    #[must_use]
+    pub fn owing(self, follow_up: impl IntoIterator<Item = FollowUp>) -> Self {
+        let mut owed = self.at_the_end.into_inner().unwrap_or_else(PoisonError::into_inner);
+        owed.extend(follow_up);
+        Self { at_the_end: Mutex::new(owed), ..self }
+    }
+
     /// Does what concerns a changed mailbox alone, and notes what is to be done at the end.
     pub(crate) fn of_mailbox(&self, target: &Target, report: &mut MailboxReport) {
         if !matches!(report.state, State::Repaired | State::Delivered | State::Undone) {

@@ -133,14 +133,19 @@ fn when_all_will_be_done_is_told_while_a_runner_works_and_kept_for_later() -> Re
     Ok(())
 }
 
-/// The lock of a user's INBOX, held by this process as the server holds it.
+/// The lock of a mailbox, held by this process as the server holds it.
 pub(crate) struct LockedMailbox {
     _file: std::fs::File,
 }
 
 impl LockedMailbox {
+    /// That of a user's INBOX.
     pub(crate) fn of(scene: &Scene, user: &str) -> Result<Self> {
-        let path = scene.server.mailbox_dir(&format!("user.{user}"))?.join("cyrus.index");
+        Self::of_mailbox(scene, &format!("user.{user}"))
+    }
+
+    pub(crate) fn of_mailbox(scene: &Scene, mailbox: &str) -> Result<Self> {
+        let path = scene.server.mailbox_dir(mailbox)?.join("cyrus.index");
         let file = std::fs::OpenOptions::new().read(true).write(true).open(&path)?;
         let lock = nix::libc::flock {
             l_type: i16::try_from(nix::libc::F_WRLCK)?,

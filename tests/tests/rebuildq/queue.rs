@@ -175,3 +175,36 @@ fn a_runner_that_is_told_to_stop_ends_the_mailbox_it_is_at_and_lays_its_job_back
     scene.ok(&["run", "--until-empty"])?;
     scene.must_be_whole(user)
 }
+
+#[test]
+fn what_a_runner_that_was_stopped_owed_the_server_is_done_by_the_next() -> Result<()> {
+    let name = "what_a_runner_that_was_stopped_owed_the_server_is_done_by_the_next";
+    let Some(scene) = scene(name, 1)? else { return Ok(()) };
+    let user = scene.users[0].as_str();
+    // Only what comes first is damaged: nothing else gives the next runner a reason.
+    scene.damage(&format!("user.{user}"), 0)?;
+    scene.ok(&["add", "--all"])?;
+    let (bin, log) = scene.tools_that_tell()?;
+    let run = ["run", "--until-empty", "--lease", "500ms", "--cyrus-bin", &bin];
+    let lock = LockedMailbox::of_mailbox(&scene, &format!("user.{user}.Sent"))?;
+    let mut runner = scene.plain_command(&run)?.spawn()?;
+    until("it is at the second mailbox", || {
+        let shown = scene.ok(&["show", user, "--json"])?;
+        Ok(shown.json.iter().any(|line| line["state"] == "repaired"))
+    })?;
+    runner.kill()?;
+    runner.wait()?;
+    drop(lock);
+    let reached = fs::read_to_string(&log).unwrap_or_default();
+    ensure!(reached.is_empty(), "{reached}");
+    ensure!(scene.plain_command(&run)?.status()?.success());
+    let told = fs::read_to_string(&log)?;
+    ensure!(told.contains(&format!("-f -q -u {user}")), "{told}");
+    ensure!(scene.whom("taken-over")? == [user], "{:?}", scene.events()?);
+    // Of a job that nobody had before and that needs nothing, nothing is owed.
+    fs::remove_file(&log)?;
+    scene.ok(&["add", "--all"])?;
+    ensure!(scene.plain_command(&run)?.status()?.success());
+    ensure!(!log.exists(), "{:?}", fs::read_to_string(&log));
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -115,6 +115,26 @@ impl Scene {
         command.arg(name).arg("-C").arg(self.server.imapd_conf());
         command.arg("--incident").arg(&self.incident).args(rest);
         Ok(command)
+    }
+
+    /// A directory with the server's tools, of which `quota` tells in a file how it was called.
+    pub(crate) fn tools_that_tell(&self) -> Result<(String, PathBuf)> {
+        let (real, _) = cyrus_tools(&self.server);
+        let (bin, log) = (self.server.path().join("tools"), self.server.path().join("called"));
+        fs::create_dir(&bin)?;
+        for tool in ["cyr_deny", "ctl_conversationsdb", "cyr_dbtool"] {
+            std::os::unix::fs::symlink(real.join(tool), bin.join(tool))?;
+        }
+        let script = bin.join("quota");
+        let real = real.join("quota");
+        let text = format!(
+            "#!/bin/sh\necho \"$@\" >> {}\nexec {} \"$@\"\n",
+            log.display(),
+            real.display()
+        );
+        fs::write(&script, text)?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        Ok((bin.to_str().context("text")?.to_owned(), log))
     }
 
     /// Runs it to its end, whatever that is.

@@ -30,6 +30,14 @@ pub struct Claim {
     pub(crate) token: i64,
 }
 
+impl Claim {
+    /// Whether nobody had the job before, nor changed it.
+    #[must_use]
+    pub const fn is_first(self) -> bool {
+        self.token == 1
+    }
+}
+
 /// How much there is to do; what is to be read is an estimate of triage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use incident::queue::{Claim, EventKind, Job, JobMailbox, JobState, MailboxEnd, Queue};
 use mailstore::sync_log::SyncLog;
-use reconstruct::{Aftercare, Code, MailboxReport, Remedy, Run, Silent, State, Target, Unknown};
+use reconstruct::{
+    Aftercare, Code, FollowUp, MailboxReport, Remedy, Run, Silent, State, Target, Unknown,
+};
 
 use super::snapshot::Snapshot;
 use super::{IDLE, RunnerError, Shop};
@@ -150,13 +152,14 @@ impl<'a> Worker<'a> {
         let queue = shop.queue;
         let permit = move || permit(queue, claim);
         let run = Run::new(options, &snapshot.site, &Silent)
-            .with_aftercare(self.aftercare(job, snapshot))
+            .with_aftercare(self.aftercare(job, snapshot).owing(self.owed(claim, job, &mailboxes)))
             .with_memory(Arc::clone(&shop.memory))
             .with_start(shop.start.clone())
             .permitted_by(&permit);
         let mut failed = None;
         for (mailbox, target) in mailboxes {
             if shop.is_stopping() {
+                self.settle(&run, claim)?;
                 return Ok(Ending::Stopped);
             }
             let outcome = match &target {
@@ -181,10 +184,39 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        for failure in run.settle() {
-            shop.queue.tell(Some(claim.job), EventKind::OutOfStep, &failure.why)?;
-        }
+        self.settle(&run, claim)?;
         Ok(failed.map_or(Ending::Done, Ending::Failed))
+    }
+
+    /// Brings in step what the server keeps elsewhere of the user.
+    fn settle(&self, run: &Run<'_>, claim: Claim) -> Result<(), RunnerError> {
+        for failure in run.settle() {
+            self.shop.queue.tell(Some(claim.job), EventKind::OutOfStep, &failure.why)?;
+        }
+        Ok(())
+    }
+
+    /// What whoever had the job before may have left undone: nothing tells what it repaired last.
+    fn owed(
+        &self,
+        claim: Claim,
+        job: &Job,
+        mailboxes: &[(JobMailbox, Option<Target>)],
+    ) -> Vec<FollowUp> {
+        let conf = self.shop.runner.conf;
+        if claim.is_first() || job.user.is_empty() {
+            return Vec::new();
+        }
+        let mut owed = vec![FollowUp::Quota];
+        if conf.conversations() {
+            owed.push(FollowUp::ConversationCounts(job.user.clone()));
+        }
+        if conf.status_cache().is_some() {
+            let targets = mailboxes.iter().filter_map(|(_, target)| target.as_ref());
+            let names = targets.map(|target| target.internal_name().to_string());
+            owed.extend(names.map(FollowUp::StatusCache));
+        }
+        owed
     }
 
     /// Repairs a mailbox until a look at it finds nothing to do. Returns what became of it, as the
