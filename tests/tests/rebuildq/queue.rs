@@ -208,3 +208,27 @@ fn what_a_runner_that_was_stopped_owed_the_server_is_done_by_the_next() -> Resul
     ensure!(!log.exists(), "{:?}", fs::read_to_string(&log));
     Ok(())
 }
+
+#[test]
+fn a_job_that_is_held_or_cancelled_while_it_is_worked_on_is_not_written_any_more() -> Result<()> {
+    let name = "a_job_that_is_held_or_cancelled_while_it_is_worked_on_is_not_written_any_more";
+    let Some(scene) = scene(name, 2)? else { return Ok(()) };
+    scene.damage_all()?;
+    scene.ok(&["add", "--all", "--deny"])?;
+    let [held, cancelled] = [0, 1].map(|number| scene.users[number].as_str());
+    let locks = [held, cancelled].map(|user| LockedMailbox::of(&scene, user));
+    let mut runner = scene.start(&["run", "--jobs", "2", "--until-empty"])?;
+    until("both are worked on", || Ok(scene.whom("claimed")?.len() == 2))?;
+    let before = [scene.index_of(held)?, scene.index_of(cancelled)?];
+    scene.ok(&["hold", held])?;
+    scene.ok(&["cancel", cancelled])?;
+    ensure!(scene.denied()?.keys().eq([held]), "{:?}", scene.denied()?);
+    drop(locks);
+    ensure!(runner.wait()?.success());
+    ensure!([scene.index_of(held)?, scene.index_of(cancelled)?] == before, "an index was written");
+    ensure!(scene.states()?[held] == "held" && scene.whom("done")?.is_empty());
+    scene.ok(&["release", held])?;
+    scene.ok(&["run", "--until-empty"])?;
+    ensure!(scene.denied()?.is_empty());
+    scene.must_be_whole(held)
+}

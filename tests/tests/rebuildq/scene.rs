@@ -79,6 +79,12 @@ impl Scene {
         Ok(())
     }
 
+    /// The bytes of the index of a user's INBOX.
+    pub(crate) fn index_of(&self, user: &str) -> Result<Vec<u8>> {
+        let directory = self.server.mailbox_dir(&format!("user.{user}"))?;
+        Ok(fs::read(directory.join("cyrus.index"))?)
+    }
+
     /// Damages the index of one mailbox, in one of several ways.
     pub(crate) fn damage(&self, mailbox: &str, way: usize) -> Result<()> {
         let index = self.server.mailbox_dir(mailbox)?.join("cyrus.index");
