@@ -155,10 +155,14 @@ fn a_runner_that_was_only_slow_writes_nothing_any_more() -> Result<()> {
     scene.ok(&run)?;
     ensure!(scene.whom("taken-over")?.len() == 1, "{:?}", scene.events()?);
     scene.must_have_come_back()?;
+    // So that the slow one finds something to write; else it would not even without its token.
+    scene.damage_all()?;
     let before = scene.files()?;
     kill_process(slow.runner.context("a process id")?, Signal::CONT)?;
     ensure!(slow.strace.wait()?.success());
     ensure!(scene.files()? == before, "the slow one wrote: {:?} for {before:?}", scene.files()?);
+    scene.ok(&["add", "--all"])?;
+    scene.ok(&run)?;
     scene.must_have_come_back()
 }
 
