@@ -232,3 +232,25 @@ fn a_job_that_is_held_or_cancelled_while_it_is_worked_on_is_not_written_any_more
     ensure!(scene.denied()?.is_empty());
     scene.must_be_whole(held)
 }
+
+#[test]
+fn tools_that_open_all_of_a_users_mailboxes_wait_while_one_has_a_stale_expunge_list() -> Result<()>
+{
+    let name = "tools_that_open_all_of_a_users_mailboxes_wait_while_one_has_a_stale_expunge_list";
+    let Some(scene) = scene(name, 1)? else { return Ok(()) };
+    let inbox = format!("user.{}", scene.users[0]);
+    scene.damage(&inbox, 0)?;
+    // In a mailbox that is not part of the job: the server deletes what it lists.
+    let list = scene.server.mailbox_dir(&format!("{inbox}.Sent"))?.join("cyrus.expunge");
+    fs::write(&list, b"what an old release had listed")?;
+    scene.ok(&["add", "--mailbox", &inbox])?;
+    let (bin, log) = scene.tools_that_tell()?;
+    let run = ["run", "--until-empty", "--cyrus-bin", &bin];
+    ensure!(scene.plain_command(&run)?.status()?.success());
+    ensure!(!log.exists(), "{:?}", fs::read_to_string(&log));
+    let events = scene.events()?;
+    let told = events.iter().find(|event| event.kind == "out-of-step").context("a word of it")?;
+    ensure!(told.detail.contains("cyrus.expunge"), "{told:?}");
+    ensure!(list.exists() && scene.whom("done")?.len() == 1);
+    Ok(())
+}
