@@ -129,6 +129,21 @@ pub struct Estimate {
     pub latest: Timestamp,
 }
 
+/// To how many seconds the ends of an estimate are rounded where it is told.
+const STEP: i64 = 300;
+
+impl Estimate {
+    /// As it is told: its ends rounded outwards to five minutes.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let (earliest, latest) = (self.earliest.seconds(), self.latest.seconds());
+        let down = earliest.div_euclid(STEP).saturating_mul(STEP);
+        let up = latest.saturating_add(STEP - 1).div_euclid(STEP).saturating_mul(STEP);
+        let (earliest, latest) = (Timestamp::from_seconds(down), Timestamp::from_seconds(up));
+        Self { earliest, latest, ..self }
+    }
+}
+
 /// How far it was at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {

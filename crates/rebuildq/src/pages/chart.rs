@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use mailstore_format::Timestamp;
 use maud::{Markup, html};
 
-use super::words::{Clock, number, rounded, tagged};
+use super::words::{Clock, number, tagged};
 use crate::status::{Estimate, Phase, Sample, Status};
 
 /// How wide and how high the drawing is, in its own units.
@@ -54,7 +54,7 @@ impl Drawing {
         let samples = samples(status);
         let (first, last) = (samples.first()?, samples.last()?);
         let start = status.begun.unwrap_or(first.at).min(first.at);
-        let estimate = status.estimate.as_ref().map(rounded).filter(|estimate| {
+        let estimate = status.estimate.map(Estimate::rounded).filter(|estimate| {
             status.phase == Phase::Running && estimate.latest > last.at && status.users.left() > 0
         });
         let now = status.made.max(last.at);
@@ -230,7 +230,7 @@ mod tests {
         let drawing = Drawing::of(&status).unwrap();
         assert!(drawing.line().starts_with("M0 1000L"), "{}", drawing.line());
         assert!(drawing.line().ends_with(&format!("L{} 350", drawing.x(status.made))));
-        let told = rounded(&status.estimate.unwrap());
+        let told = status.estimate.unwrap().rounded();
         assert_eq!(drawing.x(told.latest), 1000);
         let drawn = drawn(&status);
         assert!(drawn.contains("class=\"wedge\"") && drawn.contains("class=\"now\""));

@@ -4,7 +4,7 @@ use mailstore_format::Timestamp;
 use maud::{Markup, html};
 
 use super::headline::goes_on;
-use super::words::{Clock, lasting, number, rounded};
+use super::words::{Clock, lasting, number};
 use crate::status::{Estimate, Phase, Status};
 
 /// How many earlier estimates are shown.
@@ -85,7 +85,7 @@ pub(super) fn earlier(status: &Status, clock: &Clock<'_>) -> Markup {
 
 /// What is to be said of an earlier estimate, where anything can be: of the ranges as they are told.
 fn verdict(earlier: &Estimate, status: &Status) -> Option<String> {
-    let earlier = rounded(earlier);
+    let earlier = earlier.rounded();
     let apart = |later: Timestamp, sooner: Timestamp| {
         lasting(later.seconds().saturating_sub(sooner.seconds()).max(60))
     };
@@ -98,7 +98,7 @@ fn verdict(earlier: &Estimate, status: &Status) -> Option<String> {
             "It came true.".to_owned()
         });
     }
-    let now = status.estimate.as_ref().filter(|_| goes_on(status.phase)).map(rounded)?;
+    let now = status.estimate.filter(|_| goes_on(status.phase)).map(Estimate::rounded)?;
     Some(if now.earliest > earlier.latest {
         format!("It will be later by {} or more.", apart(now.earliest, earlier.latest))
     } else if now.latest < earlier.earliest {

@@ -12,9 +12,6 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// To how many seconds the ends of a range are rounded, outwards.
-const STEP: i64 = 5 * MINUTE;
-
 /// The time that a page is about, and the zone that it tells times in.
 #[derive(Debug, Clone)]
 pub(super) struct Clock<'a> {
@@ -72,7 +69,7 @@ impl<'a> Clock<'a> {
 
     /// `between 14:10 and 15:00 UTC today`: [`rounded`].
     pub(super) fn range(&self, estimate: &Estimate) -> Markup {
-        let Estimate { earliest, latest, .. } = rounded(estimate);
+        let Estimate { earliest, latest, .. } = estimate.rounded();
         let (from, to) = (self.zoned(earliest), self.zoned(latest));
         let is_one_day = from.date() == to.date() && from.offset() == to.offset();
         let start = if is_one_day {
@@ -128,18 +125,6 @@ impl<'a> Clock<'a> {
         } else {
             date.strftime("on %-d %B %Y").to_string()
         }
-    }
-}
-
-/// An estimate as it is told: its ends rounded outwards to five minutes.
-pub(super) fn rounded(estimate: &Estimate) -> Estimate {
-    let (earliest, latest) = (estimate.earliest.seconds(), estimate.latest.seconds());
-    let down = earliest.div_euclid(STEP).saturating_mul(STEP);
-    let up = latest.saturating_add(STEP - 1).div_euclid(STEP).saturating_mul(STEP);
-    Estimate {
-        made: estimate.made,
-        earliest: Timestamp::from_seconds(down),
-        latest: Timestamp::from_seconds(up),
     }
 }
 

@@ -8,9 +8,6 @@ use mailstore_format::Timestamp;
 
 use crate::status::Estimate;
 
-/// To how many seconds the ends of a range are rounded, outwards.
-const STEP: i64 = 300;
-
 /// An answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -125,9 +122,8 @@ fn expected(estimate: Option<Estimate>, zone: &TimeZone) -> String {
     let Some(estimate) = estimate else {
         return "When it will be done cannot be told yet.".to_owned();
     };
-    let from = zoned(estimate.earliest.seconds().div_euclid(STEP).saturating_mul(STEP), zone);
-    let until = estimate.latest.seconds().saturating_add(STEP - 1).div_euclid(STEP);
-    let until = zoned(until.saturating_mul(STEP), zone);
+    let estimate = estimate.rounded();
+    let (from, until) = (zoned(estimate.earliest, zone), zoned(estimate.latest, zone));
     let day = |time: &Zoned| time.strftime("%A %-d %B").to_string();
     let hour = |time: &Zoned| time.strftime("%H:%M").to_string();
     let start = if day(&from) == day(&until) {
@@ -139,9 +135,9 @@ fn expected(estimate: Option<Estimate>, zone: &TimeZone) -> String {
     format!("It is expected to be done between {start} and\n{end}.")
 }
 
-fn zoned(seconds: i64, zone: &TimeZone) -> Zoned {
-    let nanoseconds = i128::from(Timestamp::from_seconds(seconds).0);
-    jiff::Timestamp::from_nanosecond(nanoseconds).unwrap_or_default().to_zoned(zone.clone())
+fn zoned(time: Timestamp, zone: &TimeZone) -> Zoned {
+    let time = jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
+    time.to_zoned(zone.clone())
 }
 
 #[cfg(test)]
