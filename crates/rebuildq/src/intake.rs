@@ -60,7 +60,10 @@ impl Intake<'_> {
             }
             Decision::Unclear(unclear) => {
                 let sender = request.sender.as_ref().map(|sender| sender.address.as_str());
-                if self.is_too_often(sender.unwrap_or_default())? {
+                // What nobody is known to have sent is not counted together: it would be lost.
+                if let Some(sender) = sender
+                    && self.is_too_often(sender)?
+                {
                     let answer = Answer::TooOften { page };
                     return Ok(unclear.answered.map(|to| Reply { to, answer }));
                 }

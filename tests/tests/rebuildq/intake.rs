@@ -88,6 +88,14 @@ fn what_is_not_clear_is_kept_and_no_answer_tells_who_has_an_account() -> Result<
     let answer = take(&scene, &mail(&own, "Priority rebuild", "please"), &often)?;
     ensure!(answer.stdout.contains("asked several times"), "{answer:?}");
     ensure!(scene.whom("raised")?.is_empty());
+    // Whoever does not say who they are is answered nothing, and every one of them is kept.
+    let nameless = b"Subject: Priority rebuild\r\n\r\nme, please\r\n";
+    for _ in 0..3 {
+        let answer = take(&scene, nameless, &often)?;
+        ensure!(answer.status == Some(0) && answer.stdout.is_empty(), "{answer:?}");
+    }
+    let kept = scene.ok(&["requests", "--unclear"])?.stdout;
+    ensure!(kept.matches("me, please").count() == 3, "{kept}");
     // A program is not answered.
     let automatic = format!(
         "From: {own}\r\nAuto-Submitted: auto-replied\r\nSubject: Priority rebuild\r\n\r\nx\r\n"
